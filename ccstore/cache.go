@@ -1,0 +1,174 @@
+package ccstore
+
+import (
+	"encoding/binary"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/tidwall/btree"
+
+	"kcmd.org/kcmd/ccstore/ccache"
+)
+
+// A Cache is a snapshot of one credential cache. It never changes; nobody may
+// assign to its fields.
+type Cache struct {
+	UUID      uuid.UUID        // stays through Initialize and Replace
+	Name      string           // the residual: what follows "KCM:"
+	Principal ccache.Principal // the client
+	KDCOffset int32            // seconds to add to the local clock to get the KDC's
+	Changed   time.Time        // when the contents last changed, in whole seconds
+
+	id       uint64 // in the collection
+	nextSeq  uint64 // of the next credential
+	tickets  int
+	bytes    int64
+	bySeq    *btree.Map[uint64, *Credential]
+	byServer *btree.Map[string, *Credential] // by server principal, then seq
+	byUUID   *btree.Map[string, *Credential]
+}
+
+// A Credential is a credential in a cache, with the bytes that a client stored.
+type Credential struct {
+	*ccache.Credential
+	UUID uuid.UUID // stays until the credential is removed or replaced
+
+	seq uint64 // place in the order of storing
+}
+
+func newCache(id uint64, u uuid.UUID, name string) *Cache {
+	return &Cache{
+		UUID:     u,
+		Name:     name,
+		id:       id,
+		nextSeq:  1,
+		bySeq:    new(btree.Map[uint64, *Credential]),
+		byServer: new(btree.Map[string, *Credential]),
+		byUUID:   new(btree.Map[string, *Credential]),
+	}
+}
+
+func (c *Cache) clone() *Cache {
+	d := *c
+	d.bySeq = c.bySeq.Copy()
+	d.byServer = c.byServer.Copy()
+	d.byUUID = c.byUUID.Copy()
+	return &d
+}
+
+// Len returns the number of credentials, configuration entries among them.
+func (c *Cache) Len() int { return c.bySeq.Len() }
+
+// Tickets returns the number of tickets: configuration entries do not count.
+func (c *Cache) Tickets() int { return c.tickets }
+
+// Size returns the size of the stored credentials in bytes.
+func (c *Cache) Size() int64 { return c.bytes }
+
+// Credentials yields all credentials in the order of storing.
+func (c *Cache) Credentials() iter.Seq[*Credential] {
+	return func(yield func(*Credential) bool) {
+		c.bySeq.Scan(func(_ uint64, cred *Credential) bool { return yield(cred) })
+	}
+}
+
+// Credential returns the credential with that UUID, or ErrNoCredential.
+func (c *Cache) Credential(id uuid.UUID) (*Credential, error) {
+	cred, ok := c.byUUID.Get(string(id[:]))
+	if !ok {
+		return nil, ErrNoCredential
+	}
+	return cred, nil
+}
+
+// Find returns the credential that m matches and that was stored first, or
+// ErrNoCredential. It looks at credentials for m's server only.
+func (c *Cache) Find(m *ccache.Match) (*Credential, error) {
+	var found *Credential
+	for cred := range c.candidates(m) {
+		if m.Matches(cred.Credential) && (found == nil || cred.seq < found.seq) {
+			found = cred
+		}
+	}
+	if found == nil {
+		return nil, ErrNoCredential
+	}
+	return found, nil
+}
+
+// TGT returns the ticket-granting ticket for the client's own realm: of several
+// the one that ends last. It is nil if there is none.
+func (c *Cache) TGT() *Credential {
+	realm := c.Principal.Realm
+	var tgt *Credential
+	for cred := range c.withServer(ccache.Principal{Realm: realm, Components: []string{"krbtgt", realm}}.Key()) {
+		if cred.IsTGT() && (tgt == nil || cred.EndTime > tgt.EndTime) {
+			tgt = cred
+		}
+	}
+	return tgt
+}
+
+// candidates yields the credentials that m could match.
+func (c *Cache) candidates(m *ccache.Match) iter.Seq[*Credential] {
+	switch {
+	case m.Server == nil:
+		return c.Credentials()
+	case m.AnyServerRealm():
+		return c.withServer(m.Server.NameKey())
+	default:
+		return c.withServer(m.Server.Key())
+	}
+}
+
+// withServer yields the credentials whose server principal's key begins with
+// prefix: Principal.Key for one server, Principal.NameKey for any realm.
+func (c *Cache) withServer(prefix string) iter.Seq[*Credential] {
+	return func(yield func(*Credential) bool) {
+		c.byServer.Ascend(prefix, func(key string, cred *Credential) bool {
+			return strings.HasPrefix(key, prefix) && yield(cred)
+		})
+	}
+}
+
+// serverKey is the key of cred in byServer. Principal keys are self-delimiting,
+// so that the sequence number behind one is never taken for a part of it.
+func serverKey(cred *Credential) string {
+	return string(binary.BigEndian.AppendUint64([]byte(cred.Server.Key()), cred.seq))
+}
+
+// put adds cred, in the place that its sequence number gives it.
+func (c *Cache) put(cred *Credential) {
+	if old, ok := c.bySeq.Get(cred.seq); ok {
+		c.drop(old)
+	}
+	c.bySeq.Set(cred.seq, cred)
+	c.byServer.Set(serverKey(cred), cred)
+	c.byUUID.Set(string(cred.UUID[:]), cred)
+	c.bytes += int64(len(cred.Bytes()))
+	if !cred.IsConfig() {
+		c.tickets++
+	}
+	c.nextSeq = max(c.nextSeq, cred.seq+1)
+}
+
+// drop removes cred.
+func (c *Cache) drop(cred *Credential) {
+	c.bySeq.Delete(cred.seq)
+	c.byServer.Delete(serverKey(cred))
+	c.byUUID.Delete(string(cred.UUID[:]))
+	c.bytes -= int64(len(cred.Bytes()))
+	if !cred.IsConfig() {
+		c.tickets--
+	}
+}
+
+// clear removes all credentials. Sequence numbers go on.
+func (c *Cache) clear() {
+	c.bySeq = new(btree.Map[uint64, *Credential])
+	c.byServer = new(btree.Map[string, *Credential])
+	c.byUUID = new(btree.Map[string, *Credential])
+	c.tickets, c.bytes = 0, 0
+}

@@ -1,0 +1,198 @@
+package ccache
+
+import (
+	"encoding/binary"
+	"time"
+)
+
+// A Credential is a ticket with its session key and what the KDC said of both,
+// or a configuration entry in the shape of one (see IsConfig).
+//
+// Times are seconds since 1970 in 32 unsigned bits; 0 is not set. A credential
+// is not changed once it was decoded.
+type Credential struct {
+	Client       Principal
+	Server       Principal
+	Key          Key
+	AuthTime     uint32
+	StartTime    uint32
+	EndTime      uint32
+	RenewTill    uint32
+	IsSKey       uint8 // not 0: encrypted in another session key (user-to-user)
+	Flags        TicketFlags
+	Addresses    []Address
+	AuthData     []AuthData
+	Ticket       []byte
+	SecondTicket []byte
+
+	raw []byte // what it was decoded from
+}
+
+// A Key is a session key. It is a secret.
+type Key struct {
+	Type  int16 // encryption type, RFC 3961
+	Value []byte
+}
+
+// String hides the key, so that no log ever shows it.
+func (Key) String() string { return "(session key)" }
+
+// GoString hides the key as String does.
+func (k Key) GoString() string { return k.String() }
+
+// An Address is a host address to which a ticket is bound (RFC 4120, 7.5.3).
+type Address struct {
+	Type uint16
+	Data []byte
+}
+
+// AuthData is one element of authorization data (RFC 4120, 7.5.4).
+type AuthData struct {
+	Type int16
+	Data []byte
+}
+
+// Credential reads a credential.
+func (d *Decoder) Credential(field string) *Credential {
+	start := d.off
+	c := &Credential{
+		Client:    d.Principal(field + " client"),
+		Server:    d.Principal(field + " server"),
+		Key:       d.key(field),
+		AuthTime:  d.Uint32(field + " authtime"),
+		StartTime: d.Uint32(field + " starttime"),
+		EndTime:   d.Uint32(field + " endtime"),
+		RenewTill: d.Uint32(field + " renew_till"),
+		IsSKey:    d.Uint8(field + " is_skey"),
+		Flags:     TicketFlags(d.Uint32(field + " flags")),
+		Addresses: d.addresses(field),
+		AuthData:  d.authData(field),
+	}
+	c.Ticket = d.Data(field + " ticket")
+	c.SecondTicket = d.Data(field + " second ticket")
+	if d.err != nil {
+		return nil
+	}
+	c.raw = d.in[start:d.off:d.off]
+	return c
+}
+
+// Bytes returns the marshalled credential: the very bytes that it was decoded
+// from, if it was, so that what a client stored goes back to it unchanged.
+func (c *Credential) Bytes() []byte {
+	if c.raw != nil {
+		return c.raw
+	}
+	return c.Append(nil)
+}
+
+func (d *Decoder) key(field string) Key {
+	return Key{Type: int16(d.Uint16(field + " key type")), Value: d.Data(field + " key")}
+}
+
+func (d *Decoder) addresses(field string) []Address {
+	n := d.count(field+" addresses", 6)
+	if n == 0 {
+		return nil
+	}
+	list := make([]Address, n)
+	for i := range list {
+		list[i] = Address{Type: d.Uint16(field + " address type"), Data: d.Data(field + " address")}
+	}
+	return list
+}
+
+func (d *Decoder) authData(field string) []AuthData {
+	n := d.count(field+" authdata", 6)
+	if n == 0 {
+		return nil
+	}
+	list := make([]AuthData, n)
+	for i := range list {
+		list[i] = AuthData{Type: int16(d.Uint16(field + " authdata type")), Data: d.Data(field + " authdata")}
+	}
+	return list
+}
+
+// ParseCredential decodes a credential that fills b. The result aliases b.
+func ParseCredential(b []byte) (*Credential, error) {
+	d := NewDecoder(b)
+	c := d.Credential("credential")
+	if n := len(d.Rest()); n > 0 {
+		d.Fail("credential", "%d bytes too many", n)
+	}
+	if err := d.Err(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Append appends the marshalled credential to b.
+func (c *Credential) Append(b []byte) []byte {
+	b = c.Client.Append(b)
+	b = c.Server.Append(b)
+	b = binary.BigEndian.AppendUint16(b, uint16(c.Key.Type))
+	b = appendData(b, c.Key.Value)
+	b = binary.BigEndian.AppendUint32(b, c.AuthTime)
+	b = binary.BigEndian.AppendUint32(b, c.StartTime)
+	b = binary.BigEndian.AppendUint32(b, c.EndTime)
+	b = binary.BigEndian.AppendUint32(b, c.RenewTill)
+	b = append(b, c.IsSKey)
+	b = binary.BigEndian.AppendUint32(b, uint32(c.Flags))
+	b = appendAddresses(b, c.Addresses)
+	b = appendAuthData(b, c.AuthData)
+	b = appendData(b, c.Ticket)
+	return appendData(b, c.SecondTicket)
+}
+
+func appendAddresses(b []byte, list []Address) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(len(list)))
+	for _, a := range list {
+		b = binary.BigEndian.AppendUint16(b, a.Type)
+		b = appendData(b, a.Data)
+	}
+	return b
+}
+
+func appendAuthData(b []byte, list []AuthData) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(len(list)))
+	for _, a := range list {
+		b = binary.BigEndian.AppendUint16(b, uint16(a.Type))
+		b = appendData(b, a.Data)
+	}
+	return b
+}
+
+// Realm and first component of the server principal of a configuration entry.
+const (
+	configRealm = "X-CACHECONF:"
+	configName  = "krb5_ccache_conf_data"
+)
+
+// IsConfig reports whether c is a configuration entry: a setting of the cache,
+// kept in the ticket field of something shaped like a credential. It is not a
+// ticket, and its times mean nothing.
+func (c *Credential) IsConfig() bool {
+	return c.Server.Realm == configRealm && len(c.Server.Components) > 0 && c.Server.Components[0] == configName
+}
+
+// IsTGT reports whether c is a ticket-granting ticket for its client's own realm.
+func (c *Credential) IsTGT() bool {
+	s := c.Server
+	return len(s.Components) == 2 && s.Components[0] == "krbtgt" &&
+		s.Components[1] == c.Client.Realm && s.Realm == c.Client.Realm
+}
+
+// Start returns when c becomes valid: its start time, or where none is given
+// the time of authentication (RFC 4120, section 5.3).
+func (c *Credential) Start() uint32 {
+	if c.StartTime != 0 {
+		return c.StartTime
+	}
+	return c.AuthTime
+}
+
+// Expired reports whether c's end has come at now.
+func (c *Credential) Expired(now time.Time) bool {
+	return int64(c.EndTime) <= now.Unix()
+}

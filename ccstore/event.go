@@ -1,0 +1,42 @@
+package ccstore
+
+import "github.com/google/uuid"
+
+// An Event tells of one commit to one collection.
+type Event struct {
+	Owner   Owner
+	Before  *Collection
+	After   *Collection
+	Changes []Change // in the order in which they were made
+}
+
+// A Change is one thing that a commit did.
+type Change struct {
+	Kind       ChangeKind
+	Cache      uuid.UUID   // all but DefaultChanged
+	Credential *Credential // CredentialAdded, CredentialRemoved
+	Reason     Reason      // CredentialRemoved
+}
+
+// ChangeKind tells what a change did.
+type ChangeKind int
+
+// What a change does.
+const (
+	DefaultChanged    ChangeKind = iota + 1 // another name is the default
+	CacheCreated                            // a new cache; its credentials follow as CredentialAdded
+	CacheChanged                            // principal or KDC offset were set
+	CacheDestroyed                          // a cache is gone, its credentials with it
+	CredentialAdded                         // a credential was stored
+	CredentialRemoved                       // a credential is gone, the cache is not
+)
+
+// Reason tells why a credential was removed.
+type Reason string
+
+// Why a credential was removed.
+const (
+	Removed       Reason = "removed"       // a client asked for it
+	Replaced      Reason = "replaced"      // the same ticket was stored again
+	Reinitialized Reason = "reinitialized" // the cache was filled anew
+)

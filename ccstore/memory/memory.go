@@ -1,0 +1,103 @@
+// Package memory is a ccstore backend of which nothing survives the process.
+//
+// It imports ccstore.
+package memory
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+
+	"kcmd.org/kcmd/ccstore"
+)
+
+// A Backend keeps collections in maps.
+type Backend struct {
+	mu          sync.Mutex
+	collections map[ccstore.Owner]*collection
+}
+
+var _ ccstore.Backend = (*Backend)(nil)
+
+type collection struct {
+	revision    uint64
+	defaultName string
+	caches      map[uint64]ccstore.CacheRecord
+	credentials map[uint64]map[uint64]ccstore.CredentialRecord // by cache, then seq
+}
+
+// New returns an empty backend.
+func New() *Backend { return &Backend{collections: make(map[ccstore.Owner]*collection)} }
+
+// Load implements ccstore.Backend.
+func (b *Backend) Load(_ context.Context, owner ccstore.Owner) (*ccstore.Record, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.collections[owner]
+	if c == nil {
+		return &ccstore.Record{}, nil
+	}
+	r := &ccstore.Record{
+		Revision: c.revision,
+		Default:  c.defaultName,
+		Caches:   slices.Collect(maps.Values(c.caches)),
+	}
+	for _, creds := range c.credentials {
+		r.Credentials = slices.AppendSeq(r.Credentials, maps.Values(creds))
+	}
+	return r, nil
+}
+
+// Commit implements ccstore.Backend.
+func (b *Backend) Commit(_ context.Context, commit *ccstore.Commit) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.collections[commit.Owner]
+	if c == nil {
+		c = &collection{
+			caches:      make(map[uint64]ccstore.CacheRecord),
+			credentials: make(map[uint64]map[uint64]ccstore.CredentialRecord),
+		}
+	}
+	if c.revision != commit.Revision {
+		return ccstore.ErrConflict
+	}
+	for _, op := range commit.Ops {
+		c.apply(op)
+	}
+	c.revision++
+	b.collections[commit.Owner] = c
+	return nil
+}
+
+func (c *collection) apply(op ccstore.Op) {
+	switch op := op.(type) {
+	case ccstore.SetDefault:
+		c.defaultName = op.Name
+	case ccstore.PutCache:
+		c.caches[op.ID] = op.CacheRecord
+	case ccstore.DeleteCache:
+		delete(c.caches, op.ID)
+		delete(c.credentials, op.ID)
+	case ccstore.ClearCache:
+		delete(c.credentials, op.ID)
+	case ccstore.PutCredential:
+		if c.credentials[op.Cache] == nil {
+			c.credentials[op.Cache] = make(map[uint64]ccstore.CredentialRecord)
+		}
+		c.credentials[op.Cache][op.Seq] = op.CredentialRecord
+	case ccstore.DeleteCredential:
+		delete(c.credentials[op.Cache], op.Seq)
+	}
+}
+
+// Owners implements ccstore.Backend.
+func (b *Backend) Owners(context.Context) ([]ccstore.Owner, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.SortedFunc(maps.Keys(b.collections), ccstore.Owner.Compare), nil
+}
+
+// Close implements ccstore.Backend.
+func (b *Backend) Close() error { return nil }

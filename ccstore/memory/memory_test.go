@@ -1,0 +1,16 @@
+package memory_test
+
+import (
+	"testing"
+
+	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/ccstore/memory"
+	"kcmd.org/kcmd/ccstore/storetest"
+)
+
+func TestStore(t *testing.T) {
+	storetest.Run(t, func(*testing.T) storetest.Open {
+		b := memory.New() // outlives its Close, as a file would
+		return func() ccstore.Backend { return b }
+	})
+}

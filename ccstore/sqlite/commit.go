@@ -1,0 +1,203 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"kcmd.org/kcmd/ccstore"
+)
+
+// A request is a commit that waits for the goroutine that writes.
+type request struct {
+	commit *ccstore.Commit
+	err    error
+	done   chan struct{}
+}
+
+// Commit implements ccstore.Backend. Commits that wait together are written in
+// one transaction, so that they share what the disk takes to make it durable.
+func (b *Backend) Commit(_ context.Context, c *ccstore.Commit) error {
+	r := &request{commit: c, done: make(chan struct{})}
+	b.requests <- r
+	<-r.done
+	return r.err
+}
+
+// maxBatch bounds the commits that share a transaction.
+const maxBatch = 256
+
+func (b *Backend) writeLoop(w *writer) {
+	defer close(b.stopped)
+	defer w.close()
+	for r := range b.requests {
+		batch := []*request{r}
+		for more := true; more && len(batch) < maxBatch; {
+			select {
+			case next, ok := <-b.requests:
+				if more = ok; ok {
+					batch = append(batch, next)
+				}
+			default:
+				more = false
+			}
+		}
+		w.writeBatch(batch)
+		for _, r := range batch {
+			close(r.done)
+		}
+	}
+}
+
+// A writer holds the connection that writes, with its statements.
+type writer struct {
+	conn *sql.Conn
+
+	find, create, revise, setDefault *sql.Stmt
+	putCache, deleteCache            *sql.Stmt
+	putCred, deleteCred, clearCache  *sql.Stmt
+}
+
+func newWriter(ctx context.Context, db *sql.DB) (_ *writer, err error) {
+	w := &writer{}
+	if w.conn, err = db.Conn(ctx); err != nil {
+		return nil, err
+	}
+	for _, s := range []struct {
+		stmt  **sql.Stmt
+		query string
+	}{
+		{&w.find, "SELECT id, revision FROM collections WHERE namespace = ? AND uid = ?"},
+		{&w.create, "INSERT INTO collections (namespace, uid, revision) VALUES (?, ?, 0)"},
+		{&w.revise, "UPDATE collections SET revision = ? WHERE id = ?"},
+		{&w.setDefault, "UPDATE collections SET default_name = ? WHERE id = ?"},
+		// An upsert: REPLACE would delete the old row, and by that its credentials.
+		{&w.putCache, `INSERT INTO caches (collection, id, uuid, name, principal, kdc_offset, changed)
+			VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (collection, id) DO UPDATE SET uuid = excluded.uuid,
+			name = excluded.name, principal = excluded.principal, kdc_offset = excluded.kdc_offset, changed = excluded.changed`},
+		{&w.deleteCache, "DELETE FROM caches WHERE collection = ? AND id = ?"},
+		{&w.putCred, `INSERT INTO credentials (collection, cache, seq, uuid, data) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT (collection, cache, seq) DO UPDATE SET uuid = excluded.uuid, data = excluded.data`},
+		{&w.deleteCred, "DELETE FROM credentials WHERE collection = ? AND cache = ? AND seq = ?"},
+		{&w.clearCache, "DELETE FROM credentials WHERE collection = ? AND cache = ?"},
+	} {
+		if *s.stmt, err = w.conn.PrepareContext(ctx, s.query); err != nil {
+			w.close()
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+func (w *writer) close() error { return w.conn.Close() } // ends its statements too
+
+// writeBatch writes all commits of the batch in one transaction, and sets the
+// error of each. A commit that fails by itself is left out of it.
+func (w *writer) writeBatch(batch []*request) {
+	if err := w.exec("BEGIN IMMEDIATE"); err != nil {
+		fail(batch, err)
+		return
+	}
+	written := 0
+	for _, r := range batch {
+		var lost error
+		if r.err, lost = w.writeOne(r.commit); lost != nil {
+			w.exec("ROLLBACK") // may have happened by itself
+			fail(batch, lost)
+			return
+		}
+		if r.err == nil {
+			written++
+		}
+	}
+	if written == 0 {
+		w.exec("ROLLBACK")
+		return
+	}
+	if err := w.exec("COMMIT"); err != nil {
+		w.exec("ROLLBACK")
+		fail(batch, fmt.Errorf("%w: %w", ccstore.ErrOutcomeUnknown, err))
+	}
+}
+
+// fail sets the error of every commit that has none yet.
+func fail(batch []*request, err error) {
+	for _, r := range batch {
+		if r.err == nil {
+			r.err = err
+		}
+	}
+}
+
+// writeOne makes the changes of one commit, or none of them. lost says that the
+// whole transaction is gone, which SQLite does to it on some errors.
+func (w *writer) writeOne(c *ccstore.Commit) (err, lost error) {
+	if err := w.exec("SAVEPOINT one"); err != nil {
+		return nil, err
+	}
+	if err = w.apply(c); err != nil {
+		if e := w.exec("ROLLBACK TO one"); e != nil {
+			return nil, errors.Join(err, e)
+		}
+	}
+	return err, w.exec("RELEASE one")
+}
+
+func (w *writer) apply(c *ccstore.Commit) error {
+	ctx := context.Background()
+	id, err := w.collection(ctx, c)
+	if err != nil {
+		return err
+	}
+	for _, op := range c.Ops {
+		if err := w.applyOp(ctx, id, op); err != nil {
+			return err
+		}
+	}
+	_, err = w.revise.ExecContext(ctx, c.Revision+1, id)
+	return err
+}
+
+// collection returns the row of the collection, which must be at the commit's
+// revision.
+func (w *writer) collection(ctx context.Context, c *ccstore.Commit) (id int64, err error) {
+	var revision uint64
+	err = w.find.QueryRowContext(ctx, c.Owner.Namespace, c.Owner.UID).Scan(&id, &revision)
+	switch {
+	case errors.Is(err, sql.ErrNoRows) && c.Revision == 0:
+		res, err := w.create.ExecContext(ctx, c.Owner.Namespace, c.Owner.UID)
+		if err != nil {
+			return 0, err
+		}
+		return res.LastInsertId()
+	case errors.Is(err, sql.ErrNoRows), err == nil && revision != c.Revision:
+		return 0, ccstore.ErrConflict
+	}
+	return id, err
+}
+
+func (w *writer) applyOp(ctx context.Context, collection int64, op ccstore.Op) (err error) {
+	switch op := op.(type) {
+	case ccstore.SetDefault:
+		_, err = w.setDefault.ExecContext(ctx, []byte(op.Name), collection)
+	case ccstore.PutCache:
+		_, err = w.putCache.ExecContext(ctx, collection, op.ID, op.UUID[:], []byte(op.Name), op.Principal, op.KDCOffset, op.Changed)
+	case ccstore.DeleteCache:
+		_, err = w.deleteCache.ExecContext(ctx, collection, op.ID)
+	case ccstore.ClearCache:
+		_, err = w.clearCache.ExecContext(ctx, collection, op.ID)
+	case ccstore.PutCredential:
+		_, err = w.putCred.ExecContext(ctx, collection, op.Cache, op.Seq, op.UUID[:], op.Data)
+	case ccstore.DeleteCredential:
+		_, err = w.deleteCred.ExecContext(ctx, collection, op.Cache, op.Seq)
+	default:
+		err = fmt.Errorf("unknown change %T", op)
+	}
+	return err
+}
+
+func (w *writer) exec(query string) error {
+	_, err := w.conn.ExecContext(context.Background(), query)
+	return err
+}

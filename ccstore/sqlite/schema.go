@@ -1,0 +1,94 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+	"io/fs"
+)
+
+// applicationID is in the header of our databases: "kcmd" in ASCII.
+const applicationID = 0x6b636d64
+
+//go:embed schema/*.sql
+var schemaFiles embed.FS
+
+// migrations returns the scripts that bring a database from each version to the
+// next; the first one starts from an empty file. Their number is the current
+// version.
+func migrations() ([]string, error) {
+	names, err := fs.Glob(schemaFiles, "schema/*.sql") // in lexical order
+	if err != nil {
+		return nil, err
+	}
+	scripts := make([]string, len(names))
+	for i, name := range names {
+		b, err := schemaFiles.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		scripts[i] = string(b)
+	}
+	return scripts, nil
+}
+
+// migrate brings the database from version to the current one.
+func migrate(ctx context.Context, db *sql.DB, version int) error {
+	scripts, err := migrations()
+	if err != nil {
+		return err
+	}
+	for ; version < len(scripts); version++ {
+		if err := upgrade(ctx, db, scripts[version], version+1); err != nil {
+			return fmt.Errorf("upgrade to version %d: %w", version+1, err)
+		}
+	}
+	return nil
+}
+
+// checkHeader returns the version of the database, 0 if it is empty, and an
+// error if it is not ours or newer than we are.
+func checkHeader(ctx context.Context, db *sql.DB) (version int, err error) {
+	scripts, err := migrations()
+	if err != nil {
+		return 0, err
+	}
+	current := len(scripts)
+	var id, tables int
+	if err := db.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
+		return 0, err
+	}
+	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+		return 0, err
+	}
+	if err := db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil {
+		return 0, err
+	}
+	switch {
+	case id == 0 && version == 0 && tables == 0:
+		return 0, nil
+	case id != applicationID:
+		return 0, fmt.Errorf("it is a database of another program (application_id %#x, ours is %#x)", id, applicationID)
+	case version < 1 || version > current:
+		return 0, fmt.Errorf("its version is %d, this kcmd knows 1 to %d", version, current)
+	}
+	return version, nil
+}
+
+// upgrade runs one script. The version is set in the same transaction.
+func upgrade(ctx context.Context, db *sql.DB, script string, version int) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() // does nothing after Commit
+	if _, err := tx.ExecContext(ctx, script); err != nil {
+		return err
+	}
+	header := fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, version)
+	if _, err := tx.ExecContext(ctx, header); err != nil {
+		return err
+	}
+	return tx.Commit()
+}

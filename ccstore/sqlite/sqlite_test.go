@@ -1,0 +1,197 @@
+package sqlite_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/ccstore/sqlite"
+	"kcmd.org/kcmd/ccstore/storetest"
+)
+
+func TestStore(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) storetest.Open {
+		path := filepath.Join(privateDir(t), "kcmd.db")
+		return func() ccstore.Backend { return open(t, path) }
+	})
+}
+
+// privateDir returns a directory to which only we may write, whatever the umask.
+func privateDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func open(t *testing.T, path string) *sqlite.Backend {
+	t.Helper()
+	b, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestFileIsPrivate(t *testing.T) {
+	path := filepath.Join(privateDir(t), "kcmd.db")
+	s := storetest.New(t, open(t, path))
+	fillOne(t, s, 1000)
+	files, err := filepath.Glob(path + "*")
+	if err != nil || len(files) < 3 {
+		t.Fatalf("files: %v, %v; want the database, its WAL and the lock", files, err)
+	}
+	for _, f := range files {
+		st, err := os.Stat(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if st.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v", f, st.Mode())
+		}
+	}
+}
+
+func fillOne(t *testing.T, s *ccstore.Store, uid uint32) {
+	t.Helper()
+	err := s.Update(t.Context(), ccstore.Owner{Namespace: ccstore.DefaultNamespace, UID: uid}, func(tx *ccstore.Tx) error {
+		tx.Initialize("x", storetest.Principal("alice@EXAMPLE.COM"))
+		return tx.Store("x", storetest.TGT("alice@EXAMPLE.COM"))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestBatch has many owners commit at once, so that transactions are shared.
+// One commit of the batch is refused; the others are not harmed.
+func TestBatch(t *testing.T) {
+	path := filepath.Join(privateDir(t), "kcmd.db")
+	b := open(t, path)
+	s := storetest.New(t, b)
+	fillOne(t, s, 1)
+	var wg sync.WaitGroup
+	for uid := range uint32(50) {
+		wg.Go(func() { fillOne(t, s, 1000+uid) })
+	}
+	for range 10 {
+		wg.Go(func() {
+			owner := ccstore.Owner{Namespace: ccstore.DefaultNamespace, UID: 1}
+			if err := b.Commit(context.Background(), &ccstore.Commit{Owner: owner, Revision: 77}); err != ccstore.ErrConflict {
+				t.Errorf("Commit: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	owners, err := s.Owners(t.Context())
+	if err != nil || len(owners) != 51 {
+		t.Errorf("%d owners, %v; want 51", len(owners), err)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	exec := func(t *testing.T, path, query string) {
+		t.Helper()
+		db, err := sql.Open("sqlite", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		if _, err := db.Exec(query); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tests := []struct {
+		name    string
+		prepare func(t *testing.T, path string)
+		want    string
+	}{
+		{"another program's database", func(t *testing.T, path string) {
+			exec(t, path, "CREATE TABLE notes (text)")
+		}, "database of another program"},
+		{"a newer version", func(t *testing.T, path string) {
+			b := open(t, path)
+			b.Close()
+			exec(t, path, "PRAGMA user_version = 1000")
+		}, "its version is 1000, this kcmd knows 1 to"},
+		{"not a database", func(t *testing.T, path string) {
+			os.WriteFile(path, bytes.Repeat([]byte("no database "), 1000), 0o600)
+		}, "file is not a database"},
+		{"mode", func(t *testing.T, path string) {
+			os.WriteFile(path, nil, 0o600)
+			os.Chmod(path, 0o640)
+		}, "others may use it (mode 0640, allowed is 0600)"},
+		{"directory mode", func(t *testing.T, path string) {
+			os.Chmod(filepath.Dir(path), 0o777)
+		}, "others may write to directory"},
+		{"a directory", func(t *testing.T, path string) {
+			os.Mkdir(path, 0o700)
+		}, "is a directory"},
+		{"a symbolic link", func(t *testing.T, path string) {
+			os.Symlink("/etc/passwd", path)
+		}, "too many levels of symbolic links"},
+		{"in use", func(t *testing.T, path string) {
+			b := open(t, path)
+			t.Cleanup(func() { b.Close() })
+		}, "another process uses it"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(privateDir(t), "kcmd.db")
+			tt.prepare(t, path)
+			before, _ := os.ReadFile(path)
+			b, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+			if err == nil {
+				b.Close()
+				t.Fatal("was opened")
+			}
+			if !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), path) {
+				t.Errorf("error %q, want it to name %s and to say %q", err, path, tt.want)
+			}
+			if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
+				t.Error("the file was changed")
+			}
+		})
+	}
+}
+
+func TestNoDirectory(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "none", "kcmd.db")
+	if _, err := sqlite.Open(t.Context(), path, sqlite.Options{}); err == nil || !strings.Contains(err.Error(), "no such file or directory") {
+		t.Errorf("Open: %v", err)
+	}
+}
+
+// TestAfterKill opens what a killed daemon leaves: a WAL that was not folded
+// into the file, without the index that processes share.
+func TestAfterKill(t *testing.T) {
+	path := filepath.Join(privateDir(t), "kcmd.db")
+	s := storetest.New(t, open(t, path))
+	fillOne(t, s, 1000)
+	left := filepath.Join(privateDir(t), "kcmd.db")
+	for _, suffix := range []string{"", "-wal"} {
+		b, err := os.ReadFile(path + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(left+suffix, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again := storetest.New(t, open(t, left))
+	owners, err := again.Owners(t.Context())
+	if err != nil || len(owners) != 1 {
+		t.Errorf("owners %v, %v; want one", owners, err)
+	}
+}
