@@ -1,0 +1,202 @@
+package kcmserver
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/kcmserver/kcm"
+)
+
+// keepBuffer bounds the memory that a connection holds between requests.
+const keepBuffer = 64 << 10
+
+// maxListed bounds the caches whose listing a connection remembers.
+const maxListed = 8
+
+// A conn is one client's connection. All but its idle time is for the one
+// goroutine that serves it.
+type conn struct {
+	server *Server
+	peer   Peer
+	net    net.Conn
+	in     *bufio.Reader
+	buf    []byte // of the request's body
+	out    []byte // of the reply
+
+	lists map[string]*ccstore.Cache // as GET_CRED_UUID_LIST last told them
+
+	// idleSince is when the last reply was sent, in nanoseconds since 1970, or
+	// 0 while a request is being received or answered.
+	idleSince atomic.Int64
+}
+
+func (s *Server) newConn(c net.Conn, peer Peer) *conn {
+	cn := &conn{server: s, peer: peer, net: c, in: bufio.NewReaderSize(c, 4<<10)}
+	cn.idleSince.Store(time.Now().UnixNano())
+	return cn
+}
+
+// serve answers requests until the client goes, sends what is no request, or
+// the server shuts down.
+func (c *conn) serve(ctx context.Context) error {
+	for {
+		req, err := c.receive()
+		if err != nil {
+			return c.ending(err)
+		}
+		if err := c.reply(c.answer(ctx, req)); err != nil {
+			return c.ending(err)
+		}
+		c.idleSince.Store(time.Now().UnixNano())
+		if cap(c.buf) > keepBuffer {
+			c.buf = nil
+		}
+		if cap(c.out) > keepBuffer {
+			c.out = nil
+		}
+	}
+}
+
+// ending tells an end that is nobody's fault from the others.
+func (c *conn) ending(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || c.server.closing.Load() {
+		return nil
+	}
+	return err
+}
+
+// receive waits for a request, as long as it takes. Once the first byte is
+// here, the rest must come within the client timeout.
+func (c *conn) receive() (kcm.Request, error) {
+	if c.server.closing.Load() {
+		return kcm.Request{}, net.ErrClosed
+	}
+	if _, err := c.in.Peek(1); err != nil {
+		return kcm.Request{}, err
+	}
+	c.idleSince.Store(0)
+	if !c.buffered() {
+		if err := c.limit(c.net.SetReadDeadline); err != nil {
+			return kcm.Request{}, err
+		}
+		defer c.net.SetReadDeadline(time.Time{})
+	}
+	req, buf, err := kcm.ReadRequest(c.in, c.buf)
+	c.buf = buf
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = fmt.Errorf("request stopped half way: %w", err)
+	}
+	return req, err
+}
+
+// buffered reports whether a whole request is here already, as it nearly always
+// is, so that no deadline is needed.
+func (c *conn) buffered() bool {
+	n := c.in.Buffered()
+	if n < 4 {
+		return false
+	}
+	head, _ := c.in.Peek(4)
+	return uint64(n) >= 4+uint64(binary.BigEndian.Uint32(head))
+}
+
+// limit sets a deadline of the client timeout from now. Shutdown sets its own
+// after it has said that the server closes, so one of the two is seen.
+func (c *conn) limit(set func(time.Time) error) error {
+	if err := set(time.Now().Add(c.server.clientTimeout)); err != nil {
+		return err
+	}
+	if c.server.closing.Load() {
+		return net.ErrClosed
+	}
+	return nil
+}
+
+// answer makes the reply to a request.
+func (c *conn) answer(ctx context.Context, req kcm.Request) []byte {
+	start := time.Now()
+	call := &call{
+		ctx:  ctx,
+		conn: c,
+		in:   kcm.NewDecoder(req.Args),
+		out:  append(c.out[:0], make([]byte, kcm.ReplyHeaderLen)...),
+	}
+	err := call.run(req.Opcode)
+	if err != nil {
+		call.out = call.out[:kcm.ReplyHeaderLen]
+	}
+	result := code(err)
+	c.logRequest(call, req, result, err, time.Since(start))
+	kcm.PutReplyHeader(call.out[:0], result, len(call.out)-kcm.ReplyHeaderLen)
+	c.out = call.out
+	return call.out
+}
+
+// run calls the operation's handler, whose panic fails this one request.
+func (c *call) run(opcode kcm.Opcode) (err error) {
+	op, ok := ops[opcode]
+	if !ok {
+		return errUnsupported
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			c.conn.server.log.Error("request panicked", "op", opcode, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+			err = ccstore.ErrInternal
+		}
+	}()
+	return op.handle(c)
+}
+
+func (c *conn) logRequest(call *call, req kcm.Request, result kcm.Code, err error, took time.Duration) {
+	level := slog.LevelDebug
+	if result == kcm.CCWrite {
+		level = slog.LevelError // the store failed: somebody must look
+	}
+	if !c.server.log.Enabled(call.ctx, level) {
+		return
+	}
+	attrs := []any{"op", req.Opcode, "uid", c.peer.UID, "pid", c.peer.PID, "cache", call.name, "code", result, "took", took}
+	if err != nil {
+		attrs = append(attrs, "err", err)
+	}
+	c.server.log.Log(call.ctx, level, "request", attrs...)
+}
+
+// reply sends a whole reply in one write.
+func (c *conn) reply(b []byte) error {
+	if err := c.net.SetWriteDeadline(time.Now().Add(c.server.clientTimeout)); err != nil {
+		return err
+	}
+	_, err := c.net.Write(b)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("client does not read its reply: %w", err)
+	}
+	return err
+}
+
+// remember keeps a cache as it was listed to the client.
+func (c *conn) remember(name string, cache *ccstore.Cache) {
+	if c.lists == nil || len(c.lists) >= maxListed {
+		c.lists = make(map[string]*ccstore.Cache)
+	}
+	c.lists[name] = cache
+}
+
+// listed returns the cache as it was listed, if it still is the same one.
+func (c *conn) listed(name string, now *ccstore.Cache) *ccstore.Cache {
+	if cache := c.lists[name]; cache != nil && cache.UUID == now.UUID {
+		return cache
+	}
+	return nil
+}

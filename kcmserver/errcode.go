@@ -1,0 +1,46 @@
+package kcmserver
+
+import (
+	"errors"
+
+	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/ccstore/ccache"
+	"kcmd.org/kcmd/kcmserver/kcm"
+)
+
+// What handlers return besides the errors of ccstore and ccache.
+var (
+	errUnsupported   = errors.New("operation is not supported")
+	errReplyTooLarge = errors.New("reply would be larger than the protocol allows")
+	errEnd           = errors.New("no such entry in the iteration")
+	errBadName       = errors.New("cache name is not allowed")
+	errPermission    = errors.New("cache name belongs to somebody else")
+)
+
+// code turns an error into what the client is told: the only place that does.
+func code(err error) kcm.Code {
+	switch {
+	case err == nil:
+		return kcm.OK
+	case errors.Is(err, ccstore.ErrNoCache):
+		return kcm.FCCNoFile
+	case errors.Is(err, ccstore.ErrNoCredential):
+		return kcm.CCNotFound
+	case errors.Is(err, errEnd):
+		return kcm.CCEnd
+	case errors.Is(err, ccache.ErrFormat):
+		return kcm.CCFormat
+	case errors.Is(err, errBadName):
+		return kcm.CCBadName
+	case errors.Is(err, errPermission):
+		return kcm.FCCPerm
+	case errors.Is(err, errUnsupported), errors.Is(err, errReplyTooLarge):
+		// On this code, and for nothing else may it be used, MIT clients try
+		// again with older requests (unsupported_op_error in cc_kcm.c).
+		return kcm.FCCInternal
+	default:
+		// The store failed. The text is visible to the user, and there is no
+		// older request to try.
+		return kcm.CCWrite
+	}
+}

@@ -1,0 +1,87 @@
+package kcm
+
+import (
+	"bytes"
+
+	"github.com/google/uuid"
+
+	"kcmd.org/kcmd/ccstore/ccache"
+)
+
+// A Decoder reads the arguments of a request. It remembers its first error (see
+// ccache.Decoder). Bytes after the last argument are nobody's business: Heimdal
+// sends some.
+type Decoder struct{ *ccache.Decoder }
+
+// NewDecoder returns a decoder of args.
+func NewDecoder(args []byte) Decoder { return Decoder{ccache.NewDecoder(args)} }
+
+// Name reads a cache name, which ends with a NUL.
+func (d Decoder) Name() string {
+	rest := d.Rest()
+	end := bytes.IndexByte(rest, 0)
+	if end < 0 {
+		d.Fail("cache name", "no NUL at its end")
+		return ""
+	}
+	return string(d.Bytes("cache name", end+1)[:end])
+}
+
+// UUID reads 16 bytes.
+func (d Decoder) UUID() uuid.UUID {
+	var id uuid.UUID
+	copy(id[:], d.Bytes("UUID", len(id)))
+	return id
+}
+
+// Int32 reads a signed number.
+func (d Decoder) Int32(field string) int32 { return int32(d.Uint32(field)) }
+
+// Match reads match flags and a match credential, as RETRIEVE has them.
+func (d Decoder) Match() *ccache.Match {
+	flags := ccache.MatchFlags(d.Uint32("match flags"))
+	return d.Decoder.Match("match credential", flags)
+}
+
+// RemoveMatch reads match flags and a match credential, as REMOVE_CRED has them:
+// MIT clients up to 1.19 send libkrb5's internal flags there, which leave all
+// bits unset that the protocol uses.
+func (d Decoder) RemoveMatch() *ccache.Match {
+	const kcmBits = 0xffc00000
+	word := d.Uint32("match flags")
+	flags := ccache.MatchFlags(word)
+	if word != 0 && word&kcmBits == 0 {
+		flags = ccache.MITMatchFlags(word)
+	}
+	return d.Decoder.Match("match credential", flags)
+}
+
+// CredentialList reads a count and so many credentials, each behind its length.
+func (d Decoder) CredentialList() []*ccache.Credential {
+	n := d.Uint32("credential count")
+	if left := len(d.Rest()); d.Err() == nil && uint64(n)*4 > uint64(left) {
+		d.Fail("credential count", "claims %d credentials, %d bytes are left", n, left)
+	}
+	if d.Err() != nil {
+		return nil
+	}
+	list := make([]*ccache.Credential, 0, min(n, 1024)) // n is only claimed
+	for range n {
+		inner := ccache.NewDecoder(d.Data("credential"))
+		cred := inner.Credential("credential")
+		if err := inner.Err(); err != nil && d.Err() == nil {
+			d.Fail("credential", "%v", err)
+		}
+		if d.Err() != nil {
+			return nil
+		}
+		list = append(list, cred)
+	}
+	return list
+}
+
+// AppendName appends a cache name and its NUL to b.
+func AppendName(b []byte, name string) []byte {
+	b = append(b, name...)
+	return append(b, 0)
+}

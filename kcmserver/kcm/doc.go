@@ -1,0 +1,23 @@
+// Package kcm knows the bytes of the KCM protocol: opcodes, error codes,
+// frames, the arguments of requests, the data of replies, and a client.
+//
+// It is a leaf: it imports ccstore/ccache, for what the arguments are made of,
+// and nothing else of kcmd's.
+//
+// All integers are big-endian. A request is
+//
+//	length of what follows   uint32
+//	major version            uint8   2
+//	minor version            uint8   0
+//	opcode                   uint16
+//	arguments
+//
+// and a reply is
+//
+//	length of what follows the outer status   uint32
+//	outer status                              uint32   always 0, see AppendReply
+//	code                                      int32    0 or what went wrong
+//	data                                               only if the code is 0
+//
+// References: kcm.h and cc_kcm.c of MIT krb5, kcm/protocol.c of Heimdal.
+package kcm

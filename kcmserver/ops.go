@@ -1,0 +1,316 @@
+package kcmserver
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+
+	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/kcmserver/kcm"
+)
+
+// An op is one operation of the protocol.
+type op struct {
+	signature string // arguments -> data
+	handle    func(*call) error
+}
+
+// ops lists what the server answers. Every other opcode gets KRB5_FCC_INTERNAL.
+var ops = map[kcm.Opcode]op{
+	kcm.OpGenNew:           {"() -> (name)", (*call).genNew},
+	kcm.OpInitialize:       {"(name, princ) -> ()", (*call).initialize},
+	kcm.OpDestroy:          {"(name) -> ()", (*call).destroy},
+	kcm.OpStore:            {"(name, cred) -> ()", (*call).store},
+	kcm.OpRetrieve:         {"(name, flags, mcred) -> (cred)", (*call).retrieve},
+	kcm.OpGetPrincipal:     {"(name) -> (princ)", (*call).getPrincipal},
+	kcm.OpGetCredUUIDList:  {"(name) -> (uuid, ...)", (*call).getCredUUIDList},
+	kcm.OpGetCredByUUID:    {"(name, uuid) -> (cred)", (*call).getCredByUUID},
+	kcm.OpRemoveCred:       {"(name, flags, mcred) -> ()", (*call).removeCred},
+	kcm.OpGetCacheUUIDList: {"() -> (uuid, ...)", (*call).getCacheUUIDList},
+	kcm.OpGetCacheByUUID:   {"(uuid) -> (name)", (*call).getCacheByUUID},
+	kcm.OpGetDefaultCache:  {"() -> (name)", (*call).getDefaultCache},
+	kcm.OpSetDefaultCache:  {"(name) -> ()", (*call).setDefaultCache},
+	kcm.OpGetKDCOffset:     {"(name) -> (offset)", (*call).getKDCOffset},
+	kcm.OpSetKDCOffset:     {"(name, offset) -> ()", (*call).setKDCOffset},
+	kcm.OpGetCredList:      {"(name) -> (count, {len, cred}, ...)", (*call).getCredList},
+	kcm.OpReplace:          {"(name, offset, princ, count, {len, cred}, ...) -> ()", (*call).replace},
+}
+
+// A call is one request being answered.
+type call struct {
+	ctx  context.Context
+	conn *conn
+	in   kcm.Decoder
+	name string // of the cache, for the log
+	out  []byte // the reply's data, behind the room for its header
+}
+
+func (c *call) genNew() error {
+	col, err := c.collection(c.own())
+	if err != nil {
+		return err
+	}
+	c.putName(col.UniqueName())
+	return nil
+}
+
+func (c *call) initialize() error {
+	name := c.cacheName()
+	principal := c.in.Principal("principal")
+	return c.create(name, func(tx *ccstore.Tx) { tx.Initialize(name, principal) })
+}
+
+func (c *call) destroy() error {
+	name := c.cacheName()
+	return c.update(name, func(tx *ccstore.Tx) error { return tx.Destroy(name) })
+}
+
+func (c *call) store() error {
+	name := c.cacheName()
+	cred := c.in.Credential("credential")
+	return c.update(name, func(tx *ccstore.Tx) error { return tx.Store(name, cred) })
+}
+
+func (c *call) retrieve() error {
+	name := c.cacheName()
+	match := c.in.Match()
+	cache, err := c.cache(name)
+	if err != nil {
+		return err
+	}
+	cred, err := cache.Find(match)
+	if err != nil {
+		return err
+	}
+	return c.put(cred.Bytes())
+}
+
+func (c *call) getPrincipal() error {
+	cache, err := c.cache(c.cacheName())
+	if err != nil {
+		return err
+	}
+	return c.put(cache.Principal.Append(nil))
+}
+
+func (c *call) getCredUUIDList() error {
+	name := c.cacheName()
+	cache, err := c.cache(name)
+	if err != nil {
+		return err
+	}
+	for cred := range cache.Credentials() {
+		if err := c.put(cred.UUID[:]); err != nil {
+			return err
+		}
+	}
+	c.conn.remember(name, cache)
+	return nil
+}
+
+func (c *call) getCredByUUID() error {
+	name := c.cacheName()
+	id := c.in.UUID()
+	cache, err := c.cache(name)
+	if err != nil {
+		return err
+	}
+	cred, err := cache.Credential(id)
+	if err != nil {
+		// MIT takes KRB5_CC_END here for the end of the list, so that a cache
+		// rewritten half way would look cut short. Go on with what was listed.
+		if listed := c.conn.listed(name, cache); listed != nil {
+			cred, err = listed.Credential(id)
+		}
+	}
+	if err != nil {
+		return errEnd
+	}
+	return c.put(cred.Bytes())
+}
+
+// removeCred succeeds where nothing matches, as all cache types of MIT do.
+func (c *call) removeCred() error {
+	name := c.cacheName()
+	match := c.in.RemoveMatch()
+	return c.update(name, func(tx *ccstore.Tx) error {
+		_, err := tx.Remove(name, match)
+		return err
+	})
+}
+
+// getCacheUUIDList puts the default cache first: MIT clients before 1.14 show
+// the caches in the order of the list.
+func (c *call) getCacheUUIDList() error {
+	col, err := c.collection(c.own())
+	if err != nil {
+		return err
+	}
+	for _, cache := range col.Caches() {
+		if err := c.put(cache.UUID[:]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *call) getCacheByUUID() error {
+	id := c.in.UUID()
+	col, err := c.collection(c.own())
+	if err != nil {
+		return err
+	}
+	cache, err := col.CacheByUUID(id)
+	if err != nil {
+		return errEnd
+	}
+	c.putName(cache.Name)
+	return nil
+}
+
+func (c *call) getDefaultCache() error {
+	col, err := c.collection(c.own())
+	if err != nil {
+		return err
+	}
+	name := col.DefaultName()
+	if c.conn.server.defaultFirst && col.Default() == nil && col.Len() > 0 {
+		name = col.Caches()[0].Name
+	}
+	c.putName(name)
+	return nil
+}
+
+// setDefaultCache sets the default of the collection that the name belongs to,
+// also where root names another user's.
+func (c *call) setDefaultCache() error {
+	name := c.cacheName()
+	return c.create(name, func(tx *ccstore.Tx) { tx.SetDefault(name) })
+}
+
+func (c *call) getKDCOffset() error {
+	cache, err := c.cache(c.cacheName())
+	if err != nil {
+		return err
+	}
+	return c.put(binary.BigEndian.AppendUint32(nil, uint32(cache.KDCOffset)))
+}
+
+func (c *call) setKDCOffset() error {
+	name := c.cacheName()
+	offset := c.in.Int32("KDC offset")
+	return c.update(name, func(tx *ccstore.Tx) error { return tx.SetKDCOffset(name, offset) })
+}
+
+func (c *call) getCredList() error {
+	cache, err := c.cache(c.cacheName())
+	if err != nil {
+		return err
+	}
+	if err := c.put(binary.BigEndian.AppendUint32(nil, uint32(cache.Len()))); err != nil {
+		return err
+	}
+	for cred := range cache.Credentials() {
+		b := cred.Bytes()
+		if err := c.put(binary.BigEndian.AppendUint32(nil, uint32(len(b)))); err != nil {
+			return err
+		}
+		if err := c.put(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *call) replace() error {
+	name := c.cacheName()
+	offset := c.in.Int32("KDC offset")
+	principal := c.in.Principal("principal")
+	creds := c.in.CredentialList()
+	return c.create(name, func(tx *ccstore.Tx) { tx.Replace(name, principal, offset, creds) })
+}
+
+// cacheName reads the name that the request is about.
+func (c *call) cacheName() string {
+	c.name = c.in.Name()
+	return c.name
+}
+
+// own returns the caller's own collection.
+func (c *call) own() ccstore.Owner {
+	return ccstore.Owner{Namespace: c.conn.peer.Namespace, UID: c.conn.peer.UID}
+}
+
+// collection returns a collection, once the arguments were read without error.
+func (c *call) collection(owner ccstore.Owner) (*ccstore.Collection, error) {
+	if err := c.in.Err(); err != nil {
+		return nil, err
+	}
+	var col *ccstore.Collection
+	err := c.conn.server.store.View(c.ctx, owner, func(found *ccstore.Collection) error {
+		col = found
+		return nil
+	})
+	return col, err
+}
+
+// existing returns the owner of a cache that should be there. What is not the
+// caller's is not there.
+func (c *call) existing(name string) (ccstore.Owner, error) {
+	if err := c.in.Err(); err != nil {
+		return ccstore.Owner{}, err
+	}
+	owner, err := ownerOf(c.conn.peer, name)
+	if errors.Is(err, errPermission) {
+		err = ccstore.ErrNoCache
+	}
+	return owner, err
+}
+
+// cache returns the cache of that name.
+func (c *call) cache(name string) (*ccstore.Cache, error) {
+	owner, err := c.existing(name)
+	if err != nil {
+		return nil, err
+	}
+	col, err := c.collection(owner)
+	if err != nil {
+		return nil, err
+	}
+	return col.Cache(name)
+}
+
+// update changes a cache that should be there.
+func (c *call) update(name string, f func(*ccstore.Tx) error) error {
+	owner, err := c.existing(name)
+	if err != nil {
+		return err
+	}
+	return c.conn.server.store.Update(c.ctx, owner, f)
+}
+
+// create makes a cache, or something else for which the name need not be there.
+func (c *call) create(name string, f func(*ccstore.Tx)) error {
+	if err := c.in.Err(); err != nil {
+		return err
+	}
+	owner, err := ownerOf(c.conn.peer, name)
+	if err != nil {
+		return err
+	}
+	return c.conn.server.store.Update(c.ctx, owner, func(tx *ccstore.Tx) error {
+		f(tx)
+		return nil
+	})
+}
+
+// put appends to the reply's data.
+func (c *call) put(b []byte) error {
+	if len(c.out)-kcm.ReplyHeaderLen+len(b) > kcm.MaxReplyData {
+		return errReplyTooLarge
+	}
+	c.out = append(c.out, b...)
+	return nil
+}
+
+func (c *call) putName(name string) { c.out = kcm.AppendName(c.out, name) }

@@ -1,0 +1,63 @@
+package kcmserver
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Peer is who is at the other end of a connection, as the kernel knew it when
+// the connection was made.
+type Peer struct {
+	Namespace string // of the socket that it came through
+	UID       uint32 // effective uid
+	PID       int32
+}
+
+var errStranger = errors.New("peer is of another user namespace and has no uid here")
+
+// peerOf asks the kernel who connected.
+func peerOf(conn *net.UnixConn, namespace string) (Peer, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return Peer{}, fmt.Errorf("cannot get peer credentials: %w", err)
+	}
+	var cred *unix.Ucred
+	var credErr error
+	err = raw.Control(func(fd uintptr) {
+		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	})
+	if err := errors.Join(err, credErr); err != nil {
+		return Peer{}, fmt.Errorf("cannot get peer credentials: %w", err)
+	}
+	return identify(cred, namespace)
+}
+
+// identify refuses peers whom the kernel cannot name: to us all users of a
+// foreign user namespace are the overflow uid, or have no pid.
+func identify(cred *unix.Ucred, namespace string) (Peer, error) {
+	if cred.Uid == overflowUID() || cred.Pid == 0 {
+		return Peer{}, fmt.Errorf("%w (uid %d, pid %d)", errStranger, cred.Uid, cred.Pid)
+	}
+	return Peer{Namespace: namespace, UID: cred.Uid, PID: cred.Pid}, nil
+}
+
+// overflowUID is the uid that stands for all those that have none here.
+var overflowUID = sync.OnceValue(func() uint32 {
+	const usual = 65534
+	b, err := os.ReadFile("/proc/sys/kernel/overflowuid")
+	if err != nil {
+		return usual
+	}
+	uid, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 32)
+	if err != nil {
+		return usual
+	}
+	return uint32(uid)
+})
