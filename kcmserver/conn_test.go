@@ -1,0 +1,376 @@
+package kcmserver
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/kcmserver/kcm"
+)
+
+// patience is how long a test waits for what comes at once if all is well.
+const patience = 10 * time.Second
+
+// closes reports whether the server closes the connection.
+func closes(t *testing.T, c net.Conn) bool {
+	t.Helper()
+	c.SetReadDeadline(time.Now().Add(patience))
+	_, err := io.Copy(io.Discard, c)
+	return !errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// TestMalformedFrames sends what is no frame: the connection ends, and nobody
+// else's does.
+func TestMalformedFrames(t *testing.T) {
+	s := newServer(t, Options{})
+	bystander := connect(t, s, user(1001))
+	for _, frame := range []string{
+		"\x00\x00\x00\x00",
+		"\x00\x00\x00\x03\x02\x00\x00",
+		"\x00\xa0\x00\x01",
+		"\xff\xff\xff\xff\x02\x00\x00\x14",
+		"\x00\x00\x00\x04\x01\x00\x00\x14",
+		"\x00\x00\x00\x04\x02\x01\x00\x14",
+	} {
+		c := connect(t, s, user(1000))
+		if _, err := c.conn.Write([]byte(frame)); err != nil {
+			t.Fatal(err)
+		}
+		if !closes(t, c.conn) {
+			t.Errorf("%x: the connection stays", frame)
+		}
+		want(t, "default name of the bystander", "1001", bystander.defaultName())
+	}
+}
+
+// TestHalfARequest stops half way: others are served meanwhile, and the
+// connection is cut after the timeout.
+func TestHalfARequest(t *testing.T) {
+	s := newServer(t, Options{ClientTimeout: 200 * time.Millisecond})
+	whole := kcm.AppendRequest(nil, kcm.OpGetPrincipal, str(nameN))
+	for n := 1; n < len(whole); n++ {
+		c := connect(t, s, user(1000))
+		if _, err := c.conn.Write(whole[:n]); err != nil {
+			t.Fatal(err)
+		}
+		if n < 5 {
+			want(t, "default name", nameD, connect(t, s, user(1000)).defaultName())
+		}
+		go func() {
+			if !closes(t, c.conn) {
+				t.Errorf("cut to %d bytes: the connection stays", n)
+			}
+		}()
+		if n == len(whole)-1 && !closes(t, c.conn) {
+			t.Errorf("cut to %d bytes: the connection stays", n)
+		}
+	}
+}
+
+// TestIdleStays asks again after more than the timeout: only what stops half
+// way is cut.
+func TestIdleStays(t *testing.T) {
+	c := connect(t, newServer(t, Options{ClientTimeout: 20 * time.Millisecond}), user(1000))
+	for range 3 {
+		want(t, "default name", nameD, c.defaultName())
+		time.Sleep(60 * time.Millisecond)
+	}
+}
+
+func TestSplitAndPipelined(t *testing.T) {
+	c := connect(t, newServer(t, Options{}), user(1000))
+	one := kcm.AppendRequest(nil, kcm.OpGetDefaultCache, nil)
+	for i := range one {
+		if _, err := c.conn.Write(one[i : i+1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const pipelined = 1000
+	go c.conn.Write(bytes.Repeat(one, pipelined))
+	for range 1 + pipelined {
+		code, data, err := kcm.ReadReply(c.conn)
+		if err != nil || code != kcm.OK || nameIn(t, data) != nameD {
+			t.Fatalf("%v, %q, %v", code, data, err)
+		}
+	}
+}
+
+// TestReaderThatNeverReads asks for megabytes and reads none of them.
+func TestReaderThatNeverReads(t *testing.T) {
+	s := newServer(t, Options{ClientTimeout: 300 * time.Millisecond})
+	writer := connect(t, s, user(1000))
+	writer.do(kcm.OpInitialize, str(nameN), princ(alice))
+	large := testCred("host/large@LAB.TEST")
+	large.Ticket = make([]byte, 8<<20)
+	writer.do(kcm.OpStore, str(nameN), cred(large))
+
+	c := connect(t, s, user(1000))
+	go c.conn.Write(bytes.Repeat(kcm.AppendRequest(nil, kcm.OpGetCredList, str(nameN)), 100))
+	want(t, "principal, asked by another", princ(alice), writer.get(kcm.OpGetPrincipal, str(nameN)))
+	deadline := time.Now().Add(patience)
+	for s.connections() > 1 {
+		if time.Now().After(deadline) {
+			t.Fatal("the connection stays")
+		}
+		runtime.Gosched()
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func (s *Server) connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
+// TestLimitPerUser opens one connection more than a user may: the one idle
+// longest is closed for it.
+func TestLimitPerUser(t *testing.T) {
+	s := newServer(t, Options{MaxUIDConnections: 3})
+	other := connect(t, s, user(1001))
+	other.defaultName()
+	var list []*client
+	for range 3 {
+		c := connect(t, s, user(1000))
+		c.defaultName()
+		list = append(list, c)
+		time.Sleep(2 * time.Millisecond) // idle times differ
+	}
+	list[0].defaultName()
+	fourth := connect(t, s, user(1000))
+	want(t, "default name", nameD, fourth.defaultName())
+	if !closes(t, list[1].conn) {
+		t.Error("the connection idle longest stays")
+	}
+	for _, c := range []*client{list[0], list[2], fourth} {
+		want(t, "default name", nameD, c.defaultName())
+	}
+	want(t, "default name of another user", "1001", other.defaultName())
+}
+
+// TestLimitOfAll has one user take nearly all connections: others find room.
+func TestLimitOfAll(t *testing.T) {
+	s := newServer(t, Options{MaxConnections: 4})
+	for range 3 {
+		connect(t, s, user(1000)).defaultName()
+	}
+	for uid := range uint32(3) {
+		c := connect(t, s, user(2000+uid))
+		want(t, "default name", fmt.Sprint(2000+uid), c.defaultName())
+	}
+	if n := s.connections(); n > 4 {
+		t.Errorf("%d connections, the limit is 4", n)
+	}
+}
+
+// TestLimitWithoutIdle has no idle connection to close: the new one is refused.
+func TestLimitWithoutIdle(t *testing.T) {
+	s := newServer(t, Options{MaxUIDConnections: 1})
+	busy := connect(t, s, user(1000))
+	busy.conn.Write([]byte{0})
+	for deadline := time.Now().Add(patience); !s.noneIdle(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the connection stays idle")
+		}
+	}
+	near, far := socketPair(t)
+	defer near.Close()
+	if err := s.ServeConn(context.Background(), far, user(1000)); !errors.Is(err, errTooMany) {
+		t.Errorf("ServeConn: %v", err)
+	}
+}
+
+func (s *Server) noneIdle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for cn := range s.conns {
+		if cn.idleSince.Load() != 0 {
+			return false
+		}
+	}
+	return len(s.conns) > 0
+}
+
+func TestServe(t *testing.T) {
+	s := newServer(t, Options{})
+	l := listen(t)
+	path := l.Addr().String()
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l, ccstore.DefaultNamespace) }()
+
+	raw, err := kcm.Dial(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	c := &client{Client: raw, t: t}
+	want(t, "default name", fmt.Sprint(os.Geteuid()), c.defaultName())
+
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+	if err := <-served; err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+	if _, err := c.Call(kcm.OpGetDefaultCache, nil); err == nil {
+		t.Error("answered after Shutdown")
+	}
+	if _, err := kcm.Dial(t.Context(), path); err == nil {
+		t.Error("connected after Shutdown")
+	}
+}
+
+// A slow backend lets a commit wait.
+type slow struct {
+	emptyBackend
+	began, goOn chan struct{}
+}
+
+func (b slow) Commit(context.Context, *ccstore.Commit) error {
+	close(b.began)
+	<-b.goOn
+	return nil
+}
+
+// TestShutdownFinishes shuts down while a request is being answered and another
+// connection has sent half of one.
+func TestShutdownFinishes(t *testing.T) {
+	b := slow{began: make(chan struct{}), goOn: make(chan struct{})}
+	s := New(ccstore.Open(b, ccstore.Options{}), Options{})
+	half := connect(t, s, user(1000))
+	half.conn.Write([]byte{0, 0})
+	c := connect(t, s, user(1000))
+	answered := make(chan error, 1)
+	go func() {
+		_, err := c.Call(kcm.OpInitialize, append(str(nameN), princ(alice)...))
+		answered <- err
+	}()
+	<-b.began
+	down := make(chan error, 1)
+	go func() { down <- s.Shutdown(context.Background()) }()
+	if !closes(t, half.conn) {
+		t.Error("a connection with half a request stays")
+	}
+	close(b.goOn)
+	if err := <-answered; err != nil {
+		t.Errorf("the request under way: %v", err)
+	}
+	if err := <-down; err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+}
+
+func TestShutdownGivesUp(t *testing.T) {
+	b := slow{began: make(chan struct{}), goOn: make(chan struct{})}
+	defer close(b.goOn)
+	s := New(ccstore.Open(b, ccstore.Options{}), Options{})
+	near, far := socketPair(t)
+	defer near.Close()
+	go s.ServeConn(context.Background(), far, user(1000))
+	go kcm.NewClient(near).Call(kcm.OpInitialize, append(str(nameN), princ(alice)...))
+	<-b.began
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := s.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Shutdown: %v", err)
+	}
+	if !closes(t, near) {
+		t.Error("the connection stays")
+	}
+}
+
+func TestIdentify(t *testing.T) {
+	tests := []struct {
+		cred unix.Ucred
+		ok   bool
+	}{
+		{unix.Ucred{Pid: 7, Uid: 1000}, true},
+		{unix.Ucred{Pid: 7, Uid: 0}, true},
+		{unix.Ucred{Pid: 0, Uid: 1000}, false},
+		{unix.Ucred{Pid: 0, Uid: 0}, false},
+		{unix.Ucred{Pid: 7, Uid: overflowUID()}, false},
+	}
+	for _, tt := range tests {
+		peer, err := identify(&tt.cred, "ns")
+		if (err == nil) != tt.ok {
+			t.Errorf("%+v: %v", tt.cred, err)
+		}
+		if tt.ok && (peer != Peer{Namespace: "ns", UID: tt.cred.Uid, PID: tt.cred.Pid}) {
+			t.Errorf("%+v: peer %+v", tt.cred, peer)
+		}
+	}
+}
+
+// TestPanic has a handler panic: the client gets a code, and goes on.
+func TestPanic(t *testing.T) {
+	const opcode = 4711
+	ops[opcode] = op{handle: func(*call) error { panic("at the disco") }}
+	defer delete(ops, opcode)
+	c := connect(t, newServer(t, Options{}), user(1000))
+	c.ask(kcm.CCWrite, opcode)
+	want(t, "default name", nameD, c.defaultName())
+}
+
+// TestManyClients has many connections of several users store, read and
+// destroy at once.
+func TestManyClients(t *testing.T) {
+	s := newServer(t, Options{})
+	var wg sync.WaitGroup
+	for i := range 16 {
+		uid := uint32(1000 + i%3)
+		c := connect(t, s, user(uid))
+		wg.Go(func() {
+			own, shared := fmt.Sprintf("%d:%d", uid, i), fmt.Sprintf("%d:shared", uid)
+			for round := range 20 {
+				server := testCred(fmt.Sprintf("host/%d-%d@LAB.TEST", i, round))
+				c.do(kcm.OpReplace, str(own), u32(0), princ(alice), u32(1), inner(server))
+				want(t, "credentials", [][]byte{cred(server)}, c.creds(own))
+				switch round % 4 {
+				case 0:
+					c.do(kcm.OpInitialize, str(shared), princ(alice))
+				case 1:
+					c.do(kcm.OpReplace, str(shared), u32(0), princ(alice), u32(1), inner(credA))
+				default: // somebody may have destroyed it
+					for _, op := range []kcm.Opcode{kcm.OpGetPrincipal, kcm.OpDestroy} {
+						_, err := c.Call(op, str(shared))
+						if err != nil && err != kcm.FCCNoFile {
+							t.Errorf("%v: %v", op, err)
+						}
+					}
+				}
+				c.do(kcm.OpDestroy, str(own))
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestReplyLength asks for a list just under the limit of a reply.
+func TestReplyLength(t *testing.T) {
+	c := connect(t, newServer(t, Options{}), user(1000))
+	c.do(kcm.OpInitialize, str(nameN), princ(alice))
+	large := testCred("host/large@LAB.TEST")
+	large.Ticket = nil
+	overhead := kcm.ReplyHeaderLen - 8 + 4 + 4 + len(cred(large)) // code, count, length
+	large.Ticket = make([]byte, kcm.MaxLen-overhead)
+	// It does not fit into one request with its name: two halves would be two
+	// tickets. So one byte less than the name takes.
+	large.Ticket = large.Ticket[:len(large.Ticket)-len(nameN)-1]
+	c.do(kcm.OpStore, str(nameN), cred(large))
+	data := c.get(kcm.OpGetCredList, str(nameN))
+	if n := binary.BigEndian.Uint32(data[4:]); int(n) != len(cred(large)) {
+		t.Errorf("came back with %d bytes, want %d", n, len(cred(large)))
+	}
+}

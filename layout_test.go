@@ -1,0 +1,138 @@
+// Package kcmd_test holds the house to its plan: which room may import which,
+// and that each says what it is for.
+package kcmd_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "kcmd.org/kcmd"
+
+// mayImport lists the rooms of ours that each room may import; its tests may
+// import anything. Imports point one way:
+//
+//	ccache <- ccstore <- {kcmserver, dbus} <- cmd
+var mayImport = map[string][]string{
+	"ccstore/ccache":    {},
+	"ccstore":           {"ccstore/ccache"},
+	"ccstore/memory":    {"ccstore"},
+	"ccstore/sqlite":    {"ccstore"},
+	"ccstore/storetest": {"ccstore", "ccstore/ccache"},
+	"kcmserver/kcm":     {"ccstore/ccache"},
+	"kcmserver":         {"ccstore", "ccstore/ccache", "kcmserver/kcm"},
+	"introspection":     {},
+	"dbus":              {"ccstore", "ccstore/ccache", "introspection"},
+	"cmd/kcmd":          {"ccstore", "ccstore/memory", "ccstore/sqlite", "kcmserver", "dbus"},
+	"tests":             {"tests/lab", "kcmserver/kcm", "ccstore/ccache"},
+	"tests/lab":         {},
+	"tests/report":      {},
+	"tests/story":       {"tests/lab"},
+}
+
+// onlyIn lists modules that one room hides from the others.
+var onlyIn = map[string]string{
+	"github.com/godbus/dbus/v5": "dbus",
+	"modernc.org/sqlite":        "ccstore/sqlite",
+}
+
+// A room is a folder with Go files that are not tests.
+type room struct {
+	comments int // package comments
+	imports  map[string]bool
+}
+
+func rooms(t *testing.T) map[string]*room {
+	t.Helper()
+	found := make(map[string]*room)
+	err := filepath.WalkDir(".", func(file string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := d.Name()
+		if d.IsDir() && name != "." && (strings.HasPrefix(name, ".") || name == "testdata" || name == "vendor" || isBuildDir(file)) {
+			return filepath.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly|parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		dir := filepath.ToSlash(filepath.Dir(file))
+		if found[dir] == nil {
+			found[dir] = &room{imports: make(map[string]bool)}
+		}
+		found[dir].add(t, f)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) == 0 {
+		t.Fatal("there are no rooms")
+	}
+	return found
+}
+
+// isBuildDir reports whether dir is one that meson made.
+func isBuildDir(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "meson-private"))
+	return err == nil
+}
+
+func (r *room) add(t *testing.T, f *ast.File) {
+	if f.Doc != nil {
+		r.comments++
+	}
+	for _, spec := range f.Imports {
+		p, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.imports[p] = true
+		if p == "github.com/godbus/dbus/v5" && (spec.Name == nil || spec.Name.Name != "godbus") {
+			t.Errorf("%s must be imported as godbus", p)
+		}
+	}
+}
+
+func TestImports(t *testing.T) {
+	for dir, r := range rooms(t) {
+		allowed, known := mayImport[dir]
+		if !known {
+			t.Errorf("%s is not in the plan: say what it may import", dir)
+			continue
+		}
+		for p := range r.imports {
+			if only, hidden := onlyIn[p]; hidden && only != dir {
+				t.Errorf("%s imports %s, which only %s does", dir, p, only)
+			}
+			ours, ok := strings.CutPrefix(p, module+"/")
+			if ok && !slices.Contains(allowed, ours) {
+				t.Errorf("%s imports %s, allowed are %v", dir, ours, allowed)
+			}
+			if slices.Contains([]string{"internal", "util", "common", "types"}, path.Base(ours)) {
+				t.Errorf("%s imports %s, whose name says nothing", dir, ours)
+			}
+		}
+	}
+}
+
+func TestPackageComments(t *testing.T) {
+	for dir, r := range rooms(t) {
+		if r.comments != 1 {
+			t.Errorf("%s has %d package comments, want one", dir, r.comments)
+		}
+	}
+}
