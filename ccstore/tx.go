@@ -67,6 +67,28 @@ func (tx *Tx) Destroy(name string) error {
 	return nil
 }
 
+// Move gives the contents of the cache from to the cache to, which is made if
+// it is not there and keeps its UUID if it is, and destroys from. Moving a
+// cache to itself changes nothing. It fails with ErrNoCache.
+func (tx *Tx) Move(from, to string) error {
+	cache, err := tx.Cache(from)
+	if err != nil || from == to {
+		return err
+	}
+	tx.Copy(cache, to)
+	return tx.Destroy(from)
+}
+
+// Copy gives the contents of cache, which may be of another collection, to the
+// cache of that name, as Replace does.
+func (tx *Tx) Copy(cache *Cache, name string) {
+	creds := make([]*ccache.Credential, 0, cache.Len())
+	for cred := range cache.Credentials() {
+		creds = append(creds, cred.Credential)
+	}
+	tx.Replace(name, cache.Principal, cache.KDCOffset, creds)
+}
+
 // SetKDCOffset sets the seconds between the local clock and the KDC's. It fails
 // with ErrNoCache.
 func (tx *Tx) SetKDCOffset(name string, seconds int32) error {

@@ -48,6 +48,21 @@ var (
 	credB = testCred("host/b@LAB.TEST")
 )
 
+// TestEveryOpcode holds the op table to the protocol.
+func TestEveryOpcode(t *testing.T) {
+	list := []kcm.Opcode{kcm.OpGetCredList, kcm.OpReplace}
+	for op := range kcm.Opcode(29) {
+		list = append(list, op)
+	}
+	for _, op := range list {
+		row, ok := ops[op]
+		if !ok || row.signature == "" || row.handle == nil || op.String()[0] < 'A' {
+			t.Errorf("%v: no row", op)
+		}
+	}
+	want(t, "number of rows", len(list), len(ops))
+}
+
 // TestUnsupported asks for what is not there to be asked for.
 func TestUnsupported(t *testing.T) {
 	c := connect(t, newServer(t, Options{}), user(1000))
@@ -55,6 +70,64 @@ func TestUnsupported(t *testing.T) {
 		c.ask(kcm.FCCInternal, op, str(nameN))
 	}
 	want(t, "default name on the same connection", nameD, c.defaultName())
+}
+
+func TestHeimdalOps(t *testing.T) {
+	c := connect(t, newServer(t, Options{}), user(1000))
+	c.do(kcm.OpNoop)
+	c.do(kcm.OpResolve, str(nameN))
+	for _, op := range []kcm.Opcode{kcm.OpGetName, kcm.OpSetFlags, kcm.OpChmod, kcm.OpChown} {
+		c.ask(kcm.FCCNoFile, op, str(nameN), u32(0o600), u32(0))
+	}
+	c.do(kcm.OpInitialize, str(nameN), princ(alice))
+	want(t, "name", nameN, nameIn(t, c.get(kcm.OpGetName, str(nameN))))
+	c.do(kcm.OpSetFlags, str(nameN), u32(2))
+	c.ask(kcm.CCFormat, kcm.OpSetFlags, str(nameN), []byte{0})
+
+	c.do(kcm.OpChmod, str(nameN), []byte{0o1, 0o200})
+	for _, mode := range []uint16{0o644, 0o660, 0o601, 0o777, 0o400, 0} {
+		c.ask(kcm.FCCPerm, kcm.OpChmod, str(nameN), u32(uint32(mode))[2:])
+	}
+	c.do(kcm.OpChown, str(nameN), u32(1000), u32(1000))
+	c.do(kcm.OpChown, str(nameN), u32(unchanged), u32(unchanged))
+	c.ask(kcm.FCCPerm, kcm.OpChown, str(nameN), u32(1001), u32(1000))
+	want(t, "caches", []string{nameN}, c.names())
+}
+
+func TestMoveCache(t *testing.T) {
+	s := newServer(t, Options{})
+	c := connect(t, s, user(1000))
+	c.ask(kcm.FCCNoFile, kcm.OpMoveCache, str(nameN), str(nameN2))
+	want(t, "caches", []string{}, c.names())
+
+	c.do(kcm.OpReplace, str(nameN), u32(7), princ(alice), u32(2), inner(credA), inner(credB))
+	content := func(name string) {
+		t.Helper()
+		want(t, "caches", []string{name}, c.names())
+		want(t, "principal", princ(alice), c.get(kcm.OpGetPrincipal, str(name)))
+		want(t, "KDC offset", u32(7), c.get(kcm.OpGetKDCOffset, str(name)))
+		want(t, "credentials", [][]byte{cred(credA), cred(credB)}, c.creds(name))
+	}
+	c.do(kcm.OpMoveCache, str(nameN), str(nameN2))
+	content(nameN2)
+	c.do(kcm.OpMoveCache, str(nameN2), str(nameN2))
+	content(nameN2)
+	c.do(kcm.OpInitialize, str(nameN), princ("bob@LAB.TEST"))
+	c.do(kcm.OpMoveCache, str(nameN2), str(nameN))
+	content(nameN)
+
+	c.ask(kcm.FCCPerm, kcm.OpMoveCache, str(nameN), str("1001:x"))
+	c.ask(kcm.CCBadName, kcm.OpMoveCache, str(nameN), str(""))
+	c.ask(kcm.CCFormat, kcm.OpMoveCache, str(nameN), []byte("no NUL"))
+	c.ask(kcm.FCCNoFile, kcm.OpMoveCache, str("1001:x"), str(nameN))
+	content(nameN)
+
+	root := connect(t, s, user(0))
+	root.do(kcm.OpReplace, str("0:new"), u32(0), princ(alice), u32(1), inner(credA))
+	root.do(kcm.OpMoveCache, str("0:new"), str(nameN2))
+	want(t, "caches of root", []string{}, root.names())
+	want(t, "caches of the user", []string{nameN, nameN2}, c.names())
+	want(t, "credentials", [][]byte{cred(credA)}, c.creds(nameN2))
 }
 
 func TestNothingThere(t *testing.T) {

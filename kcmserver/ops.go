@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/kcmserver/kcm"
@@ -15,8 +16,12 @@ type op struct {
 	handle    func(*call) error
 }
 
-// ops lists what the server answers. Every other opcode gets KRB5_FCC_INTERNAL.
+// ops lists every operation of the protocol. Other opcodes get the same answer
+// as those that are not supported.
 var ops = map[kcm.Opcode]op{
+	kcm.OpNoop:             {"() -> ()", (*call).noop},
+	kcm.OpGetName:          {"(name) -> (name)", (*call).getName},
+	kcm.OpResolve:          {"(name) -> ()", (*call).noop},
 	kcm.OpGenNew:           {"() -> (name)", (*call).genNew},
 	kcm.OpInitialize:       {"(name, princ) -> ()", (*call).initialize},
 	kcm.OpDestroy:          {"(name) -> ()", (*call).destroy},
@@ -26,12 +31,23 @@ var ops = map[kcm.Opcode]op{
 	kcm.OpGetCredUUIDList:  {"(name) -> (uuid, ...)", (*call).getCredUUIDList},
 	kcm.OpGetCredByUUID:    {"(name, uuid) -> (cred)", (*call).getCredByUUID},
 	kcm.OpRemoveCred:       {"(name, flags, mcred) -> ()", (*call).removeCred},
+	kcm.OpSetFlags:         {"(name, flags) -> ()", (*call).setFlags},
+	kcm.OpChown:            {"(name, uid, gid) -> ()", (*call).chown},
+	kcm.OpChmod:            {"(name, mode) -> ()", (*call).chmod},
+	kcm.OpGetInitialTicket: {"(name, present, princ, key) -> ()", (*call).unsupported}, // would speak to a KDC for anyone
+	kcm.OpGetTicket:        {"(name, flags, enctype, princ) -> ()", (*call).unsupported},
+	kcm.OpMoveCache:        {"(name from, name to) -> ()", (*call).moveCache},
 	kcm.OpGetCacheUUIDList: {"() -> (uuid, ...)", (*call).getCacheUUIDList},
 	kcm.OpGetCacheByUUID:   {"(uuid) -> (name)", (*call).getCacheByUUID},
 	kcm.OpGetDefaultCache:  {"() -> (name)", (*call).getDefaultCache},
 	kcm.OpSetDefaultCache:  {"(name) -> ()", (*call).setDefaultCache},
 	kcm.OpGetKDCOffset:     {"(name) -> (offset)", (*call).getKDCOffset},
 	kcm.OpSetKDCOffset:     {"(name, offset) -> ()", (*call).setKDCOffset},
+	kcm.OpAddNTLMCred:      {"(user, domain, nthash) -> (uuid)", (*call).unsupported},
+	kcm.OpHaveNTLMCred:     {"(user, domain) -> ()", (*call).unsupported},
+	kcm.OpDelNTLMCred:      {"(user, domain) -> ()", (*call).unsupported},
+	kcm.OpDoNTLMAuth:       {"(user, domain, type2) -> (type3, flags, key)", (*call).unsupported},
+	kcm.OpGetNTLMUserList:  {"() -> ({1, user, domain}, ..., 0)", (*call).unsupported},
 	kcm.OpGetCredList:      {"(name) -> (count, {len, cred}, ...)", (*call).getCredList},
 	kcm.OpReplace:          {"(name, offset, princ, count, {len, cred}, ...) -> ()", (*call).replace},
 }
@@ -43,6 +59,21 @@ type call struct {
 	in   kcm.Decoder
 	name string // of the cache, for the log
 	out  []byte // the reply's data, behind the room for its header
+}
+
+// noop also answers RESOLVE: any name may be resolved, and that it may be used
+// is checked where it is.
+func (c *call) noop() error { return nil }
+
+func (c *call) unsupported() error { return errUnsupported }
+
+func (c *call) getName() error {
+	cache, err := c.cache(c.cacheName())
+	if err != nil {
+		return err
+	}
+	c.putName(cache.Name)
+	return nil
 }
 
 func (c *call) genNew() error {
@@ -137,6 +168,75 @@ func (c *call) removeCred() error {
 		_, err := tx.Remove(name, match)
 		return err
 	})
+}
+
+// setFlags sets nothing: Heimdal's klist asks for its own convenience, and goes
+// no further if it is refused.
+func (c *call) setFlags() error {
+	name := c.cacheName()
+	c.in.Uint32("flags")
+	_, err := c.cache(name)
+	return err
+}
+
+// chown gives no cache away. It succeeds where nothing would change.
+func (c *call) chown() error {
+	name := c.cacheName()
+	uid := c.in.Uint32("uid")
+	c.in.Uint32("gid") // caches have no group
+	owner, err := c.existing(name)
+	if err != nil {
+		return err
+	}
+	if _, err := c.cache(name); err != nil {
+		return err
+	}
+	if uid != owner.UID && uid != unchanged {
+		return fmt.Errorf("%w: to uid %d", errGiveAway, uid)
+	}
+	return nil
+}
+
+// unchanged is the uid that chown(2) leaves alone.
+const unchanged = 0xffffffff
+
+// chmod opens no cache to others. It succeeds for the owner's rights alone,
+// which is what a cache has.
+func (c *call) chmod() error {
+	name := c.cacheName()
+	mode := c.in.Uint16("mode")
+	if _, err := c.cache(name); err != nil {
+		return err
+	}
+	if mode&0o777 != 0o600 {
+		return fmt.Errorf("%w: %#o", errMode, mode)
+	}
+	return nil
+}
+
+// moveCache is one transaction, unless root moves a cache to another user: then
+// for a moment both have it.
+func (c *call) moveCache() error {
+	from, to := c.cacheName(), c.in.Name()
+	source, err := c.existing(from)
+	if err != nil {
+		return err
+	}
+	target, err := ownerOf(c.conn.peer, to)
+	if err != nil {
+		return err
+	}
+	if source == target {
+		return c.update(from, func(tx *ccstore.Tx) error { return tx.Move(from, to) })
+	}
+	cache, err := c.cache(from)
+	if err != nil {
+		return err
+	}
+	if err := c.create(to, func(tx *ccstore.Tx) { tx.Copy(cache, to) }); err != nil {
+		return err
+	}
+	return c.update(from, func(tx *ccstore.Tx) error { return tx.Destroy(from) })
 }
 
 // getCacheUUIDList puts the default cache first: MIT clients before 1.14 show

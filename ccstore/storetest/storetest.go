@@ -66,6 +66,7 @@ func Run(t *testing.T, open func(t *testing.T) Open) {
 		{"Initialize", testInitialize},
 		{"Replace", testReplace},
 		{"Destroy", testDestroy},
+		{"Move", testMove},
 		{"Default", testDefault},
 		{"Store", testStore},
 		{"StoreAgain", testStoreAgain},
@@ -227,6 +228,43 @@ func testDestroy(t *testing.T, open Open) {
 	} else if again.Len() != 0 {
 		t.Error("a new cache has the credentials of the one destroyed")
 	}
+}
+
+func testMove(t *testing.T, open Open) {
+	s := New(t, open())
+	move := func(from, to string) error {
+		return s.Update(t.Context(), owner, func(tx *ccstore.Tx) error { return tx.Move(from, to) })
+	}
+	if err := move("1000:a", "1000:b"); !errors.Is(err, ccstore.ErrNoCache) {
+		t.Errorf("Move without a cache: %v", err)
+	}
+	want(t, "caches", []string{}, names(view(t, s, owner)))
+
+	fill(t, s, owner, "1000:a", alice, Config(alice, "k", "v"), TGT(alice))
+	update(t, s, owner, func(tx *ccstore.Tx) error { return tx.SetKDCOffset("1000:a", 5) })
+	moved := func(to string) {
+		t.Helper()
+		c := cacheOf(t, s, owner, to)
+		want(t, "caches", []string{to}, names(view(t, s, owner)))
+		want(t, "principal", alice, c.Principal.String())
+		want(t, "KDC offset", 5, c.KDCOffset)
+		want(t, "credentials", 2, c.Len())
+	}
+	if err := move("1000:a", "1000:b"); err != nil {
+		t.Errorf("Move: %v", err)
+	}
+	moved("1000:b")
+	before := view(t, s, owner)
+	if err := move("1000:b", "1000:b"); err != nil || view(t, s, owner) != before {
+		t.Errorf("Move to itself: %v", err)
+	}
+	fill(t, s, owner, "1000:c", bob, TGT(bob), Ticket(bob, "host/a@EXAMPLE.COM"))
+	id := cacheOf(t, s, owner, "1000:c").UUID
+	if err := move("1000:b", "1000:c"); err != nil {
+		t.Errorf("Move over another: %v", err)
+	}
+	moved("1000:c")
+	want(t, "UUID", id, cacheOf(t, s, owner, "1000:c").UUID)
 }
 
 func testDefault(t *testing.T, open Open) {
