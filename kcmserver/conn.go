@@ -158,19 +158,31 @@ func (c *call) run(opcode kcm.Opcode) (err error) {
 	return op.handle(c)
 }
 
+// logRequest writes a line for each request at debug. What should not happen
+// is seen without that: the store failing, and somebody trying what is not for
+// him.
 func (c *conn) logRequest(call *call, req kcm.Request, result kcm.Code, err error, took time.Duration) {
-	level := slog.LevelDebug
-	if result == kcm.CCWrite {
-		level = slog.LevelError // the store failed: somebody must look
+	c.server.counters.count(req.Opcode, result)
+	switch {
+	case result == kcm.CCWrite:
+		c.server.log.Error("request failed", c.attrs(call, req, result, err, took)...)
+	case result == kcm.FCCPerm:
+		c.server.refusals.print("request refused", c.attrs(call, req, result, err, took)...)
+	case c.server.log.Enabled(call.ctx, slog.LevelDebug):
+		c.server.log.Debug("request", c.attrs(call, req, result, err, took)...)
 	}
-	if !c.server.log.Enabled(call.ctx, level) {
-		return
+}
+
+func (c *conn) attrs(call *call, req kcm.Request, result kcm.Code, err error, took time.Duration) []any {
+	attrs := []any{"op", req.Opcode, "uid", c.peer.UID, "pid", c.peer.PID}
+	if c.peer.Namespace != ccstore.DefaultNamespace {
+		attrs = append(attrs, "namespace", c.peer.Namespace)
 	}
-	attrs := []any{"op", req.Opcode, "uid", c.peer.UID, "pid", c.peer.PID, "cache", call.name, "code", result, "took", took}
+	attrs = append(attrs, "cache", call.name, "code", result, "took", took)
 	if err != nil {
 		attrs = append(attrs, "err", err)
 	}
-	c.server.log.Log(call.ctx, level, "request", attrs...)
+	return attrs
 }
 
 // reply sends a whole reply in one write.

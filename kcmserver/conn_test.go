@@ -274,11 +274,11 @@ func TestShutdownFinishes(t *testing.T) {
 
 func TestShutdownGivesUp(t *testing.T) {
 	b := slow{began: make(chan struct{}), goOn: make(chan struct{})}
-	defer close(b.goOn)
 	s := New(ccstore.Open(b, ccstore.Options{}), Options{})
 	near, far := socketPair(t)
 	defer near.Close()
-	go s.ServeConn(context.Background(), far, user(1000))
+	served := make(chan error, 1)
+	go func() { served <- s.ServeConn(context.Background(), far, user(1000)) }()
 	go kcm.NewClient(near).Call(kcm.OpInitialize, append(str(nameN), princ(alice)...))
 	<-b.began
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
@@ -289,6 +289,8 @@ func TestShutdownGivesUp(t *testing.T) {
 	if !closes(t, near) {
 		t.Error("the connection stays")
 	}
+	close(b.goOn)
+	<-served
 }
 
 func TestIdentify(t *testing.T) {
@@ -313,14 +315,19 @@ func TestIdentify(t *testing.T) {
 	}
 }
 
+// A panicking backend has a bug.
+type panicking struct{ emptyBackend }
+
+func (panicking) Load(context.Context, ccstore.Owner) (*ccstore.Record, error) {
+	panic("at the disco")
+}
+
 // TestPanic has a handler panic: the client gets a code, and goes on.
 func TestPanic(t *testing.T) {
-	const opcode = 4711
-	ops[opcode] = op{handle: func(*call) error { panic("at the disco") }}
-	defer delete(ops, opcode)
-	c := connect(t, newServer(t, Options{}), user(1000))
-	c.ask(kcm.CCWrite, opcode)
-	want(t, "default name", nameD, c.defaultName())
+	s := New(ccstore.Open(panicking{}, ccstore.Options{}), Options{})
+	c := connect(t, s, user(1000))
+	c.ask(kcm.CCWrite, kcm.OpGetPrincipal, str(nameN))
+	c.ask(kcm.FCCInternal, 29)
 }
 
 // TestManyClients has many connections of several users store, read and

@@ -38,6 +38,8 @@ type Server struct {
 	maxConns      int
 	maxUIDConns   int
 	defaultFirst  bool
+	counters      counters
+	refusals      *refusalLog
 
 	closing atomic.Bool
 
@@ -64,6 +66,7 @@ func New(store *ccstore.Store, o Options) *Server {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.refusals = newRefusalLog(s.log)
 	if s.clientTimeout == 0 {
 		s.clientTimeout = DefaultClientTimeout
 	}
@@ -118,15 +121,16 @@ func (s *Server) accepted(c net.Conn, namespace string) {
 	}
 	peer, err := peerOf(unix, namespace)
 	if err != nil {
-		s.log.Info("connection refused", "err", err)
+		s.refuse(err)
 		c.Close()
 		return
 	}
-	go func() {
-		if err := s.ServeConn(context.Background(), c, peer); err != nil {
-			s.log.Info("connection ended", "uid", peer.UID, "pid", peer.PID, "err", err)
-		}
-	}()
+	go s.ServeConn(context.Background(), c, peer) // its error is logged
+}
+
+func (s *Server) refuse(err error, attrs ...any) {
+	s.counters.refused.Add(1)
+	s.refusals.print("connection refused", append(attrs, "err", err)...)
 }
 
 // ServeConn answers the requests of one client until it goes, and closes c. It
@@ -136,10 +140,19 @@ func (s *Server) ServeConn(ctx context.Context, c net.Conn, peer Peer) error {
 	defer c.Close()
 	cn := s.newConn(c, peer)
 	if err := s.register(cn); err != nil {
+		if !s.closing.Load() {
+			s.refuse(err, "uid", peer.UID, "pid", peer.PID)
+		}
 		return err
 	}
 	defer s.unregister(cn)
-	return cn.serve(ctx)
+	s.counters.accepted.Add(1)
+	err := cn.serve(ctx)
+	if err != nil {
+		s.counters.cut.Add(1)
+		s.refusals.print("connection ended", "uid", peer.UID, "pid", peer.PID, "err", err)
+	}
+	return err
 }
 
 var errTooMany = errors.New("too many connections, none of them idle")

@@ -1,0 +1,105 @@
+package kcmserver
+
+import (
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"kcmd.org/kcmd/kcmserver/kcm"
+)
+
+// Stats tell what a server has done since it was made.
+type Stats struct {
+	Connections int    // open now
+	Accepted    uint64 // connections served so far
+	Refused     uint64 // connections not served: strangers, and those over a limit
+	Cut         uint64 // connections ended for what the client did, or did not do
+
+	// Requests counts answers by operation and code. Opcodes that the protocol
+	// does not have are counted as UnknownOpcode together.
+	Requests map[kcm.Opcode]map[kcm.Code]uint64
+}
+
+// UnknownOpcode stands in Stats for all opcodes that are not in the protocol.
+const UnknownOpcode kcm.Opcode = 0xffff
+
+// Stats returns the current figures.
+func (s *Server) Stats() Stats {
+	s.mu.Lock()
+	open := len(s.conns)
+	s.mu.Unlock()
+	return Stats{
+		Connections: open,
+		Accepted:    s.counters.accepted.Load(),
+		Refused:     s.counters.refused.Load(),
+		Cut:         s.counters.cut.Load(),
+		Requests:    s.counters.snapshot(),
+	}
+}
+
+type counters struct {
+	accepted, refused, cut atomic.Uint64
+	answers                sync.Map // answer -> *atomic.Uint64; there are few
+}
+
+type answer struct {
+	op   kcm.Opcode
+	code kcm.Code
+}
+
+func (c *counters) count(op kcm.Opcode, code kcm.Code) {
+	if _, known := ops[op]; !known {
+		op = UnknownOpcode
+	}
+	key := answer{op, code}
+	n, ok := c.answers.Load(key)
+	if !ok {
+		n, _ = c.answers.LoadOrStore(key, new(atomic.Uint64))
+	}
+	n.(*atomic.Uint64).Add(1)
+}
+
+func (c *counters) snapshot() map[kcm.Opcode]map[kcm.Code]uint64 {
+	m := make(map[kcm.Opcode]map[kcm.Code]uint64)
+	c.answers.Range(func(k, v any) bool {
+		a := k.(answer)
+		if m[a.op] == nil {
+			m[a.op] = make(map[kcm.Code]uint64)
+		}
+		m[a.op][a.code] = v.(*atomic.Uint64).Load()
+		return true
+	})
+	return m
+}
+
+// A refusalLog writes what was refused, and of many only some, so that nobody
+// fills the disk with what is no secret of his.
+type refusalLog struct {
+	log     *slog.Logger
+	limit   *rate.Limiter
+	skipped atomic.Uint64
+}
+
+// At most refusalBurst lines at once, then one in each refusalEvery.
+const (
+	refusalBurst = 20
+	refusalEvery = time.Second
+)
+
+func newRefusalLog(log *slog.Logger) *refusalLog {
+	return &refusalLog{log: log, limit: rate.NewLimiter(rate.Every(refusalEvery), refusalBurst)}
+}
+
+func (r *refusalLog) print(msg string, attrs ...any) {
+	if !r.limit.Allow() {
+		r.skipped.Add(1)
+		return
+	}
+	if n := r.skipped.Swap(0); n > 0 {
+		attrs = append(attrs, "more_not_shown", n)
+	}
+	r.log.Info(msg, attrs...)
+}
