@@ -52,7 +52,8 @@ func (b *Backend) writeLoop(w *writer) {
 
 // A writer holds the connection that writes, with its statements.
 type writer struct {
-	conn *sql.Conn
+	conn  *sql.Conn
+	stmts []*sql.Stmt // all that follow
 
 	find, create, revise, setDefault *sql.Stmt
 	putCache, deleteCache            *sql.Stmt
@@ -86,11 +87,17 @@ func newWriter(ctx context.Context, db *sql.DB) (_ *writer, err error) {
 			w.close()
 			return nil, err
 		}
+		w.stmts = append(w.stmts, *s.stmt)
 	}
 	return w, nil
 }
 
-func (w *writer) close() error { return w.conn.Close() } // ends its statements too
+func (w *writer) close() {
+	for _, stmt := range w.stmts {
+		stmt.Close()
+	}
+	w.conn.Close()
+}
 
 // writeBatch writes all commits of the batch in one transaction, and sets the
 // error of each. A commit that fails by itself is left out of it.

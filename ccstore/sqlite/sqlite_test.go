@@ -195,3 +195,16 @@ func TestAfterKill(t *testing.T) {
 		t.Errorf("owners %v, %v; want one", owners, err)
 	}
 }
+
+// TestCloseFolds closes: what is left is one file, which can be copied.
+func TestCloseFolds(t *testing.T) {
+	path := filepath.Join(privateDir(t), "kcmd.db")
+	s := ccstore.Open(open(t, path), ccstore.Options{})
+	fillOne(t, s, 1000)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path + "-wal"); err == nil {
+		t.Error("the WAL was left behind")
+	}
+}
