@@ -40,6 +40,7 @@ type CacheRecord struct {
 	Name      string
 	Principal []byte // marshalled
 	KDCOffset int32  // seconds
+	Label     string // SELinux label of whoever made it
 	Changed   int64  // seconds since 1970
 }
 

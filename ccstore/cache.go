@@ -19,6 +19,7 @@ type Cache struct {
 	Name      string           // the residual: what follows "KCM:"
 	Principal ccache.Principal // the client
 	KDCOffset int32            // seconds to add to the local clock to get the KDC's
+	Label     string           // SELinux label of whoever made it, "" without SELinux
 	Changed   time.Time        // when the contents last changed, in whole seconds
 
 	id       uint64 // in the collection

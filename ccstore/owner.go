@@ -2,7 +2,6 @@ package ccstore
 
 import (
 	"cmp"
-	"fmt"
 	"strconv"
 )
 
@@ -13,17 +12,23 @@ const DefaultNamespace = "default"
 type Owner struct {
 	Namespace string // the set of collections behind one listening socket
 	UID       uint32
+	Level     string // low SELinux level of the uid's processes that share it; "" without SELinux
 }
 
-// String returns "1000", or "1000 in NAMESPACE" outside the default one.
+// String returns "1000", and what is not the default behind it: "1000 in
+// NAMESPACE at LEVEL".
 func (o Owner) String() string {
-	if o.Namespace == DefaultNamespace {
-		return strconv.FormatUint(uint64(o.UID), 10)
+	s := strconv.FormatUint(uint64(o.UID), 10)
+	if o.Namespace != DefaultNamespace {
+		s += " in " + o.Namespace
 	}
-	return fmt.Sprintf("%d in %s", o.UID, o.Namespace)
+	if o.Level != "" {
+		s += " at " + o.Level
+	}
+	return s
 }
 
-// Compare orders owners by namespace, then by uid.
+// Compare orders owners by namespace, then by uid, then by level.
 func (o Owner) Compare(p Owner) int {
-	return cmp.Or(cmp.Compare(o.Namespace, p.Namespace), cmp.Compare(o.UID, p.UID))
+	return cmp.Or(cmp.Compare(o.Namespace, p.Namespace), cmp.Compare(o.UID, p.UID), cmp.Compare(o.Level, p.Level))
 }

@@ -26,6 +26,7 @@ func fromRecord(owner Owner, r *Record) (c *Collection, unreadable []error) {
 		cache := newCache(row.ID, row.UUID, row.Name)
 		cache.Principal = principal
 		cache.KDCOffset = row.KDCOffset
+		cache.Label = row.Label
 		cache.Changed = time.Unix(row.Changed, 0)
 		c.caches.Set(cache.id, cache)
 		c.byName.Set(cache.Name, cache.id)

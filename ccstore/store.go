@@ -22,7 +22,9 @@ type Store struct {
 	states   map[Owner]*state
 	watchers []func(Event)
 	closed   bool
-	active   sync.WaitGroup // updates under way
+	active   sync.WaitGroup // calls under way
+
+	levels levels
 }
 
 // Options are what a Store may be told. The zero value is fine.
@@ -281,6 +283,7 @@ func (s *Store) tryCommit(ctx context.Context, st *state, batch []*update) error
 	}
 	after.revision = base.revision + 1
 	st.current.Store(after)
+	s.levels.add(st.owner)
 	s.publish(Event{Owner: st.owner, Before: base, After: after, Changes: changes})
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 type Tx struct {
 	*Collection
 
+	label   string // of new caches
 	now     time.Time
 	dirty   bool            // Collection is a copy of ours
 	mine    map[uint64]bool // ids of caches that are copies of ours
@@ -23,6 +24,9 @@ type Tx struct {
 }
 
 func newTx(c *Collection, now time.Time) *Tx { return &Tx{Collection: c, now: now} }
+
+// SetLabel sets the SELinux label that caches made from here on bear.
+func (tx *Tx) SetLabel(label string) { tx.label = label }
 
 // SetDefault makes name the default cache's name. There need not be such a cache.
 func (tx *Tx) SetDefault(name string) {
@@ -172,6 +176,7 @@ func (tx *Tx) emptyCache(name string) *Cache {
 	old, err := c.Cache(name)
 	if err != nil {
 		cache := newCache(c.nextID, uuid.New(), name)
+		cache.Label = tx.label
 		c.nextID++
 		tx.mine[cache.id] = true
 		c.caches.Set(cache.id, cache)
@@ -225,6 +230,7 @@ func (tx *Tx) putCache(cache *Cache) {
 		Name:      cache.Name,
 		Principal: cache.Principal.Append(nil),
 		KDCOffset: cache.KDCOffset,
+		Label:     cache.Label,
 		Changed:   cache.Changed.Unix(),
 	}})
 }

@@ -15,6 +15,7 @@ var (
 	errEnd           = errors.New("no such entry in the iteration")
 	errBadName       = errors.New("cache name is not allowed")
 	errPermission    = errors.New("cache name belongs to somebody else")
+	errLabel         = errors.New("SELinux policy does not allow this with the cache")
 	errGiveAway      = errors.New("caches cannot be given away")
 	errMode          = errors.New("mode is not allowed, a cache is its owner's alone (0600)")
 )
@@ -34,7 +35,7 @@ func code(err error) kcm.Code {
 		return kcm.CCFormat
 	case errors.Is(err, errBadName):
 		return kcm.CCBadName
-	case errors.Is(err, errPermission), errors.Is(err, errGiveAway), errors.Is(err, errMode):
+	case errors.Is(err, errPermission), errors.Is(err, errLabel), errors.Is(err, errGiveAway), errors.Is(err, errMode):
 		return kcm.FCCPerm
 	case errors.Is(err, errUnsupported), errors.Is(err, errReplyTooLarge):
 		// On this code, and for nothing else may it be used, MIT clients try

@@ -37,7 +37,8 @@ func uidOf(name string) (uid uint32, ok bool) {
 
 // ownerOf returns the collection in which the peer finds the cache of that name.
 // A user has the names that begin with the own uid. Root has all names: those
-// that begin with a uid are in that uid's collection, others in root's.
+// that begin with a uid are in that uid's collection, others in root's. With
+// SELinux it is the collection of the peer's own level.
 func ownerOf(peer Peer, name string) (ccstore.Owner, error) {
 	if err := checkName(name); err != nil {
 		return ccstore.Owner{}, err
@@ -51,5 +52,5 @@ func ownerOf(peer Peer, name string) (ccstore.Owner, error) {
 		return ccstore.Owner{}, fmt.Errorf("%w: names of uid %d are %d and %d:...",
 			errPermission, peer.UID, peer.UID, peer.UID)
 	}
-	return ccstore.Owner{Namespace: peer.Namespace, UID: uid}, nil
+	return ccstore.Owner{Namespace: peer.Namespace, UID: uid, Level: peer.Level}, nil
 }

@@ -3,11 +3,11 @@ package kcmserver
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/kcmserver/kcm"
+	"kcmd.org/kcmd/kcmserver/selinux"
 )
 
 // An op is one operation of the protocol.
@@ -68,7 +68,7 @@ func (c *call) noop() error { return nil }
 func (c *call) unsupported() error { return errUnsupported }
 
 func (c *call) getName() error {
-	cache, err := c.cache(c.cacheName())
+	cache, err := c.cache(c.cacheName(), selinux.Use)
 	if err != nil {
 		return err
 	}
@@ -93,19 +93,19 @@ func (c *call) initialize() error {
 
 func (c *call) destroy() error {
 	name := c.cacheName()
-	return c.update(name, func(tx *ccstore.Tx) error { return tx.Destroy(name) })
+	return c.update(name, selinux.Manage, func(tx *ccstore.Tx) error { return tx.Destroy(name) })
 }
 
 func (c *call) store() error {
 	name := c.cacheName()
 	cred := c.in.Credential("credential")
-	return c.update(name, func(tx *ccstore.Tx) error { return tx.Store(name, cred) })
+	return c.update(name, selinux.Write, func(tx *ccstore.Tx) error { return tx.Store(name, cred) })
 }
 
 func (c *call) retrieve() error {
 	name := c.cacheName()
 	match := c.in.Match()
-	cache, err := c.cache(name)
+	cache, err := c.cache(name, selinux.Read)
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (c *call) retrieve() error {
 }
 
 func (c *call) getPrincipal() error {
-	cache, err := c.cache(c.cacheName())
+	cache, err := c.cache(c.cacheName(), selinux.Use)
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func (c *call) getPrincipal() error {
 
 func (c *call) getCredUUIDList() error {
 	name := c.cacheName()
-	cache, err := c.cache(name)
+	cache, err := c.cache(name, selinux.Read)
 	if err != nil {
 		return err
 	}
@@ -142,7 +142,7 @@ func (c *call) getCredUUIDList() error {
 func (c *call) getCredByUUID() error {
 	name := c.cacheName()
 	id := c.in.UUID()
-	cache, err := c.cache(name)
+	cache, err := c.cache(name, selinux.Read)
 	if err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func (c *call) getCredByUUID() error {
 func (c *call) removeCred() error {
 	name := c.cacheName()
 	match := c.in.RemoveMatch()
-	return c.update(name, func(tx *ccstore.Tx) error {
+	return c.update(name, selinux.Write, func(tx *ccstore.Tx) error {
 		_, err := tx.Remove(name, match)
 		return err
 	})
@@ -175,7 +175,7 @@ func (c *call) removeCred() error {
 func (c *call) setFlags() error {
 	name := c.cacheName()
 	c.in.Uint32("flags")
-	_, err := c.cache(name)
+	_, err := c.cache(name, selinux.Use)
 	return err
 }
 
@@ -184,14 +184,11 @@ func (c *call) chown() error {
 	name := c.cacheName()
 	uid := c.in.Uint32("uid")
 	c.in.Uint32("gid") // caches have no group
-	owner, err := c.existing(name)
+	target, err := c.existing(name, selinux.Manage)
 	if err != nil {
 		return err
 	}
-	if _, err := c.cache(name); err != nil {
-		return err
-	}
-	if uid != owner.UID && uid != unchanged {
+	if uid != target.owner.UID && uid != unchanged {
 		return fmt.Errorf("%w: to uid %d", errGiveAway, uid)
 	}
 	return nil
@@ -205,7 +202,7 @@ const unchanged = 0xffffffff
 func (c *call) chmod() error {
 	name := c.cacheName()
 	mode := c.in.Uint16("mode")
-	if _, err := c.cache(name); err != nil {
+	if _, err := c.cache(name, selinux.Manage); err != nil {
 		return err
 	}
 	if mode&0o777 != 0o600 {
@@ -218,35 +215,37 @@ func (c *call) chmod() error {
 // for a moment both have it.
 func (c *call) moveCache() error {
 	from, to := c.cacheName(), c.in.Name()
-	source, err := c.existing(from)
+	source, err := c.existing(from, selinux.Manage)
 	if err != nil {
 		return err
 	}
-	target, err := ownerOf(c.conn.peer, to)
+	target, err := c.target(to)
 	if err != nil {
 		return err
 	}
-	if source == target {
-		return c.update(from, func(tx *ccstore.Tx) error { return tx.Move(from, to) })
+	if source.owner == target {
+		return c.update(from, selinux.Manage, func(tx *ccstore.Tx) error {
+			if cache, err := tx.Cache(to); err == nil && !c.allowed(cache, selinux.Manage) {
+				return errLabel
+			}
+			tx.SetLabel(source.cache.Label)
+			return tx.Move(from, to)
+		})
 	}
-	cache, err := c.cache(from)
-	if err != nil {
+	if err := c.create(to, func(tx *ccstore.Tx) { tx.Copy(source.cache, to) }); err != nil {
 		return err
 	}
-	if err := c.create(to, func(tx *ccstore.Tx) { tx.Copy(cache, to) }); err != nil {
-		return err
-	}
-	return c.update(from, func(tx *ccstore.Tx) error { return tx.Destroy(from) })
+	return c.update(from, selinux.Manage, func(tx *ccstore.Tx) error { return tx.Destroy(from) })
 }
 
 // getCacheUUIDList puts the default cache first: MIT clients before 1.14 show
 // the caches in the order of the list.
 func (c *call) getCacheUUIDList() error {
-	col, err := c.collection(c.own())
+	caches, err := c.visible()
 	if err != nil {
 		return err
 	}
-	for _, cache := range col.Caches() {
+	for _, cache := range caches {
 		if err := c.put(cache.UUID[:]); err != nil {
 			return err
 		}
@@ -256,16 +255,24 @@ func (c *call) getCacheUUIDList() error {
 
 func (c *call) getCacheByUUID() error {
 	id := c.in.UUID()
-	col, err := c.collection(c.own())
+	if err := c.in.Err(); err != nil {
+		return err
+	}
+	owners, err := c.reach(c.own())
 	if err != nil {
 		return err
 	}
-	cache, err := col.CacheByUUID(id)
-	if err != nil {
-		return errEnd
+	for _, owner := range owners {
+		col, err := c.collection(owner)
+		if err != nil {
+			return err
+		}
+		if cache, err := col.CacheByUUID(id); err == nil && c.allowed(cache, selinux.Use) {
+			c.putName(cache.Name)
+			return nil
+		}
 	}
-	c.putName(cache.Name)
-	return nil
+	return errEnd
 }
 
 func (c *call) getDefaultCache() error {
@@ -274,8 +281,10 @@ func (c *call) getDefaultCache() error {
 		return err
 	}
 	name := col.DefaultName()
-	if c.conn.server.defaultFirst && col.Default() == nil && col.Len() > 0 {
-		name = col.Caches()[0].Name
+	if c.conn.server.defaultFirst && col.Default() == nil {
+		if caches, err := c.visible(); err == nil && len(caches) > 0 {
+			name = caches[0].Name
+		}
 	}
 	c.putName(name)
 	return nil
@@ -285,11 +294,21 @@ func (c *call) getDefaultCache() error {
 // also where root names another user's.
 func (c *call) setDefaultCache() error {
 	name := c.cacheName()
-	return c.create(name, func(tx *ccstore.Tx) { tx.SetDefault(name) })
+	if err := c.in.Err(); err != nil {
+		return err
+	}
+	owner, err := ownerOf(c.conn.peer, name)
+	if err != nil {
+		return err
+	}
+	return c.conn.server.store.Update(c.ctx, owner, func(tx *ccstore.Tx) error {
+		tx.SetDefault(name)
+		return nil
+	})
 }
 
 func (c *call) getKDCOffset() error {
-	cache, err := c.cache(c.cacheName())
+	cache, err := c.cache(c.cacheName(), selinux.Use)
 	if err != nil {
 		return err
 	}
@@ -299,11 +318,11 @@ func (c *call) getKDCOffset() error {
 func (c *call) setKDCOffset() error {
 	name := c.cacheName()
 	offset := c.in.Int32("KDC offset")
-	return c.update(name, func(tx *ccstore.Tx) error { return tx.SetKDCOffset(name, offset) })
+	return c.update(name, selinux.Write, func(tx *ccstore.Tx) error { return tx.SetKDCOffset(name, offset) })
 }
 
 func (c *call) getCredList() error {
-	cache, err := c.cache(c.cacheName())
+	cache, err := c.cache(c.cacheName(), selinux.Read)
 	if err != nil {
 		return err
 	}
@@ -334,74 +353,6 @@ func (c *call) replace() error {
 func (c *call) cacheName() string {
 	c.name = c.in.Name()
 	return c.name
-}
-
-// own returns the caller's own collection.
-func (c *call) own() ccstore.Owner {
-	return ccstore.Owner{Namespace: c.conn.peer.Namespace, UID: c.conn.peer.UID}
-}
-
-// collection returns a collection, once the arguments were read without error.
-func (c *call) collection(owner ccstore.Owner) (*ccstore.Collection, error) {
-	if err := c.in.Err(); err != nil {
-		return nil, err
-	}
-	var col *ccstore.Collection
-	err := c.conn.server.store.View(c.ctx, owner, func(found *ccstore.Collection) error {
-		col = found
-		return nil
-	})
-	return col, err
-}
-
-// existing returns the owner of a cache that should be there. What is not the
-// caller's is not there.
-func (c *call) existing(name string) (ccstore.Owner, error) {
-	if err := c.in.Err(); err != nil {
-		return ccstore.Owner{}, err
-	}
-	owner, err := ownerOf(c.conn.peer, name)
-	if errors.Is(err, errPermission) {
-		err = ccstore.ErrNoCache
-	}
-	return owner, err
-}
-
-// cache returns the cache of that name.
-func (c *call) cache(name string) (*ccstore.Cache, error) {
-	owner, err := c.existing(name)
-	if err != nil {
-		return nil, err
-	}
-	col, err := c.collection(owner)
-	if err != nil {
-		return nil, err
-	}
-	return col.Cache(name)
-}
-
-// update changes a cache that should be there.
-func (c *call) update(name string, f func(*ccstore.Tx) error) error {
-	owner, err := c.existing(name)
-	if err != nil {
-		return err
-	}
-	return c.conn.server.store.Update(c.ctx, owner, f)
-}
-
-// create makes a cache, or something else for which the name need not be there.
-func (c *call) create(name string, f func(*ccstore.Tx)) error {
-	if err := c.in.Err(); err != nil {
-		return err
-	}
-	owner, err := ownerOf(c.conn.peer, name)
-	if err != nil {
-		return err
-	}
-	return c.conn.server.store.Update(c.ctx, owner, func(tx *ccstore.Tx) error {
-		f(tx)
-		return nil
-	})
 }
 
 // put appends to the reply's data.

@@ -10,6 +10,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"kcmd.org/kcmd/kcmserver/selinux"
 )
 
 // A Peer is who is at the other end of a connection, as the kernel knew it when
@@ -18,25 +20,40 @@ type Peer struct {
 	Namespace string // of the socket that it came through
 	UID       uint32 // effective uid
 	PID       int32
+	Label     string // SELinux label, "" without SELinux
+	Level     string // low level of the label
 }
 
 var errStranger = errors.New("peer is of another user namespace and has no uid here")
 
 // peerOf asks the kernel who connected.
-func peerOf(conn *net.UnixConn, namespace string) (Peer, error) {
-	raw, err := conn.SyscallConn()
+func (s *Server) peerOf(conn *net.UnixConn, namespace string) (Peer, error) {
+	cred, err := credentials(conn)
 	if err != nil {
 		return Peer{}, fmt.Errorf("cannot get peer credentials: %w", err)
+	}
+	peer, err := identify(cred, namespace)
+	if err != nil || s.selinux == nil {
+		return peer, err
+	}
+	if peer.Label, err = s.selinux.PeerLabel(conn); err != nil {
+		return Peer{}, err
+	}
+	peer.Level, err = selinux.Level(peer.Label)
+	return peer, err
+}
+
+func credentials(conn *net.UnixConn) (*unix.Ucred, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return nil, err
 	}
 	var cred *unix.Ucred
 	var credErr error
 	err = raw.Control(func(fd uintptr) {
 		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
 	})
-	if err := errors.Join(err, credErr); err != nil {
-		return Peer{}, fmt.Errorf("cannot get peer credentials: %w", err)
-	}
-	return identify(cred, namespace)
+	return cred, errors.Join(err, credErr)
 }
 
 // identify refuses peers whom the kernel cannot name: to us all users of a

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/kcmserver/selinux"
 )
 
 // Defaults of Options.
@@ -23,10 +24,11 @@ const (
 // Options are what a Server may be told. Zero values mean the defaults.
 type Options struct {
 	Logger            *slog.Logger
-	ClientTimeout     time.Duration // for a request or reply that stops half way
-	MaxConnections    int           // of all users
-	MaxUIDConnections int           // of one user
-	DefaultFirst      bool          // GET_DEFAULT_CACHE answers any cache rather than one that is not there
+	ClientTimeout     time.Duration   // for a request or reply that stops half way
+	MaxConnections    int             // of all users
+	MaxUIDConnections int             // of one user
+	DefaultFirst      bool            // GET_DEFAULT_CACHE answers any cache rather than one that is not there
+	SELinux           *selinux.Policy // nil: labels do not count
 }
 
 // A Server answers KCM requests. Its methods may be called by several
@@ -38,6 +40,7 @@ type Server struct {
 	maxConns      int
 	maxUIDConns   int
 	defaultFirst  bool
+	selinux       *selinux.Policy
 	counters      counters
 	refusals      *refusalLog
 
@@ -59,6 +62,7 @@ func New(store *ccstore.Store, o Options) *Server {
 		maxConns:      o.MaxConnections,
 		maxUIDConns:   o.MaxUIDConnections,
 		defaultFirst:  o.DefaultFirst,
+		selinux:       o.SELinux,
 		listeners:     make(map[net.Listener]bool),
 		conns:         make(map[*conn]bool),
 		perUID:        make(map[uint32]int),
@@ -119,7 +123,7 @@ func (s *Server) accepted(c net.Conn, namespace string) {
 		c.Close()
 		return
 	}
-	peer, err := peerOf(unix, namespace)
+	peer, err := s.peerOf(unix, namespace)
 	if err != nil {
 		s.refuse(err)
 		c.Close()

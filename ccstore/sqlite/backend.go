@@ -35,8 +35,8 @@ func (b *Backend) Load(ctx context.Context, owner ccstore.Owner) (*ccstore.Recor
 	var name []byte
 	r := &ccstore.Record{}
 	err = tx.QueryRowContext(ctx,
-		"SELECT id, revision, default_name FROM collections WHERE namespace = ? AND uid = ?",
-		owner.Namespace, owner.UID).Scan(&id, &r.Revision, &name)
+		"SELECT id, revision, default_name FROM collections WHERE namespace = ? AND uid = ? AND level = ?",
+		owner.Namespace, owner.UID, owner.Level).Scan(&id, &r.Revision, &name)
 	if errors.Is(err, sql.ErrNoRows) {
 		return r, nil
 	}
@@ -53,7 +53,7 @@ func (b *Backend) Load(ctx context.Context, owner ccstore.Owner) (*ccstore.Recor
 
 func loadCaches(ctx context.Context, tx *sql.Tx, collection int64) ([]ccstore.CacheRecord, error) {
 	rows, err := tx.QueryContext(ctx,
-		"SELECT id, uuid, name, principal, kdc_offset, changed FROM caches WHERE collection = ?", collection)
+		"SELECT id, uuid, name, principal, kdc_offset, label, changed FROM caches WHERE collection = ?", collection)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func loadCaches(ctx context.Context, tx *sql.Tx, collection int64) ([]ccstore.Ca
 	for rows.Next() {
 		var r ccstore.CacheRecord
 		var id, name []byte
-		if err := rows.Scan(&r.ID, &id, &name, &r.Principal, &r.KDCOffset, &r.Changed); err != nil {
+		if err := rows.Scan(&r.ID, &id, &name, &r.Principal, &r.KDCOffset, &r.Label, &r.Changed); err != nil {
 			return nil, err
 		}
 		r.UUID = uuid.UUID(id) // the table holds 16 bytes or nothing
@@ -94,7 +94,7 @@ func loadCredentials(ctx context.Context, tx *sql.Tx, collection int64) ([]ccsto
 
 // Owners implements ccstore.Backend.
 func (b *Backend) Owners(ctx context.Context) ([]ccstore.Owner, error) {
-	rows, err := b.read.QueryContext(ctx, "SELECT namespace, uid FROM collections ORDER BY namespace, uid")
+	rows, err := b.read.QueryContext(ctx, "SELECT namespace, uid, level FROM collections ORDER BY namespace, uid, level")
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func (b *Backend) Owners(ctx context.Context) ([]ccstore.Owner, error) {
 	var list []ccstore.Owner
 	for rows.Next() {
 		var o ccstore.Owner
-		if err := rows.Scan(&o.Namespace, &o.UID); err != nil {
+		if err := rows.Scan(&o.Namespace, &o.UID, &o.Level); err != nil {
 			return nil, err
 		}
 		list = append(list, o)

@@ -69,14 +69,14 @@ func newWriter(ctx context.Context, db *sql.DB) (_ *writer, err error) {
 		stmt  **sql.Stmt
 		query string
 	}{
-		{&w.find, "SELECT id, revision FROM collections WHERE namespace = ? AND uid = ?"},
-		{&w.create, "INSERT INTO collections (namespace, uid, revision) VALUES (?, ?, 0)"},
+		{&w.find, "SELECT id, revision FROM collections WHERE namespace = ? AND uid = ? AND level = ?"},
+		{&w.create, "INSERT INTO collections (namespace, uid, level, revision) VALUES (?, ?, ?, 0)"},
 		{&w.revise, "UPDATE collections SET revision = ? WHERE id = ?"},
 		{&w.setDefault, "UPDATE collections SET default_name = ? WHERE id = ?"},
 		// An upsert: REPLACE would delete the old row, and by that its credentials.
-		{&w.putCache, `INSERT INTO caches (collection, id, uuid, name, principal, kdc_offset, changed)
-			VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (collection, id) DO UPDATE SET uuid = excluded.uuid,
-			name = excluded.name, principal = excluded.principal, kdc_offset = excluded.kdc_offset, changed = excluded.changed`},
+		{&w.putCache, `INSERT INTO caches (collection, id, uuid, name, principal, kdc_offset, label, changed)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (collection, id) DO UPDATE SET uuid = excluded.uuid,
+			name = excluded.name, principal = excluded.principal, kdc_offset = excluded.kdc_offset, label = excluded.label, changed = excluded.changed`},
 		{&w.deleteCache, "DELETE FROM caches WHERE collection = ? AND id = ?"},
 		{&w.putCred, `INSERT INTO credentials (collection, cache, seq, uuid, data) VALUES (?, ?, ?, ?, ?)
 			ON CONFLICT (collection, cache, seq) DO UPDATE SET uuid = excluded.uuid, data = excluded.data`},
@@ -170,10 +170,10 @@ func (w *writer) apply(c *ccstore.Commit) error {
 // revision.
 func (w *writer) collection(ctx context.Context, c *ccstore.Commit) (id int64, err error) {
 	var revision uint64
-	err = w.find.QueryRowContext(ctx, c.Owner.Namespace, c.Owner.UID).Scan(&id, &revision)
+	err = w.find.QueryRowContext(ctx, c.Owner.Namespace, c.Owner.UID, c.Owner.Level).Scan(&id, &revision)
 	switch {
 	case errors.Is(err, sql.ErrNoRows) && c.Revision == 0:
-		res, err := w.create.ExecContext(ctx, c.Owner.Namespace, c.Owner.UID)
+		res, err := w.create.ExecContext(ctx, c.Owner.Namespace, c.Owner.UID, c.Owner.Level)
 		if err != nil {
 			return 0, err
 		}
@@ -189,7 +189,7 @@ func (w *writer) applyOp(ctx context.Context, collection int64, op ccstore.Op) (
 	case ccstore.SetDefault:
 		_, err = w.setDefault.ExecContext(ctx, []byte(op.Name), collection)
 	case ccstore.PutCache:
-		_, err = w.putCache.ExecContext(ctx, collection, op.ID, op.UUID[:], []byte(op.Name), op.Principal, op.KDCOffset, op.Changed)
+		_, err = w.putCache.ExecContext(ctx, collection, op.ID, op.UUID[:], []byte(op.Name), op.Principal, op.KDCOffset, op.Label, op.Changed)
 	case ccstore.DeleteCache:
 		_, err = w.deleteCache.ExecContext(ctx, collection, op.ID)
 	case ccstore.ClearCache:

@@ -466,17 +466,31 @@ func testBytes(t *testing.T, open Open) {
 func testOwners(t *testing.T, open Open) {
 	s := New(t, open())
 	elsewhere := ccstore.Owner{Namespace: "container", UID: 1000}
-	for i, o := range []ccstore.Owner{owner, other, elsewhere} {
+	confined := ccstore.Owner{Namespace: ccstore.DefaultNamespace, UID: 1000, Level: "s0:c1"}
+	for i, o := range []ccstore.Owner{owner, other, elsewhere, confined} {
 		fill(t, s, o, "x", fmt.Sprintf("user%d@EXAMPLE.COM", i))
 	}
-	for i, o := range []ccstore.Owner{owner, other, elsewhere} {
+	for i, o := range []ccstore.Owner{owner, other, elsewhere, confined} {
 		want(t, "principal", fmt.Sprintf("user%d@EXAMPLE.COM", i), cacheOf(t, s, o, "x").Principal.String())
 	}
 	owners, err := s.Owners(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	want(t, "owners", []ccstore.Owner{elsewhere, owner, other}, owners)
+	want(t, "owners", []ccstore.Owner{elsewhere, owner, confined, other}, owners)
+	for o, levels := range map[ccstore.Owner][]string{owner: {"", "s0:c1"}, other: {""}, elsewhere: {""}} {
+		got, err := s.Levels(t.Context(), o.Namespace, o.UID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, "levels of "+o.String(), levels, got)
+	}
+	fill(t, s, ccstore.Owner{Namespace: "container", UID: 1000, Level: "s0"}, "x", alice)
+	got, err := s.Levels(t.Context(), "container", 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, "levels", []string{"", "s0"}, got)
 }
 
 func testUniqueName(t *testing.T, open Open) {
@@ -595,7 +609,14 @@ func testReopen(t *testing.T, open Open) {
 	fill(t, s, owner, "1000", alice, Config(alice, "k", "v"), TGT(alice), Ticket(alice, "host/a@EXAMPLE.COM"))
 	fill(t, s, owner, "1000:b", bob)
 	update(t, s, owner, func(tx *ccstore.Tx) error {
+		tx.SetLabel("u:r:t:s0")
+		tx.Initialize("1000:labelled", Principal(alice))
+		return nil
+	})
+	update(t, s, owner, func(tx *ccstore.Tx) error {
 		tx.SetDefault("1000:b")
+		tx.SetLabel("u:r:another_t:s0")
+		tx.Initialize("1000:labelled", Principal(bob)) // keeps its label
 		return tx.SetKDCOffset("1000", -300)
 	})
 	before := view(t, s, owner)
@@ -611,6 +632,7 @@ func testReopen(t *testing.T, open Open) {
 		is := cacheOf(t, s, owner, was.Name)
 		want(t, "UUID", was.UUID, is.UUID)
 		want(t, "KDC offset", was.KDCOffset, is.KDCOffset)
+		want(t, "label", was.Label, is.Label)
 		want(t, "credentials", servers(was), servers(is))
 		for cred := range was.Credentials() {
 			same, err := is.Credential(cred.UUID)
@@ -619,8 +641,9 @@ func testReopen(t *testing.T, open Open) {
 			}
 		}
 	}
+	want(t, "label", "u:r:t:s0", cacheOf(t, s, owner, "1000:labelled").Label)
 	fill(t, s, owner, "1000:c", alice, TGT(alice)) // ids go on where they were
-	want(t, "caches", []string{"1000:b", "1000", "1000:c"}, names(view(t, s, owner)))
+	want(t, "caches", []string{"1000:b", "1000", "1000:labelled", "1000:c"}, names(view(t, s, owner)))
 }
 
 // testConflict has somebody else change the collection in the backend.

@@ -5,9 +5,10 @@ CREATE TABLE collections (
 	id           INTEGER PRIMARY KEY,
 	namespace    TEXT    NOT NULL,
 	uid          INTEGER NOT NULL,
+	level        TEXT    NOT NULL,           -- of SELinux; empty without it
 	revision     INTEGER NOT NULL,           -- counts the commits
 	default_name BLOB,                       -- NULL: nobody set one
-	UNIQUE (namespace, uid)
+	UNIQUE (namespace, uid, level)
 ) STRICT;
 
 CREATE TABLE caches (
@@ -17,6 +18,7 @@ CREATE TABLE caches (
 	name         BLOB    NOT NULL,
 	principal    BLOB    NOT NULL,           -- marshalled, version 4
 	kdc_offset   INTEGER NOT NULL,           -- seconds
+	label        TEXT    NOT NULL,           -- of SELinux, of whoever made it
 	changed      INTEGER NOT NULL,
 	PRIMARY KEY (collection, id),
 	UNIQUE (collection, name)
