@@ -6,10 +6,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
+	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
 
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/ccstore/ccache"
@@ -50,18 +52,24 @@ func connect(t *testing.T, s *Server, peer Peer) *client {
 }
 
 // socketPair returns both ends of a UNIX stream connection.
-func socketPair(t *testing.T) (near, far net.Conn) {
+func socketPair(t *testing.T) (near, far *net.UnixConn) {
 	t.Helper()
-	l := listen(t)
-	defer l.Close()
-	near, err := net.Dial("unix", l.Addr().String())
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if far, err = l.Accept(); err != nil {
+	return fileConn(t, fds[0]), fileConn(t, fds[1])
+}
+
+func fileConn(t *testing.T, fd int) *net.UnixConn {
+	t.Helper()
+	f := os.NewFile(uintptr(fd), "socket pair")
+	defer f.Close() // the connection has its own descriptor
+	c, err := net.FileConn(f)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return near, far
+	return c.(*net.UnixConn)
 }
 
 func listen(t *testing.T) net.Listener {

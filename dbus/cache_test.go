@@ -1,0 +1,239 @@
+package dbus
+
+import (
+	"encoding/asn1"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	godbus "github.com/godbus/dbus/v5"
+	"github.com/google/go-cmp/cmp"
+
+	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/ccstore/ccache"
+)
+
+func TestTickets(t *testing.T) {
+	bus := startBus(t, "system")
+	store := newStore(t)
+	uid := uint32(os.Geteuid())
+	now := time.Now().Truncate(time.Second)
+	first := withStart(tgt(alice(), now.Add(10*time.Hour)), now.Add(-time.Hour))
+	update(t, store, uid, func(tx *ccstore.Tx) {
+		tx.Replace("x", alice(), 0, []*ccache.Credential{
+			first,
+			configEntry(),
+			credential(alice(), now.Add(30*time.Minute), "host", "a"),
+			credential(alice(), now.Add(5*time.Minute), "host", "b"),
+			credential(alice(), now.Add(-time.Minute), "host", "c"),
+		})
+	})
+	startService(t, store, Config{Address: bus.address})
+	c := bus.connect(t)
+	cache := pathOf(t, store, uid, "x")
+
+	got := make(map[string]any)
+	ticket := firstTicket(c, cache)
+	for key, value := range ticket {
+		got[key] = value.Value()
+	}
+	delete(got, "id")
+	want := map[string]any{
+		"server": "krbtgt/EXAMPLE.COM@EXAMPLE.COM", "client": "alice@EXAMPLE.COM", "is-tgt": true,
+		"auth-time": now.Add(-time.Hour).Unix(), "start-time": now.Add(-time.Hour).Unix(), "end-time": now.Add(10 * time.Hour).Unix(),
+		"renew-until": now.Add(34 * time.Hour).Unix(), "flags": []string{"renewable", "initial"},
+		"enctype": int32(18), "ticket-enctype": int32(20), "state": "valid", "size": uint32(len(first.Bytes())),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("ticket (-want +got):\n%s", diff)
+	}
+	same := must[map[string]godbus.Variant](c, cache, "Cache.GetTicket", ticket["id"].Value())
+	if diff := cmp.Diff(fmt.Sprint(ticket), fmt.Sprint(same)); diff != "" {
+		t.Errorf("GetTicket differs from ListTickets:\n%s", diff)
+	}
+
+	for _, test := range []struct {
+		options map[string]any
+		want    string
+		total   uint32
+	}{
+		{nil, "krbtgt a b c", 4},
+		{map[string]any{"offset": uint32(1)}, "a b c", 4},
+		{map[string]any{"offset": uint32(1), "limit": uint32(2)}, "a b", 4},
+		{map[string]any{"offset": uint32(9)}, "", 4},
+		{map[string]any{"limit": uint32(0)}, "", 4},
+		{map[string]any{"tgt-only": true}, "krbtgt", 1},
+		{map[string]any{"server": "host/b@EXAMPLE.COM"}, "b", 1},
+		{map[string]any{"server": "host/b"}, "", 0},
+		{map[string]any{"state": "valid"}, "krbtgt a", 2},
+		{map[string]any{"state": "expiring"}, "b", 1},
+		{map[string]any{"state": "expired", "limit": uint32(5)}, "c", 1},
+	} {
+		list, total := listOf(c, cache, test.options)
+		var names []string
+		for _, ticket := range list {
+			name := strings.TrimSuffix(ticket["server"].Value().(string), "@EXAMPLE.COM")
+			names = append(names, strings.TrimSuffix(strings.TrimPrefix(name, "host/"), "/EXAMPLE.COM"))
+		}
+		if got := strings.Join(names, " "); got != test.want || total != test.total {
+			t.Errorf("ListTickets(%v) = %q of %d, want %q of %d", test.options, got, total, test.want, test.total)
+		}
+	}
+}
+
+// TestStrangeNames stores names that no D-Bus string can hold, and long ones.
+func TestStrangeNames(t *testing.T) {
+	bus := startBus(t, "system")
+	store := newStore(t)
+	uid := uint32(os.Geteuid())
+	startService(t, store, Config{Address: bus.address})
+	c := bus.connect(t)
+	must[objects](c, rootPath, managedObjects)
+	strange := ccache.Principal{Realm: "R\x00\xff", Components: []string{"a\x01\xc3", "ä@"}}
+	long := ccache.Principal{Realm: "R", Components: []string{strings.Repeat("ä", 1_000_000)}}
+	kinit(t, store, uid, "strange\xff", strange)
+	kinit(t, store, uid, "long", long)
+	eventually(t, "both are announced", func() bool { return len(c.received("InterfacesAdded")) >= 2 })
+	cache := pathOf(t, store, uid, "strange\xff")
+	if got, want := c.property(cache, "Cache", "ClientPrincipal"), `a\x01\xC3/ä\@@R\0\xFF`; got != want {
+		t.Errorf("ClientPrincipal %q, want %q", got, want)
+	}
+	if got, want := c.property(cache, "Cache", "Name"), `KCM:strange\xFF`; got != want {
+		t.Errorf("Name %q, want %q", got, want)
+	}
+	if got := c.property(pathOf(t, store, uid, "long"), "Cache", "ClientPrincipal").(string); len(got) > maxText+3 || !strings.HasSuffix(got, "...") {
+		t.Errorf("a long principal has %d bytes", len(got))
+	}
+	if got := must[[]godbus.ObjectPath](c, rootPath, "Manager.FindCaches", `a\x01\xC3/ä\@`); !slices.Equal(got, []godbus.ObjectPath{cache}) {
+		t.Errorf("FindCaches: %v", got)
+	}
+}
+
+func TestManager(t *testing.T) {
+	bus := startBus(t, "system")
+	store := newStore(t)
+	uid := uint32(os.Geteuid())
+	bob := ccache.Principal{Realm: "OTHER.ORG", Components: []string{"bob", "admin"}}
+	kinit(t, store, uid, fmt.Sprint(uid), alice())
+	kinit(t, store, uid, fmt.Sprint(uid, ":x"), bob)
+	startService(t, store, Config{Address: bus.address, Version: "1.2", SocketPath: "/run/x"})
+	c := bus.connect(t)
+	first, second := pathOf(t, store, uid, fmt.Sprint(uid)), pathOf(t, store, uid, fmt.Sprint(uid, ":x"))
+	for _, of := range []uint32{uid, ownUID} {
+		if got := must[godbus.ObjectPath](c, rootPath, "Manager.GetCollection", of); got != collectionPath(uid) {
+			t.Errorf("GetCollection(%d) = %s", of, got)
+		}
+	}
+	for name, want := range map[string]godbus.ObjectPath{
+		"KCM:":                        first,
+		fmt.Sprint("KCM:", uid):       first,
+		fmt.Sprint(uid, ":x"):         second,
+		fmt.Sprint("KCM:", uid, ":x"): second,
+		uuidOf(second):                second,
+	} {
+		if got := must[godbus.ObjectPath](c, rootPath, "Manager.GetCache", name); got != want {
+			t.Errorf("GetCache(%q) = %s, want %s", name, got, want)
+		}
+	}
+	for principal, want := range map[string][]godbus.ObjectPath{
+		"":                    {first, second},
+		"alice":               {first},
+		"alice@EXAMPLE.COM":   {first},
+		"*@EXAMPLE.COM":       {first},
+		"bob/admin":           {second},
+		"bob/admin@OTHER.ORG": {second},
+		"*@OTHER.ORG":         {second},
+		"bob":                 nil,
+		"*@NONE":              nil,
+		"alice@":              nil,
+	} {
+		if got := must[[]godbus.ObjectPath](c, rootPath, "Manager.FindCaches", principal); !slices.Equal(got, want) {
+			t.Errorf("FindCaches(%q) = %v, want %v", principal, got, want)
+		}
+	}
+	for name, want := range map[string]any{
+		"Version": "1.2", "SocketPath": "/run/x", "Mode": "system", "ApiVersion": uint32(1),
+		"ExpiryWarning": uint32(600), "OwnCollection": collectionPath(uid),
+	} {
+		if got := c.property(rootPath, "Manager", name); got != want {
+			t.Errorf("%s = %v, want %v", name, got, want)
+		}
+	}
+}
+
+func TestText(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                           "",
+		"alice@EXAMPLE.COM":          "alice@EXAMPLE.COM",
+		"ä\ufffd":                    "ä\ufffd",
+		"a\x00b\n":                   `a\x00b\x0A`,
+		"\xff\xc3(":                  `\xFF\xC3(`,
+		"\u0085":                     `\xC2\x85`,
+		strings.Repeat("a", maxText): strings.Repeat("a", maxText),
+	} {
+		if got := text(in); got != want {
+			t.Errorf("text(%q) = %q, want %q", in, got, want)
+		}
+	}
+	for _, in := range []string{strings.Repeat("a", maxText+1), strings.Repeat("\xff", 5000), strings.Repeat("€", 2000)} {
+		got := text(in)
+		if len(got) > maxText+3 || !strings.HasSuffix(got, "...") || !utf8.ValidString(got) {
+			t.Errorf("text of %d bytes: %d bytes, %q", len(in), len(got), got[len(got)-10:])
+		}
+	}
+}
+
+func TestTicketEnctype(t *testing.T) {
+	ticket := encodeTicket(17)
+	if got := ticketEnctype(ticket); got != 17 {
+		t.Errorf("enctype %d, want 17", got)
+	}
+	withoutVersion, err := asn1.MarshalWithParams(struct {
+		Version int      `asn1:"explicit,tag:0"`
+		Realm   string   `asn1:"explicit,tag:1"`
+		Server  []string `asn1:"explicit,tag:2"`
+		EncPart struct {
+			Enctype int    `asn1:"explicit,tag:0"`
+			Cipher  []byte `asn1:"explicit,tag:2"`
+		} `asn1:"explicit,tag:3"`
+	}{Version: 5, EncPart: struct {
+		Enctype int    `asn1:"explicit,tag:0"`
+		Cipher  []byte `asn1:"explicit,tag:2"`
+	}{-128, nil}}, "application,explicit,tag:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := ticketEnctype(withoutVersion); got != -128 {
+		t.Errorf("enctype %d, want -128", got)
+	}
+	for n := range ticket {
+		if got := ticketEnctype(ticket[:n]); got != 0 {
+			t.Errorf("enctype %d of the first %d bytes", got, n)
+		}
+	}
+	if got := ticketEnctype([]byte("yes")); got != 0 {
+		t.Errorf("enctype %d of something else", got)
+	}
+}
+
+func TestBusError(t *testing.T) {
+	for _, test := range []struct {
+		err        error
+		name, text string
+	}{
+		{ccstore.ErrNoCache, errUnknownObject, "no such object"},
+		{ccstore.ErrNoCredential, errNoSuchTicket, "no such ticket"},
+		{fmt.Errorf("%w: disk /dev/x is full", ccstore.ErrBackend), errFailed, "the credential cache store failed"},
+		{ccstore.ErrClosed, errFailed, "the service is stopping"},
+		{fmt.Errorf("something: %w", unknownObject), errUnknownObject, "no such object"},
+		{fmt.Errorf("index out of range"), errFailed, "internal error"},
+	} {
+		if name, text := busError(test.err); name != test.name || text != test.text {
+			t.Errorf("busError(%v) = %s %q", test.err, name, text)
+		}
+	}
+}

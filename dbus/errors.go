@@ -1,0 +1,61 @@
+package dbus
+
+import (
+	"errors"
+	"fmt"
+
+	"kcmd.org/kcmd/ccstore"
+)
+
+// A fault is an error as a caller gets it.
+type fault struct {
+	name string // D-Bus error name
+	text string // for people
+}
+
+func (f *fault) Error() string { return f.text }
+
+// Error names of the D-Bus specification, and our own.
+const (
+	errUnknownObject    = "org.freedesktop.DBus.Error.UnknownObject"
+	errUnknownInterface = "org.freedesktop.DBus.Error.UnknownInterface"
+	errUnknownMethod    = "org.freedesktop.DBus.Error.UnknownMethod"
+	errUnknownProperty  = "org.freedesktop.DBus.Error.UnknownProperty"
+	errPropertyReadOnly = "org.freedesktop.DBus.Error.PropertyReadOnly"
+	errInvalidArgs      = "org.freedesktop.DBus.Error.InvalidArgs"
+	errAccessDenied     = "org.freedesktop.DBus.Error.AccessDenied"
+	errLimitsExceeded   = "org.freedesktop.DBus.Error.LimitsExceeded"
+	errFailed           = "org.freedesktop.DBus.Error.Failed"
+	errFileNotFound     = "org.freedesktop.DBus.Error.FileNotFound"
+	errProcessUnknown   = "org.freedesktop.DBus.Error.UnixProcessIdUnknown"
+
+	errNoSuchTicket = "org.kcmd.KCM1.Error.NoSuchTicket"
+)
+
+// unknownObject is the answer for an object that is not there and for one that
+// the caller may not see. Nothing in it depends on which of the two it is.
+var unknownObject = &fault{errUnknownObject, "no such object"}
+
+func invalidArgs(format string, args ...any) error {
+	return &fault{errInvalidArgs, fmt.Sprintf(format, args...)}
+}
+
+// busError returns name and text of the D-Bus error for err. It is the only
+// place that knows which is which. Errors that are not for the caller come out
+// as Failed without their details, which the log has.
+func busError(err error) (name, text string) {
+	var f *fault
+	switch {
+	case errors.As(err, &f):
+		return f.name, f.text
+	case errors.Is(err, ccstore.ErrNoCache):
+		return unknownObject.name, unknownObject.text
+	case errors.Is(err, ccstore.ErrNoCredential):
+		return errNoSuchTicket, "no such ticket"
+	case errors.Is(err, ccstore.ErrClosed):
+		return errFailed, "the service is stopping"
+	case errors.Is(err, ccstore.ErrBackend):
+		return errFailed, "the credential cache store failed"
+	}
+	return errFailed, "internal error"
+}

@@ -1,0 +1,320 @@
+package dbus
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	godbus "github.com/godbus/dbus/v5"
+
+	"kcmd.org/kcmd/ccstore"
+)
+
+// TestBusRestart ends the bus and starts it again.
+func TestBusRestart(t *testing.T) {
+	bus := startBus(t, "system")
+	store := newStore(t)
+	uid := uint32(os.Geteuid())
+	startService(t, store, Config{Address: bus.address})
+	must[objects](bus.connect(t), rootPath, managedObjects)
+	bus.stop()
+	kinit(t, store, uid, "x", alice()) // does not care
+	bus.start()
+	c := bus.connect(t)
+	eventually(t, "the service is back", func() bool {
+		return c.call(rootPath, "org.freedesktop.DBus.Peer.Ping").Err == nil
+	})
+	if got := c.property(collectionPath(uid), "Collection", "TicketCount"); got != uint32(1) {
+		t.Errorf("TicketCount %v", got)
+	}
+	must[objects](c, rootPath, managedObjects)
+	update(t, store, uid, func(tx *ccstore.Tx) { tx.SetDefault("x") })
+	c.awaitSignal("PropertiesChanged")
+}
+
+// TestNoBus runs a service before there is a bus.
+func TestNoBus(t *testing.T) {
+	bus := startBus(t, "system")
+	bus.stop()
+	store := newStore(t)
+	s := newService(t, store, Config{Address: bus.address})
+	run(t, s)
+	kinit(t, store, 1000, "x", alice())
+	select {
+	case <-s.Ready():
+		t.Fatal("ready without a bus")
+	case <-time.After(100 * time.Millisecond):
+	}
+	bus.start()
+	wait(t, s.Ready(), "the name is owned")
+}
+
+// TestNameTaken starts two services: the second waits for the first to go.
+func TestNameTaken(t *testing.T) {
+	bus := startBus(t, "system")
+	first := newService(t, newStore(t), Config{Address: bus.address, Version: "first"})
+	stop := run(t, first)
+	wait(t, first.Ready(), "the first owns the name")
+	second := newService(t, newStore(t), Config{Address: bus.address, Version: "second"})
+	run(t, second)
+	c := bus.connect(t)
+	select {
+	case <-second.Ready():
+		t.Fatal("two own the name")
+	case <-time.After(200 * time.Millisecond):
+	}
+	if got := c.property(rootPath, "Manager", "Version"); got != "first" {
+		t.Errorf("answered by the %v", got)
+	}
+	stop()
+	wait(t, second.Ready(), "the second owns the name")
+	if got := c.property(rootPath, "Manager", "Version"); got != "second" {
+		t.Errorf("answered by the %v", got)
+	}
+}
+
+// TestSessionMode: signals are broadcast to whoever has a match rule.
+func TestSessionMode(t *testing.T) {
+	bus := startBus(t, "session")
+	store := newStore(t)
+	uid := uint32(os.Geteuid())
+	t.Setenv("DBUS_SESSION_BUS_ADDRESS", bus.address)
+	startService(t, store, Config{Address: "session"})
+	c, other := bus.connect(t), bus.connect(t)
+	if err := c.conn.AddMatchSignal(godbus.WithMatchSender(BusName)); err != nil {
+		t.Fatal(err)
+	}
+	kinit(t, store, uid, "x", alice())
+	c.awaitSignal("InterfacesAdded")
+	c.awaitSignal("TicketsAdded")
+	if got := c.property(rootPath, "Manager", "Mode"); got != "session" {
+		t.Errorf("Mode %v", got)
+	}
+	must[objects](other, rootPath, managedObjects)
+	if err := other.call(rootPath, "Manager.Subscribe", map[string]godbus.Variant{}).Err; err != nil {
+		t.Fatal(err)
+	}
+	update(t, store, uid, func(tx *ccstore.Tx) {
+		if err := tx.Destroy("x"); err != nil {
+			t.Error(err)
+		}
+	})
+	c.awaitSignal("InterfacesRemoved")
+	if got := other.received(); len(got) != 0 {
+		t.Errorf("%d signals were sent to a connection of their own", len(got))
+	}
+}
+
+// TestSubscriptions: what subscribes, what ends it, and what it is restricted to.
+func TestSubscriptions(t *testing.T) {
+	bus := startBus(t, "system")
+	store := newStore(t)
+	uid := uint32(os.Geteuid())
+	kinit(t, store, uid, "x", alice())
+	s := startService(t, store, Config{Address: bus.address})
+	c := bus.connect(t)
+	subscribed := func() any { return c.property(rootPath, "Manager", "Subscribed") }
+	is := func(what string, want bool) {
+		t.Helper()
+		if got := subscribed(); got != want {
+			t.Errorf("%s: Subscribed %v", what, got)
+		}
+	}
+	is("at first", false)
+	must[string](c, rootPath, introspectCall)
+	must[map[string]godbus.Variant](c, rootPath, propertiesGetAll, "org.freedesktop.DBus.Peer")
+	is("after Introspect, Get and GetAll of a standard interface", false)
+	must[map[string]godbus.Variant](c, collectionPath(uid), propertiesGetAll, "org.kcmd.KCM1.Collection")
+	is("after GetAll", true)
+	if err := c.call(rootPath, "Manager.Unsubscribe").Err; err != nil {
+		t.Fatal(err)
+	}
+	is("after Unsubscribe", false)
+	must[objects](c, rootPath, managedObjects)
+	is("after GetManagedObjects", true)
+
+	options := variants(map[string]any{"ticket-signals": false, "collection": collectionPath(uid)})
+	if err := c.call(rootPath, "Manager.Subscribe", options).Err; err != nil {
+		t.Fatal(err)
+	}
+	kinit(t, store, uid, "x", alice())
+	kinit(t, store, uid, "y", alice())
+	must[objects](c, rootPath, managedObjects)
+	if got := len(c.received("TicketsAdded", "TicketsRemoved")); got != 0 {
+		t.Errorf("%d ticket signals, though not asked for", got)
+	}
+	if got := len(c.received("InterfacesAdded")); got != 1 {
+		t.Errorf("%d InterfacesAdded", got)
+	}
+
+	listener := bus.connect(t)
+	n := must[uint32](c, rootPath, "Manager.SubscribeProcess", uint32(os.Getpid()), map[string]godbus.Variant{})
+	if n < 2 {
+		t.Errorf("SubscribeProcess found %d connections", n)
+	}
+	kinit(t, store, uid, "z", alice())
+	listener.awaitSignal("TicketsAdded")
+
+	b := s.current.Load()
+	known := func() int {
+		b.peers.mu.Lock()
+		defer b.peers.mu.Unlock()
+		return len(b.peers.byName)
+	}
+	if known() == 0 {
+		t.Error("no peers")
+	}
+	c.conn.Close()
+	listener.conn.Close()
+	// What is left is the service itself, which is a connection of this process.
+	eventually(t, "those who leave are forgotten", func() bool { return known() <= 1 })
+}
+
+func TestSubscriptionLimit(t *testing.T) {
+	var p peers
+	p.init()
+	add := func(uid uint32, implicit bool) (*peer, error) {
+		p.mu.Lock()
+		one := p.get(fmt.Sprint(":", uid, len(p.byName)))
+		p.mu.Unlock()
+		return one, p.subscribe(one, subscription{view: viewOf(uid), implicit: implicit})
+	}
+	oldest, err := add(1000, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range maxSubscriptions - 1 {
+		if _, err := add(1000, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := add(1000, false); err != nil || p.subscribed(oldest) {
+		t.Errorf("the oldest implicit one did not make room: %v", err)
+	}
+	if one, err := add(1000, true); err == nil || p.subscribed(one) {
+		t.Error("one too many")
+	}
+	if _, err := add(1001, true); err != nil {
+		t.Errorf("another user: %v", err)
+	}
+}
+
+// TestQueue: calls of a sender come out in order, and only so many wait.
+func TestQueue(t *testing.T) {
+	var p peers
+	p.init()
+	var first *peer
+	for i := range maxWaiting {
+		start, ok := p.enqueue(&call{sender: ":1", member: fmt.Sprint(i)})
+		if !ok || (start != nil) != (i == 0) {
+			t.Fatalf("call %d: %v, %v", i, start, ok)
+		}
+		if start != nil {
+			first = start
+		}
+	}
+	if _, ok := p.enqueue(&call{sender: ":1"}); ok {
+		t.Error("one too many")
+	}
+	if start, ok := p.enqueue(&call{sender: ":2"}); !ok || start == nil {
+		t.Error("another sender has to wait")
+	}
+	for i := range maxWaiting {
+		if c := p.next(first); c.member != fmt.Sprint(i) {
+			t.Fatalf("call %s in place of %d", c.member, i)
+		}
+	}
+	if p.next(first) != nil || first.working {
+		t.Error("work does not end")
+	}
+}
+
+// TestPanic: a handler that panics answers with an error, and the next call is
+// served.
+func TestPanic(t *testing.T) {
+	bus := startBus(t, "system")
+	store := newStore(t)
+	s := newService(t, store, Config{Address: bus.address})
+	var broken bool
+	s.Now = func() time.Time {
+		if broken {
+			panic("the clock fell down")
+		}
+		return time.Now()
+	}
+	run(t, s)
+	wait(t, s.Ready(), "the name is owned")
+	c := bus.connect(t)
+	b := s.current.Load()
+	b.mu.Lock()
+	broken = true
+	b.mu.Unlock()
+	if name, text := c.fails(collectionPath(uint32(os.Geteuid())), propertiesGetAll, "org.kcmd.KCM1.Collection"); name != errFailed || text != "internal error" {
+		t.Errorf("%s %q", name, text)
+	}
+	if err := c.call(rootPath, "org.freedesktop.DBus.Peer.Ping").Err; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestStalled stops first a subscriber, then the bus itself, and expects the
+// store not to care.
+func TestStalled(t *testing.T) {
+	bus := startBus(t, "system")
+	store := newStore(t)
+	uid := uint32(os.Geteuid())
+	s := newService(t, store, Config{Address: bus.address})
+	stop := run(t, s)
+	wait(t, s.Ready(), "the name is owned")
+	c := bus.connect(t)
+	kinit(t, store, uid, "x", alice())
+	must[objects](c, rootPath, managedObjects)
+	c.mu.Lock() // it reads one more message at most
+	storeFor(t, store, uid, 300*time.Millisecond)
+	c.mu.Unlock()
+
+	if err := bus.daemon.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	storeFor(t, store, uid, 500*time.Millisecond)
+	if err := bus.daemon.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	must[objects](c, rootPath, managedObjects)
+
+	// Nor does the end of the service wait for a bus that hangs.
+	if err := bus.daemon.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	storeFor(t, store, uid, 300*time.Millisecond)
+	start := time.Now()
+	stop()
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("the end took %v", took)
+	}
+	if err := bus.daemon.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// storeFor stores tickets with long names until some time has passed. None may
+// take long.
+func storeFor(t *testing.T, store *ccstore.Store, uid uint32, d time.Duration) {
+	t.Helper()
+	for start, i := time.Now(), 0; time.Since(start) < d; i++ {
+		before := time.Now()
+		update(t, store, uid, func(tx *ccstore.Tx) {
+			for k := range 20 {
+				if err := tx.Store("x", credential(alice(), start.Add(time.Hour), strings.Repeat("x", 1000), fmt.Sprint(i, k))); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		if took := time.Since(before); took > time.Second {
+			t.Fatalf("a commit took %v", took)
+		}
+	}
+}

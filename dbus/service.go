@@ -1,0 +1,111 @@
+package dbus
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"kcmd.org/kcmd/ccstore"
+)
+
+// BusName is the well-known name of the service.
+const BusName = "org.kcmd.KCM1"
+
+// Config is what a Service is told.
+type Config struct {
+	Address       string           // "system", "session", or a D-Bus address
+	Session       bool             // session mode: signals are broadcast; Address "session" implies it
+	SocketPath    string           // of the KCM socket, for clients to read
+	Version       string           // of the daemon, for clients to read
+	ExpiryWarning time.Duration    // a TGT is "expiring" this long before its end
+	Logger        *slog.Logger     // default: none
+	Now           func() time.Time // default: time.Now
+}
+
+// A Service shows a store on a message bus.
+type Service struct {
+	Config
+	store *ccstore.Store
+
+	ready     chan struct{} // closed when the name was first owned
+	readyOnce sync.Once
+	current   atomic.Pointer[bus] // the present connection, nil without one
+
+	maxSleep time.Duration // see clock.go
+}
+
+// New returns a Service over store. It does nothing until Run.
+func New(store *ccstore.Store, c Config) *Service {
+	s := &Service{Config: c, store: store, ready: make(chan struct{}), maxSleep: maxSleep}
+	if s.Address == "session" {
+		s.Session = true
+	}
+	if s.Logger == nil {
+		s.Logger = slog.New(slog.DiscardHandler)
+	}
+	if s.Now == nil {
+		s.Now = time.Now
+	}
+	store.Watch(s.observe)
+	return s
+}
+
+// Ready returns a channel that is closed when the service first owned its name.
+func (s *Service) Ready() <-chan struct{} { return s.ready }
+
+// observe is called by the store after each commit, and holds up the owner's
+// next one: it notes what changed and returns.
+func (s *Service) observe(e ccstore.Event) {
+	if b := s.current.Load(); b != nil && e.Owner.Namespace == ccstore.DefaultNamespace {
+		b.pending.add(e)
+	}
+}
+
+// The pause between two attempts to get on the bus is a tenth of the time that
+// it has been away: a bus that is restarted is met at once, and nobody is kept
+// awake by one that never comes. It stays within these bounds.
+const (
+	minPause = 100 * time.Millisecond
+	maxPause = 30 * time.Second
+)
+
+// lasting is how long a connection holds for the bus not to count as away before.
+const lasting = 10 * time.Second
+
+// Run connects to the bus and serves, and does so again whenever the bus goes
+// away, until ctx ends. It then gives up the name before anything else, and
+// returns nil.
+func (s *Service) Run(ctx context.Context) error {
+	away, lastError := time.Now(), ""
+	for {
+		start := time.Now()
+		err := s.attempt(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if time.Since(start) > lasting {
+			away, lastError = time.Now(), ""
+		}
+		// The same failure again is no news.
+		if err.Error() != lastError {
+			lastError = err.Error()
+			s.Logger.Warn("not on the bus, trying again", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(min(max(time.Since(away)/10, minPause), maxPause)):
+		}
+	}
+}
+
+// attempt serves on one connection until it or ctx ends.
+func (s *Service) attempt(ctx context.Context) error {
+	link, err := dial(ctx, s.Address)
+	if err != nil {
+		return err
+	}
+	return s.serve(ctx, link)
+}

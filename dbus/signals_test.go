@@ -1,0 +1,374 @@
+package dbus
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	godbus "github.com/godbus/dbus/v5"
+	"github.com/google/go-cmp/cmp"
+
+	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/ccstore/ccache"
+)
+
+// tell describes signals by what matters of them.
+func tell(list []*godbus.Signal) []string {
+	var out []string
+	for _, s := range list {
+		what := strings.TrimPrefix(s.Name[strings.LastIndexByte(s.Name, '.')+1:], "Interfaces")
+		switch what {
+		case "PropertiesChanged":
+			what = fmt.Sprintf("%s %v", s.Body[0].(string)[len("org.kcmd.KCM1."):], slices.Sorted(maps.Keys(s.Body[1].(map[string]godbus.Variant))))
+		case "TicketsAdded":
+			what = fmt.Sprintf("TicketsAdded %d", len(s.Body[0].([]map[string]godbus.Variant)))
+		case "TicketsRemoved":
+			what = fmt.Sprintf("TicketsRemoved %d %s", reflect.ValueOf(s.Body[0]).Len(), s.Body[1])
+		}
+		out = append(out, what)
+	}
+	return out
+}
+
+// TestSignals goes through the life of a cache.
+func TestSignals(t *testing.T) {
+	bus := startBus(t, "system")
+	store := newStore(t)
+	uid := uint32(os.Geteuid())
+	var clock atomic.Int64
+	clock.Store(1_800_000_000)
+	now := func() time.Time { return time.Unix(clock.Load(), 0) }
+	startService(t, store, Config{Address: bus.address, Now: now})
+	c := bus.connect(t)
+	must[objects](c, rootPath, managedObjects)
+	name := fmt.Sprint(uid)
+	inTenHours := now().Add(10 * time.Hour)
+	host := credential(alice(), inTenHours, "host", "a.example.com")
+	for _, step := range []struct {
+		what string
+		do   func(tx *ccstore.Tx)
+		want []string
+	}{
+		{"kinit", func(tx *ccstore.Tx) {
+			tx.Initialize(name, alice())
+			tx.Store(name, withStart(tgt(alice(), inTenHours), now()))
+		}, []string{"Added", "TicketsAdded 1", "Collection [Caches DefaultCache DefaultCacheName NextExpiry]"}},
+		{"kvno", func(tx *ccstore.Tx) { tx.Store(name, host) },
+			[]string{"Cache [TicketCount]", "TicketsAdded 1"}},
+		{"kvno again", func(tx *ccstore.Tx) { tx.Store(name, host) },
+			[]string{"TicketsRemoved 1 replaced", "TicketsAdded 1"}},
+		{"a ticket that comes and goes", func(tx *ccstore.Tx) {
+			other := credential(alice(), inTenHours, "host", "b.example.com")
+			tx.Store(name, other)
+			if _, err := tx.Remove(name, &ccache.Match{Server: &other.Server}); err != nil {
+				t.Error(err)
+			}
+		}, nil},
+		{"a cache that comes and goes", func(tx *ccstore.Tx) {
+			tx.Replace("x", alice(), 0, []*ccache.Credential{host})
+			if err := tx.Destroy("x"); err != nil {
+				t.Error(err)
+			}
+		}, nil},
+		{"a configuration entry", func(tx *ccstore.Tx) {
+			tx.Store(name, configEntry())
+		}, nil},
+		{"removing a ticket", func(tx *ccstore.Tx) {
+			if _, err := tx.Remove(name, &ccache.Match{Server: &host.Server}); err != nil {
+				t.Error(err)
+			}
+		}, []string{"Cache [TicketCount]", "TicketsRemoved 1 removed"}},
+		{"kinit again", func(tx *ccstore.Tx) {
+			tx.Replace(name, alice(), 5, []*ccache.Credential{withStart(tgt(alice(), inTenHours.Add(time.Hour)), now())})
+		}, []string{"Cache [EndTime KdcOffset RenewUntil]", "TicketsRemoved 1 reinitialized", "TicketsAdded 1", "Collection [NextExpiry]"}},
+		{"kswitch", func(tx *ccstore.Tx) {
+			tx.SetDefault("other")
+		}, []string{"Cache [IsDefault]", "Collection [DefaultCache DefaultCacheName]"}},
+		{"kdestroy", func(tx *ccstore.Tx) {
+			if err := tx.Destroy(name); err != nil {
+				t.Error(err)
+			}
+		}, []string{"Collection [Caches NextExpiry]", "Removed"}},
+	} {
+		c.forget()
+		update(t, store, uid, step.do)
+		must[objects](c, rootPath, managedObjects) // comes after the signals
+		got := tell(withoutLastChanged(c.received()))
+		if diff := cmp.Diff(step.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", step.what, diff)
+		}
+	}
+}
+
+// withoutLastChanged drops the property that the machine's clock is in.
+func withoutLastChanged(list []*godbus.Signal) []*godbus.Signal {
+	return slices.DeleteFunc(list, func(s *godbus.Signal) bool {
+		if !strings.HasSuffix(s.Name, "PropertiesChanged") {
+			return false
+		}
+		changed := s.Body[1].(map[string]godbus.Variant)
+		delete(changed, "LastChanged")
+		return len(changed) == 0
+	})
+}
+
+func configEntry() *ccache.Credential {
+	return &ccache.Credential{
+		Client: alice(),
+		Server: ccache.Principal{Realm: "X-CACHECONF:", Components: []string{"krb5_ccache_conf_data", "fast_avail"}},
+		Ticket: []byte("yes"),
+	}
+}
+
+// TestTime has a ticket go through its states while nothing is stored.
+func TestTime(t *testing.T) {
+	bus := startBus(t, "system")
+	store := newStore(t)
+	uid := uint32(os.Geteuid())
+	var clock atomic.Int64
+	const start, end = 1_800_000_000, 1_800_036_000
+	clock.Store(start - 10)
+	s := newService(t, store, Config{Address: bus.address, Now: func() time.Time { return time.Unix(clock.Load(), 0) }})
+	s.maxSleep = 5 * time.Millisecond
+	run(t, s)
+	wait(t, s.Ready(), "the name is owned")
+	c := bus.connect(t)
+	update(t, store, uid, func(tx *ccstore.Tx) {
+		tx.Replace("x", alice(), 3, []*ccache.Credential{withStart(tgt(alice(), time.Unix(end, 0)), time.Unix(start, 0))})
+	})
+	cache := pathOf(t, store, uid, "x")
+	if err := c.call(rootPath, "Manager.Subscribe", map[string]godbus.Variant{}).Err; err != nil {
+		t.Fatal(err)
+	}
+	if got := c.property(cache, "Cache", "State"); got != "not-yet-valid" {
+		t.Fatalf("State %v before the start", got)
+	}
+	// The KDC's clock is three seconds ahead.
+	for _, step := range []struct {
+		at   int64
+		want string
+	}{
+		{start - 3, "valid"}, {end - 3 - 600, "expiring"}, {end - 3, "expired"}, {start, "valid"}, {start - 100, "not-yet-valid"},
+	} {
+		c.forget()
+		clock.Store(step.at)
+		eventually(t, "the state changes", func() bool {
+			for _, s := range c.received("PropertiesChanged") {
+				if state, ok := s.Body[1].(map[string]godbus.Variant)["State"]; ok && s.Path == cache {
+					if state.Value() != step.want {
+						t.Errorf("announced %v, want %s", state, step.want)
+					}
+					return true
+				}
+			}
+			return false
+		})
+		if got := c.property(cache, "Cache", "State"); got != step.want {
+			t.Errorf("State %v, want %s", got, step.want)
+		}
+	}
+}
+
+// TestManyStores stores 10,000 tickets and expects a handful of signals.
+func TestManyStores(t *testing.T) {
+	bus := startBus(t, "system")
+	store := newStore(t)
+	uid := uint32(os.Geteuid())
+	kinit(t, store, uid, "x", alice())
+	startService(t, store, Config{Address: bus.address})
+	c := bus.connect(t)
+	must[objects](c, rootPath, managedObjects)
+	start := time.Now()
+	const n = 10_000
+	for i := range n {
+		update(t, store, uid, func(tx *ccstore.Tx) {
+			if err := tx.Store("x", credential(alice(), start.Add(time.Hour), "host", fmt.Sprint(i))); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	windows := int(time.Since(start)/gathering) + 2
+	cache := pathOf(t, store, uid, "x")
+	if got := c.property(cache, "Cache", "TicketCount"); got != uint32(n+1) {
+		t.Errorf("TicketCount %v", got)
+	}
+	got := c.received()
+	if len(got) > 2*windows {
+		t.Errorf("%d signals in %d windows", len(got), windows)
+	}
+	for _, s := range c.received("TicketsAdded") {
+		if listed := len(s.Body[0].([]map[string]godbus.Variant)); listed > maxTickets {
+			t.Errorf("%d tickets in a signal", listed)
+		}
+	}
+	t.Logf("%d signals, %v for the stores", len(got), time.Since(start))
+}
+
+// A model is what a client makes of a snapshot and the signals after it.
+type model struct {
+	c       *client
+	objects objects
+	after   godbus.Sequence
+}
+
+// snapshot begins a model, and returns it with the call's place among messages.
+func snapshot(c *client) *model {
+	c.t.Helper()
+	call := c.call(rootPath, managedObjects)
+	m := &model{c: c, after: call.ResponseSequence}
+	if err := call.Store(&m.objects); err != nil {
+		c.t.Fatal(err)
+	}
+	return m
+}
+
+// at returns the objects of m with all signals applied that came before another
+// message. Properties that are not announced are left out.
+func (m *model) at(before godbus.Sequence) objects {
+	o := make(objects)
+	for path, interfaces := range m.objects {
+		o[path] = copyInterfaces(interfaces)
+	}
+	for _, s := range m.c.received() {
+		if s.Sequence <= m.after || s.Sequence >= before {
+			continue
+		}
+		switch s.Name {
+		case "org.freedesktop.DBus.ObjectManager.InterfacesAdded":
+			o[s.Body[0].(godbus.ObjectPath)] = copyInterfaces(s.Body[1].(map[string]map[string]godbus.Variant))
+		case "org.freedesktop.DBus.ObjectManager.InterfacesRemoved":
+			delete(o, s.Body[0].(godbus.ObjectPath))
+		case "org.freedesktop.DBus.Properties.PropertiesChanged":
+			if o[s.Path] == nil {
+				m.c.t.Errorf("%s changed, which is not there", s.Path)
+				continue
+			}
+			maps.Copy(o[s.Path][s.Body[0].(string)], s.Body[1].(map[string]godbus.Variant))
+		}
+	}
+	for _, interfaces := range o {
+		for _, name := range []string{"TicketCount", "BytesUsed"} {
+			delete(interfaces["org.kcmd.KCM1.Collection"], name)
+		}
+	}
+	return o
+}
+
+func copyInterfaces(interfaces map[string]map[string]godbus.Variant) map[string]map[string]godbus.Variant {
+	c := make(map[string]map[string]godbus.Variant)
+	for name, properties := range interfaces {
+		c[name] = maps.Clone(properties)
+	}
+	return c
+}
+
+// TestSnapshotAndSignals has users do whatever they like, with the clock going,
+// while clients come and take snapshots: at any moment what a client makes of
+// snapshot and signals is what a fresh snapshot says.
+func TestSnapshotAndSignals(t *testing.T) {
+	bus := startBus(t, "system")
+	store := newStore(t)
+	uids := []uint32{uint32(os.Geteuid())}
+	if uids[0] == 0 {
+		uids = append(uids, aliceUID, bobUID)
+	}
+	var clock atomic.Int64
+	clock.Store(time.Now().Unix())
+	s := newService(t, store, Config{Address: bus.address, Now: func() time.Time { return time.Unix(clock.Load(), 0) }})
+	s.maxSleep = 10 * time.Millisecond
+	run(t, s)
+	wait(t, s.Ready(), "the name is owned")
+
+	stop := make(chan struct{})
+	var users sync.WaitGroup
+	defer users.Wait()
+	defer close(stop)
+	users.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(20 * time.Millisecond):
+				clock.Add(int64(rand.IntN(100) - 10))
+			}
+		}
+	})
+	for _, uid := range uids {
+		users.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(uid), 1))
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(pause(r)):
+				}
+				update(t, store, uid, func(tx *ccstore.Tx) { anything(r, tx, clock.Load()) })
+			}
+		})
+	}
+	var models []*model
+	for _, uid := range uids {
+		models = append(models, snapshot(bus.connectAs(t, uid)))
+	}
+	for round := range 30 {
+		time.Sleep(time.Duration(rand.IntN(150)) * time.Millisecond)
+		m := models[round%len(models)]
+		call := m.c.call(rootPath, managedObjects)
+		fresh := &model{c: m.c, after: call.ResponseSequence}
+		if err := call.Store(&fresh.objects); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(fresh.at(0), m.at(call.ResponseSequence), cmp.AllowUnexported(godbus.Variant{}, godbus.Signature{})); diff != "" {
+			t.Fatalf("round %d: snapshot (-) and snapshot with signals (+) differ:\n%s", round, diff)
+		}
+		if round%5 == 0 {
+			models = append(models, snapshot(bus.connectAs(t, uids[rand.IntN(len(uids))])))
+		}
+	}
+	total := 0
+	for _, m := range models {
+		total += len(m.c.received())
+	}
+	t.Logf("%d clients, %d signals", len(models), total)
+}
+
+// pause returns how long a user does nothing: mostly for a moment, so that much
+// happens at once, now and then long enough that one thing happens alone.
+func pause(r *rand.Rand) time.Duration {
+	if r.IntN(4) == 0 {
+		return time.Duration(r.IntN(300)) * time.Millisecond
+	}
+	return time.Duration(r.IntN(10)) * time.Millisecond
+}
+
+// anything does something to a collection.
+func anything(r *rand.Rand, tx *ccstore.Tx, now int64) {
+	name := fmt.Sprint("c", r.IntN(3))
+	end := time.Unix(now+int64(r.IntN(1300)), 0)
+	switch r.IntN(8) {
+	case 0:
+		tx.Initialize(name, alice())
+	case 1:
+		tx.Replace(name, alice(), int32(r.IntN(3)), []*ccache.Credential{tgt(alice(), end)})
+	case 2:
+		_ = tx.Destroy(name) // there may be none, here and below
+	case 3:
+		tx.SetDefault(name)
+	case 4:
+		_ = tx.SetKDCOffset(name, int32(r.IntN(100)))
+	case 5:
+		_ = tx.Store(name, tgt(alice(), end))
+	case 6:
+		_ = tx.Store(name, credential(alice(), end, "host", fmt.Sprint(r.IntN(5))))
+	case 7:
+		_, _ = tx.Remove(name, &ccache.Match{})
+	}
+}
