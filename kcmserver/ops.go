@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/kcmserver/kcm"
@@ -325,6 +326,9 @@ func (c *call) getCredList() error {
 	cache, err := c.cache(c.cacheName(), selinux.Read)
 	if err != nil {
 		return err
+	}
+	if need := 4 + 4*int64(cache.Len()) + cache.Size(); need <= kcm.MaxReplyData {
+		c.out = slices.Grow(c.out, int(need))
 	}
 	if err := c.put(binary.BigEndian.AppendUint32(nil, uint32(cache.Len()))); err != nil {
 		return err
