@@ -2,6 +2,7 @@ package ccstore
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -134,8 +135,32 @@ func (tx *Tx) Remove(name string, m *ccache.Match) (int, error) {
 			gone = append(gone, cred)
 		}
 	}
+	tx.remove(old, gone)
+	return len(gone), nil
+}
+
+// RemoveByUUID removes the credentials with those UUIDs, and returns how many
+// there were. It fails with ErrNoCache.
+func (tx *Tx) RemoveByUUID(name string, ids []uuid.UUID) (int, error) {
+	old, err := tx.Cache(name)
+	if err != nil {
+		return 0, err
+	}
+	var gone []*Credential
+	for _, id := range ids {
+		cred, err := old.Credential(id)
+		if err == nil && !slices.Contains(gone, cred) {
+			gone = append(gone, cred)
+		}
+	}
+	tx.remove(old, gone)
+	return len(gone), nil
+}
+
+// remove removes credentials of a cache.
+func (tx *Tx) remove(old *Cache, gone []*Credential) {
 	if len(gone) == 0 {
-		return 0, nil
+		return
 	}
 	cache := tx.writeCache(old)
 	for _, cred := range gone {
@@ -144,7 +169,6 @@ func (tx *Tx) Remove(name string, m *ccache.Match) (int, error) {
 		tx.removed(cache, cred, Removed)
 	}
 	tx.putCache(cache)
-	return len(gone), nil
 }
 
 // write returns the collection for writing: a copy, made once a transaction.

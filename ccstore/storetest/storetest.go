@@ -72,6 +72,7 @@ func Run(t *testing.T, open func(t *testing.T) Open) {
 		{"StoreAgain", testStoreAgain},
 		{"StoreConfig", testStoreConfig},
 		{"Remove", testRemove},
+		{"RemoveByUUID", testRemoveByUUID},
 		{"KDCOffset", testKDCOffset},
 		{"Bytes", testBytes},
 		{"Owners", testOwners},
@@ -413,6 +414,41 @@ func testRemove(t *testing.T, open Open) {
 	})
 	if !errors.Is(err, ccstore.ErrNoCache) {
 		t.Errorf("Remove without a cache: %v", err)
+	}
+}
+
+func testRemoveByUUID(t *testing.T, open Open) {
+	s := New(t, open())
+	fill(t, s, owner, "1000", alice, TGT(alice), Ticket(alice, "host/a@EXAMPLE.COM"), Ticket(alice, "host/b@EXAMPLE.COM"))
+	var ids []uuid.UUID
+	for cred := range cacheOf(t, s, owner, "1000").Credentials() {
+		ids = append(ids, cred.UUID)
+	}
+	remove := func(want int, ids ...uuid.UUID) {
+		t.Helper()
+		update(t, s, owner, func(tx *ccstore.Tx) error {
+			n, err := tx.RemoveByUUID("1000", ids)
+			if n != want {
+				t.Errorf("removed %d, want %d", n, want)
+			}
+			return err
+		})
+	}
+	revision := view(t, s, owner).Revision()
+	remove(0)
+	remove(0, uuid.New())
+	want(t, "revision", revision, view(t, s, owner).Revision())
+	remove(1, ids[1], uuid.New(), ids[1])
+	remove(0, ids[1])
+	want(t, "credentials", []string{"krbtgt/EXAMPLE.COM@EXAMPLE.COM", "host/b@EXAMPLE.COM"}, servers(cacheOf(t, s, owner, "1000")))
+	remove(2, ids...)
+	want(t, "credentials", 0, cacheOf(t, s, owner, "1000").Len())
+	err := s.Update(t.Context(), owner, func(tx *ccstore.Tx) error {
+		_, err := tx.RemoveByUUID("1000:none", ids)
+		return err
+	})
+	if !errors.Is(err, ccstore.ErrNoCache) {
+		t.Errorf("RemoveByUUID without a cache: %v", err)
 	}
 }
 

@@ -1,0 +1,201 @@
+package ccstore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/ccstore/memory"
+	"kcmd.org/kcmd/ccstore/storetest"
+)
+
+var owner = ccstore.Owner{Namespace: ccstore.DefaultNamespace, UID: 1000}
+
+// A faulty backend fails as it is told to.
+type faulty struct {
+	ccstore.Backend
+	before, after error         // returned in place of a commit, or after one
+	gate          chan struct{} // if not nil, commits wait for it
+	load          error
+	commits       int
+}
+
+func (b *faulty) Commit(ctx context.Context, c *ccstore.Commit) error {
+	if b.gate != nil {
+		<-b.gate
+	}
+	b.commits++
+	if b.before != nil {
+		return b.before
+	}
+	if err := b.Backend.Commit(ctx, c); err != nil {
+		return err
+	}
+	return b.after
+}
+
+func (b *faulty) Load(ctx context.Context, o ccstore.Owner) (*ccstore.Record, error) {
+	if b.load != nil {
+		return nil, b.load
+	}
+	return b.Backend.Load(ctx, o)
+}
+
+func initialize(s *ccstore.Store, name string) error {
+	return s.Update(context.Background(), owner, func(tx *ccstore.Tx) error {
+		tx.Initialize(name, storetest.Principal("alice@EXAMPLE.COM"))
+		return nil
+	})
+}
+
+func has(t *testing.T, s *ccstore.Store, name string) bool {
+	t.Helper()
+	var found bool
+	err := s.View(t.Context(), owner, func(c *ccstore.Collection) error {
+		_, err := c.Cache(name)
+		found = err == nil
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// TestCommitFails has commits fail in each way that there is: afterwards the
+// store says what the backend holds, and nobody was told of what is not so.
+func TestCommitFails(t *testing.T) {
+	full := errors.New("disk full")
+	unknown := fmt.Errorf("%w: I/O error", ccstore.ErrOutcomeUnknown)
+	tests := []struct {
+		name          string
+		before, after error
+		stored        bool
+	}{
+		{"not made", full, nil, false},
+		{"unknown, and not made", unknown, nil, false},
+		{"unknown, and made", nil, unknown, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := &faulty{Backend: memory.New()}
+			s := storetest.New(t, b)
+			if err := initialize(s, "first"); err != nil {
+				t.Fatal(err)
+			}
+			events := 0
+			s.Watch(func(ccstore.Event) { events++ })
+			b.before, b.after = tt.before, tt.after
+			if err := initialize(s, "second"); !errors.Is(err, ccstore.ErrBackend) {
+				t.Errorf("Update: %v", err)
+			}
+			b.before, b.after = nil, nil
+			if !has(t, s, "first") || has(t, s, "second") != tt.stored {
+				t.Errorf("first: %v, second: %v", has(t, s, "first"), has(t, s, "second"))
+			}
+			if events != 0 {
+				t.Errorf("%d events for a commit that failed", events)
+			}
+			if err := initialize(s, "third"); err != nil { // it goes on
+				t.Errorf("Update: %v", err)
+			}
+		})
+	}
+}
+
+// TestLoadFails cannot read a collection, and reads it when it can be read again.
+func TestLoadFails(t *testing.T) {
+	b := &faulty{Backend: memory.New(), load: errors.New("I/O error")}
+	s := storetest.New(t, b)
+	err := s.View(t.Context(), owner, func(*ccstore.Collection) error { return nil })
+	if !errors.Is(err, ccstore.ErrBackend) {
+		t.Errorf("View: %v", err)
+	}
+	if err := initialize(s, "x"); !errors.Is(err, ccstore.ErrBackend) {
+		t.Errorf("Update: %v", err)
+	}
+	b.load = nil
+	if err := initialize(s, "x"); err != nil || !has(t, s, "x") {
+		t.Errorf("Update: %v", err)
+	}
+}
+
+// TestUnreadable has a row that cannot be read: the others can, it stays where
+// it is, and what comes after it does not take its place.
+func TestUnreadable(t *testing.T) {
+	b := memory.New()
+	s := ccstore.Open(b, ccstore.Options{})
+	if err := initialize(s, "x"); err != nil {
+		t.Fatal(err)
+	}
+	junk := ccstore.PutCredential{CredentialRecord: ccstore.CredentialRecord{Cache: 1, Seq: 7, Data: []byte("junk")}}
+	if err := b.Commit(t.Context(), &ccstore.Commit{Owner: owner, Revision: 1, Ops: []ccstore.Op{junk}}); err != nil {
+		t.Fatal(err)
+	}
+	s = ccstore.Open(b, ccstore.Options{})
+	err := s.Update(t.Context(), owner, func(tx *ccstore.Tx) error {
+		return tx.Store("x", storetest.TGT("alice@EXAMPLE.COM"))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := b.Load(t.Context(), owner)
+	if err != nil || len(r.Credentials) != 2 {
+		t.Errorf("%d credentials are stored, %v; want 2", len(r.Credentials), err)
+	}
+	if err := s.Check(t.Context()); err == nil {
+		t.Error("Check finds nothing wrong")
+	}
+}
+
+// TestSharedCommit holds up one commit: the updates that come meanwhile share
+// the next one, and one that fails among them harms no other.
+func TestSharedCommit(t *testing.T) {
+	const waiting = 20
+	b := &faulty{Backend: memory.New(), gate: make(chan struct{})}
+	s := storetest.New(t, b)
+	var wg sync.WaitGroup
+	started := make(chan struct{})
+	wg.Go(func() {
+		err := s.Update(context.Background(), owner, func(tx *ccstore.Tx) error {
+			tx.Initialize("first", storetest.Principal("alice@EXAMPLE.COM"))
+			close(started)
+			return nil
+		})
+		if err != nil {
+			t.Errorf("Update: %v", err)
+		}
+	})
+	<-started
+	refused := errors.New("refused")
+	for i := range waiting {
+		wg.Go(func() {
+			err := s.Update(context.Background(), owner, func(tx *ccstore.Tx) error {
+				tx.Initialize(fmt.Sprint(i), storetest.Principal("alice@EXAMPLE.COM"))
+				if i%4 == 3 {
+					return refused
+				}
+				return nil
+			})
+			if errors.Is(err, refused) != (i%4 == 3) {
+				t.Errorf("Update %d: %v", i, err)
+			}
+		})
+	}
+	// All of them wait for the first: nobody else can tell when they do.
+	time.Sleep(50 * time.Millisecond)
+	close(b.gate)
+	wg.Wait()
+	for i := range waiting {
+		if has(t, s, fmt.Sprint(i)) != (i%4 != 3) {
+			t.Errorf("cache %d: %v", i, has(t, s, fmt.Sprint(i)))
+		}
+	}
+	if b.commits > waiting/2 {
+		t.Errorf("%d commits for %d updates", b.commits, 1+waiting)
+	}
+}
