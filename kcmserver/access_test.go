@@ -35,7 +35,10 @@ func TestContainersOfOneUser(t *testing.T) {
 	// All use the same name, none is in the way of another.
 	one.do(kcm.OpReplace, str(nameD), u32(0), princ("one@LAB.TEST"), u32(1), inner(credA))
 	two.do(kcm.OpReplace, str(nameD), u32(0), princ("two@LAB.TEST"), u32(0))
-	want(t, "what the host sees", []string{nameD, nameD}, host.names())
+	// The host has a default of that name too, if no cache yet.
+	want(t, "caches of the host", []string{}, host.names())
+	host.ask(kcm.FCCNoFile, kcm.OpGetPrincipal, str(nameD))
+	host.ask(kcm.FCCNoFile, kcm.OpDestroy, str(nameD))
 	want(t, "credentials of one", [][]byte{cred(credA)}, one.creds(nameD))
 	want(t, "principal of two", princ("two@LAB.TEST"), two.get(kcm.OpGetPrincipal, str(nameD)))
 
@@ -67,14 +70,22 @@ func TestContainersOfOneUser(t *testing.T) {
 	one.ask(kcm.FCCNoFile, kcm.OpGetPrincipal, str("1000:host"))
 	want(t, "caches of one", []string{nameD, nameN}, one.names())
 
-	// The host reaches into its containers by a name that is not its own, and
-	// re-initializes the cache where it is.
-	host.do(kcm.OpDestroy, str("1000:host"))
+	// The host reaches into its containers by a name that is not its own.
 	two.do(kcm.OpInitialize, str("1000:two"), princ("two@LAB.TEST"))
+	want(t, "caches of the host", []string{"1000:host", nameN, "1000:two"}, host.names())
+	want(t, "principal", princ("two@LAB.TEST"), host.get(kcm.OpGetPrincipal, str("1000:two")))
+	host.do(kcm.OpStore, str("1000:two"), cred(credA))
+	want(t, "credentials of two", [][]byte{cred(credA)}, two.creds("1000:two"))
+
+	// What the host makes is its own, whatever the name. It hides the other one.
 	host.do(kcm.OpInitialize, str("1000:two"), princ("host@LAB.TEST"))
-	want(t, "principal", princ("host@LAB.TEST"), two.get(kcm.OpGetPrincipal, str("1000:two")))
+	want(t, "principal of two", princ("two@LAB.TEST"), two.get(kcm.OpGetPrincipal, str("1000:two")))
+	want(t, "principal of the host", princ("host@LAB.TEST"), host.get(kcm.OpGetPrincipal, str("1000:two")))
+	host.do(kcm.OpDestroy, str("1000:two"))
 	host.do(kcm.OpDestroy, str("1000:two"))
 	two.ask(kcm.FCCNoFile, kcm.OpGetPrincipal, str("1000:two"))
+	host.do(kcm.OpReplace, str(nameD), u32(0), princ("host@LAB.TEST"), u32(1), inner(credB))
+	want(t, "credentials of one", [][]byte{cred(credA)}, one.creds(nameD))
 }
 
 // TestLabelsOfOneLevel has processes of different domains, but of one level,
@@ -110,7 +121,8 @@ func TestWithoutLabel(t *testing.T) {
 	s := newLabelledServer(t)
 	before := connect(t, s, user(1000)) // no label
 	before.do(kcm.OpInitialize, str(nameD), princ(alice))
+	before.do(kcm.OpInitialize, str(nameN), princ(alice))
 	after := connect(t, s, labelled(t, 1000, "s0:c1"))
-	want(t, "caches", []string{nameD}, after.names())
-	want(t, "principal", princ(alice), after.get(kcm.OpGetPrincipal, str(nameD)))
+	want(t, "caches", []string{nameN}, after.names())
+	want(t, "principal", princ(alice), after.get(kcm.OpGetPrincipal, str(nameN)))
 }

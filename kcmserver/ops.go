@@ -226,11 +226,11 @@ func (c *call) moveCache() error {
 	}
 	if source.owner == target {
 		return c.update(from, selinux.Manage, func(tx *ccstore.Tx) error {
-			if cache, err := tx.Cache(to); err == nil && !c.allowed(cache, selinux.Manage) {
-				return errLabel
+			var moved error
+			if err := c.fill(tx, to, func() { moved = tx.Move(from, to) }); err != nil {
+				return err
 			}
-			tx.SetLabel(source.cache.Label)
-			return tx.Move(from, to)
+			return moved
 		})
 	}
 	if err := c.create(to, func(tx *ccstore.Tx) { tx.Copy(source.cache, to) }); err != nil {
@@ -255,25 +255,12 @@ func (c *call) getCacheUUIDList() error {
 }
 
 func (c *call) getCacheByUUID() error {
-	id := c.in.UUID()
-	if err := c.in.Err(); err != nil {
-		return err
-	}
-	owners, err := c.reach(c.own())
+	cache, err := c.visibleByUUID(c.in.UUID())
 	if err != nil {
 		return err
 	}
-	for _, owner := range owners {
-		col, err := c.collection(owner)
-		if err != nil {
-			return err
-		}
-		if cache, err := col.CacheByUUID(id); err == nil && c.allowed(cache, selinux.Use) {
-			c.putName(cache.Name)
-			return nil
-		}
-	}
-	return errEnd
+	c.putName(cache.Name)
+	return nil
 }
 
 func (c *call) getDefaultCache() error {
@@ -295,10 +282,7 @@ func (c *call) getDefaultCache() error {
 // also where root names another user's.
 func (c *call) setDefaultCache() error {
 	name := c.cacheName()
-	if err := c.in.Err(); err != nil {
-		return err
-	}
-	owner, err := ownerOf(c.conn.peer, name)
+	owner, err := c.target(name)
 	if err != nil {
 		return err
 	}

@@ -53,11 +53,11 @@ func (c *class) allowed(peer, cache string, perm Permission) (bool, error) {
 		return true, nil
 	}
 	// The kernel says what the policy is, not whether it is enforced.
-	return d.permissive || selinux.EnforceMode() != selinux.Enforcing, nil
+	return d.permissive || selinux.EnforceMode() == selinux.Permissive, nil
 }
 
-// decide asks the kernel, and asks again if another policy was loaded meanwhile,
-// which may give the class other numbers.
+// decide asks the kernel, and asks again if another policy was loaded since the
+// class was read, which may give it other numbers.
 func (c *class) decide(peer, cache string, perm Permission) (decision, uint32, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -69,14 +69,11 @@ func (c *class) decide(peer, cache string, perm Permission) (decision, uint32, e
 		if c.seqno == d.seqno {
 			return d, c.bits[perm], nil
 		}
-		if c.seqno != 0 {
-			fresh, err := loadClass()
-			if err != nil {
-				return decision{}, 0, err
-			}
-			c.index, c.bits = fresh.index, fresh.bits
+		fresh, err := loadClass()
+		if err != nil {
+			return decision{}, 0, err
 		}
-		c.seqno = d.seqno
+		c.seqno, c.index, c.bits = d.seqno, fresh.index, fresh.bits
 	}
 }
 

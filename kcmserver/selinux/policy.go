@@ -38,6 +38,8 @@ func Load(log *slog.Logger) *Policy {
 	var err error
 	if p.class, err = loadClass(); err != nil {
 		log.Info("SELinux policy has no class kcm, caches are kept apart by their levels alone", "err", err)
+	} else {
+		log.Info("SELinux policy has the class kcm and decides who may use which cache")
 	}
 	return p
 }
