@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+)
+
+// run is the program. It returns when ctx is done, with nil, or when it cannot
+// start or go on.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	cmd := newCommand(stderr)
+	cmd.SetOut(stdout)
+	cmd.SetErr(stderr)
+	// With nil, cobra would take the arguments of the process.
+	cmd.SetArgs(append([]string{}, args...))
+	return cmd.ExecuteContext(ctx)
+}
+
+func newCommand(stderr io.Writer) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "kcmd",
+		Short: "Kerberos credential cache manager",
+		Long: `kcmd keeps Kerberos tickets for all users of a machine, or with --session for
+one user. Programs reach it as credential cache "KCM:".
+
+Each option but --config, --session and --version can also stand in the
+configuration file, with "_" for "-" (log_level = "debug"), and in a variable
+(KCMD_LOG_LEVEL=debug). Flags win over variables, and these over files.`,
+		Version:           programVersion(),
+		Args:              noArguments,
+		SilenceErrors:     true, // main prints it
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := readConfig(cmd.Flags())
+			if err != nil {
+				return fmt.Errorf("cannot read the configuration: %w", err)
+			}
+			if err := harden(); err != nil {
+				return err
+			}
+			return serve(cmd.Context(), c, newLogger(stderr, c.logLevel))
+		},
+	}
+	cmd.SetUsageTemplate("Usage: kcmd [options]\n\nOptions:\n{{.LocalFlags.FlagUsages}}")
+	cmd.SetVersionTemplate("kcmd {{.Version}}\n")
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return fmt.Errorf("cannot read the command line: %w; see kcmd --help", err)
+	})
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.Bool("session", false, "serve one user: socket, store and bus of the session")
+	flags.String("config", "", "configuration `FILE` in place of /etc/kcmd/kcmd.toml")
+	for _, s := range settings {
+		flags.Var(&flagValue{word: s.word}, s.flag(), s.help())
+	}
+	return cmd
+}
+
+// A flagValue holds what a flag was given, unchecked: readConfig checks it as
+// it checks what comes from elsewhere.
+type flagValue struct{ value, word string }
+
+func (v *flagValue) Set(s string) error { v.value = s; return nil }
+func (v *flagValue) String() string     { return v.value }
+func (v *flagValue) Type() string       { return v.word }
+
+// help returns the meaning with the default.
+func (s *setting) help() string {
+	if s.value == "" {
+		return s.meaning
+	}
+	return s.meaning + " (default " + s.value + ")"
+}
+
+func noArguments(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("cannot read the command line: unexpected argument %q; see kcmd --help", args[0])
+	}
+	return nil
+}

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"github.com/spf13/viper"
+)
+
+// readConfig gathers the configuration from the file, the files in
+// kcmd.conf.d beside it, the variables and the flags. The later wins, but
+// every value is checked, also one that another overrides.
+func readConfig(flags *pflag.FlagSet) (*config, error) {
+	c := new(config)
+	c.session, _ = flags.GetBool("session")
+	v := viper.New()
+	for key, value := range defaults(c.session) {
+		v.SetDefault(key, value)
+	}
+	if err := mergeFiles(v, flags, c.session); err != nil {
+		return nil, err
+	}
+	if err := mergeVariables(v); err != nil {
+		return nil, err
+	}
+	if err := mergeFlags(v, flags); err != nil {
+		return nil, err
+	}
+	for _, s := range settings {
+		value := v.GetString(s.key)
+		if value == "" {
+			return nil, fmt.Errorf("%s: no default in this environment, which lacks %s; give --%s", s.key, needed[s.key], s.flag())
+		}
+		if !s.set(c, value) {
+			return nil, notAllowed("default: "+s.key, strconv.Quote(value), &s)
+		}
+	}
+	return c, nil
+}
+
+// defaults returns the values of what nothing sets.
+func defaults(session bool) map[string]string {
+	d := make(map[string]string)
+	for _, s := range settings {
+		d[s.key] = s.value
+	}
+	if !session {
+		// The path that libkrb5 uses unasked.
+		d["socket"] = "/run/.heim_org.h5l.kcm-socket"
+		d["store"] = "sqlite:/var/lib/kcmd/kcmd.db"
+		d["bus"] = "system"
+		return d
+	}
+	if dir := userDir("XDG_RUNTIME_DIR", ""); dir != "" {
+		d["socket"] = filepath.Join(dir, "kcmd/kcm.sock")
+	}
+	if dir := userDir("XDG_STATE_HOME", ".local/state"); dir != "" {
+		d["store"] = sqliteStore + filepath.Join(dir, "kcmd/kcmd.db")
+	}
+	d["bus"] = "session"
+	return d
+}
+
+// needed says what the defaults of the session are made from.
+var needed = map[string]string{"socket": "XDG_RUNTIME_DIR", "store": "XDG_STATE_HOME and HOME"}
+
+// userDir returns the directory that an XDG variable names, or its default in
+// the home directory, or "". The specification has relative paths ignored.
+func userDir(variable, inHome string) string {
+	if dir := os.Getenv(variable); filepath.IsAbs(dir) {
+		return dir
+	}
+	if home := os.Getenv("HOME"); filepath.IsAbs(home) && inHome != "" {
+		return filepath.Join(home, inHome)
+	}
+	return ""
+}
+
+// mergeFiles adds the configuration file and those in kcmd.conf.d.
+func mergeFiles(v *viper.Viper, flags *pflag.FlagSet, session bool) error {
+	path, asked := configFile(flags, session)
+	if path == "" && !asked {
+		return nil
+	}
+	err := mergeFile(v, path)
+	if err != nil && (asked || !errors.Is(err, os.ErrNotExist)) {
+		return err
+	}
+	dir := filepath.Join(filepath.Dir(path), "kcmd.conf.d")
+	entries, err := os.ReadDir(dir) // in the order of their names
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		// Editors keep their own in hidden files.
+		if strings.HasSuffix(e.Name(), ".toml") && !strings.HasPrefix(e.Name(), ".") {
+			if err := mergeFile(v, filepath.Join(dir, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// configFile returns the path of the configuration file, "" for none, and
+// whether somebody asked for it, so that it must exist.
+func configFile(flags *pflag.FlagSet, session bool) (path string, asked bool) {
+	if path, _ := flags.GetString("config"); flags.Changed("config") {
+		return path, true
+	}
+	if path := os.Getenv("KCMD_CONFIG"); path != "" {
+		return path, true
+	}
+	if !session {
+		return "/etc/kcmd/kcmd.toml", false
+	}
+	dir := userDir("XDG_CONFIG_HOME", ".config")
+	if dir == "" {
+		return "", false
+	}
+	return filepath.Join(dir, "kcmd/kcmd.toml"), false
+}
+
+// mergeFile adds one file. It is decoded outside of v, which would take keys
+// in any case and would not show empty tables.
+func mergeFile(v *viper.Viper, path string) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	decoder, err := viper.NewCodecRegistry().Decoder("toml")
+	if err != nil {
+		return err
+	}
+	values := make(map[string]any)
+	if err := decoder.Decode(data, values); err != nil {
+		return syntaxError(path, err)
+	}
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		s := findSetting(key)
+		if s == nil {
+			return unknown(path+": unknown key "+strconv.Quote(key), func(s *setting) string { return s.key })
+		}
+		if !s.allows(values[key]) {
+			return notAllowed(path+": "+key, tomlText(values[key]), s)
+		}
+	}
+	return v.MergeConfigMap(values)
+}
+
+// allows tells whether a value of a file is allowed.
+func (s *setting) allows(value any) bool {
+	switch value := value.(type) {
+	case string:
+		return !s.number && s.set(new(config), value)
+	case int64:
+		return s.number && s.set(new(config), strconv.FormatInt(value, 10))
+	default:
+		return false
+	}
+}
+
+// tomlText returns a value of a file as an error shows it.
+func tomlText(value any) string {
+	switch value := value.(type) {
+	case string:
+		return strconv.Quote(value)
+	case map[string]any:
+		return "a table"
+	case []any:
+		return "an array"
+	default:
+		return fmt.Sprint(value)
+	}
+}
+
+// syntaxError says where in a file it is.
+func syntaxError(path string, err error) error {
+	var at interface{ Position() (line, column int) }
+	if errors.As(err, &at) {
+		line, column := at.Position()
+		return fmt.Errorf("%s:%d:%d: %w", path, line, column, err)
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+// mergeVariables adds the KCMD_ variables. One that is empty counts as not
+// set: some programs pass those on that they do not have.
+func mergeVariables(v *viper.Viper) error {
+	known := map[string]*setting{"KCMD_CONFIG": nil}
+	for i := range settings {
+		s := &settings[i]
+		known[s.variable()] = s
+		if err := v.BindEnv(s.key, s.variable()); err != nil {
+			return err
+		}
+	}
+	for _, entry := range slices.Sorted(slices.Values(os.Environ())) {
+		name, value, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, "KCMD_") {
+			continue
+		}
+		s, ok := known[name]
+		if !ok {
+			return unknown(name+": unknown variable", (*setting).variable, "KCMD_CONFIG")
+		}
+		if s != nil && value != "" && !s.set(new(config), value) {
+			return notAllowed(name, strconv.Quote(value), s)
+		}
+	}
+	return nil
+}
+
+// mergeFlags adds the flags that were given.
+func mergeFlags(v *viper.Viper, flags *pflag.FlagSet) error {
+	for i := range settings {
+		s := &settings[i]
+		f := flags.Lookup(s.flag())
+		if !f.Changed {
+			continue
+		}
+		value := f.Value.String()
+		if !s.set(new(config), value) {
+			return notAllowed("--"+s.flag(), strconv.Quote(value), s)
+		}
+		v.Set(s.key, value)
+	}
+	return nil
+}
+
+// notAllowed returns the error for a value that a setting does not take.
+func notAllowed(origin, value string, s *setting) error {
+	return fmt.Errorf("%s: %s is not allowed; allowed: %s", origin, value, s.allowed)
+}
+
+// unknown returns the error for a name that means no setting.
+func unknown(what string, name func(*setting) string, more ...string) error {
+	names := more
+	for i := range settings {
+		names = append(names, name(&settings[i]))
+	}
+	return fmt.Errorf("%s; allowed: %s", what, strings.Join(names, ", "))
+}

@@ -1,0 +1,279 @@
+package main
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// read reads the configuration as a kcmd with these arguments does.
+func read(t *testing.T, args ...string) (*config, error) {
+	t.Helper()
+	cmd := newCommand(os.Stderr)
+	if err := cmd.ParseFlags(args); err != nil {
+		t.Fatal(err)
+	}
+	return readConfig(cmd.Flags())
+}
+
+// clean takes away what would configure kcmd, and returns a directory with an
+// empty configuration file in it and the path of that.
+func clean(t *testing.T) (dir, file string) {
+	t.Helper()
+	for _, entry := range os.Environ() {
+		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "KCMD_") || strings.HasPrefix(name, "XDG_") {
+			t.Setenv(name, "")
+			os.Unsetenv(name)
+		}
+	}
+	dir = t.TempDir()
+	t.Setenv("HOME", filepath.Join(dir, "home"))
+	return dir, writeFile(t, filepath.Join(dir, "kcmd.toml"), "")
+}
+
+func systemDefaults() *config {
+	return &config{
+		socket:            "/run/.heim_org.h5l.kcm-socket",
+		store:             "sqlite:/var/lib/kcmd/kcmd.db",
+		bus:               "system",
+		synchronous:       "full",
+		clientTimeout:     30 * time.Second,
+		maxConnections:    4096,
+		maxUIDConnections: 256,
+		expiryWarning:     10 * time.Minute,
+		logLevel:          slog.LevelInfo,
+	}
+}
+
+func expect(t *testing.T, want, got *config, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(config{})); diff != "" {
+		t.Errorf("configuration (-want +got):\n%s", diff)
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	_, file := clean(t)
+	got, err := read(t, "--config", file)
+	expect(t, systemDefaults(), got, err)
+}
+
+func TestSessionDefaults(t *testing.T) {
+	dir, _ := clean(t)
+	t.Setenv("XDG_RUNTIME_DIR", "/run/user/1000")
+	want := systemDefaults()
+	want.session = true
+	want.socket = "/run/user/1000/kcmd/kcm.sock"
+	want.store = "sqlite:" + dir + "/home/.local/state/kcmd/kcmd.db"
+	want.bus = "session"
+	got, err := read(t, "--session")
+	expect(t, want, got, err)
+
+	t.Setenv("XDG_STATE_HOME", "/state")
+	want.store = "sqlite:/state/kcmd/kcmd.db"
+	got, err = read(t, "--session")
+	expect(t, want, got, err)
+
+	t.Setenv("XDG_CONFIG_HOME", dir)
+	writeFile(t, filepath.Join(dir, "kcmd/kcmd.toml"), `log_level = "warn"`)
+	want.logLevel = slog.LevelWarn
+	got, err = read(t, "--session")
+	expect(t, want, got, err)
+}
+
+func TestSessionWithoutDirectories(t *testing.T) {
+	clean(t)
+	t.Setenv("HOME", "")
+	_, err := read(t, "--session")
+	const want = "socket: no default in this environment, which lacks XDG_RUNTIME_DIR; give --socket"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// The later wins: the file, kcmd.conf.d in order, variables, flags.
+func TestOrder(t *testing.T) {
+	dir, file := clean(t)
+	want := systemDefaults()
+
+	writeFile(t, file, `
+client_timeout = "1s"
+max_connections = 1
+max_uid_connections = 1
+default_cache = "first"
+expiry_warning = "0"
+store = "memory:"
+`)
+	want.clientTimeout, want.maxConnections, want.maxUIDConnections = time.Second, 1, 1
+	want.defaultFirst, want.expiryWarning, want.store = true, 0, "memory:"
+	got, err := read(t, "--config", file)
+	expect(t, want, got, err)
+
+	writeFile(t, filepath.Join(dir, "kcmd.conf.d/20.toml"), `max_connections = 20`)
+	writeFile(t, filepath.Join(dir, "kcmd.conf.d/10.toml"), "max_connections = 10\nmax_uid_connections = 10")
+	writeFile(t, filepath.Join(dir, "kcmd.conf.d/30.toml~"), `max_connections = 30`)
+	writeFile(t, filepath.Join(dir, "kcmd.conf.d/.#40.toml"), `max_connections = 40`)
+	want.maxConnections, want.maxUIDConnections = 20, 10
+	got, err = read(t, "--config", file)
+	expect(t, want, got, err)
+
+	t.Setenv("KCMD_CONFIG", file)
+	t.Setenv("KCMD_MAX_CONNECTIONS", "50")
+	t.Setenv("KCMD_BUS", "none")
+	t.Setenv("KCMD_STORE", "")
+	want.maxConnections, want.bus = 50, "none"
+	got, err = read(t)
+	expect(t, want, got, err)
+
+	want.maxConnections = 60
+	want.logLevel = slog.LevelDebug
+	got, err = read(t, "--max-connections", "60", "--log-level=debug")
+	expect(t, want, got, err)
+}
+
+func TestRelativePaths(t *testing.T) {
+	dir, file := clean(t)
+	t.Chdir(dir)
+	want := systemDefaults()
+	want.socket = filepath.Join(dir, "s")
+	want.store = "sqlite:" + filepath.Join(dir, "k.db")
+	got, err := read(t, "--config", file, "--socket", "s", "--store", "sqlite:k.db")
+	expect(t, want, got, err)
+}
+
+const allKeys = "socket, store, bus, synchronous, client_timeout, max_connections, max_uid_connections, default_cache, expiry_warning, log_level"
+
+func TestBadFile(t *testing.T) {
+	_, file := clean(t)
+	for _, tt := range []struct{ text, want string }{
+		{`sokcet = "/x"`, `: unknown key "sokcet"; allowed: ` + allKeys},
+		{`Socket = "/x"`, `: unknown key "Socket"; allowed: ` + allKeys},
+		{`config = "/x"`, `: unknown key "config"; allowed: ` + allKeys},
+		{"[log]\nlevel = 1", `: unknown key "log"; allowed: ` + allKeys},
+		{"[log]", `: unknown key "log"; allowed: ` + allKeys},
+		{`log.level = "debug"`, `: unknown key "log"; allowed: ` + allKeys},
+		{"[socket]\npath = \"/x\"", `: socket: a table is not allowed; allowed: a path of at most 107 bytes`},
+		{`socket = ["/x"]`, `: socket: an array is not allowed; allowed: a path of at most 107 bytes`},
+		{`socket = ""`, `: socket: "" is not allowed; allowed: a path of at most 107 bytes`},
+		{`store = "sqlite:"`, `: store: "sqlite:" is not allowed; allowed: sqlite:PATH, memory:`},
+		{`store = "memory:x"`, `: store: "memory:x" is not allowed; allowed: sqlite:PATH, memory:`},
+		{`store = "/x.db"`, `: store: "/x.db" is not allowed; allowed: sqlite:PATH, memory:`},
+		{`bus = "no"`, `: bus: "no" is not allowed; allowed: system, session, none, or a D-Bus address such as unix:path=/run/bus`},
+		{`bus = false`, `: bus: false is not allowed; allowed: system, session, none, or a D-Bus address such as unix:path=/run/bus`},
+		{`synchronous = "off"`, `: synchronous: "off" is not allowed; allowed: full, normal`},
+		{`client_timeout = 30`, `: client_timeout: 30 is not allowed; allowed: a duration above 0, such as "30s"`},
+		{`client_timeout = "0s"`, `: client_timeout: "0s" is not allowed; allowed: a duration above 0, such as "30s"`},
+		{`expiry_warning = "-1s"`, `: expiry_warning: "-1s" is not allowed; allowed: a duration from 0, such as "10m"`},
+		{`max_connections = "12"`, `: max_connections: "12" is not allowed; allowed: a whole number from 1 to 1000000`},
+		{`max_connections = 1.5`, `: max_connections: 1.5 is not allowed; allowed: a whole number from 1 to 1000000`},
+		{`max_connections = 0`, `: max_connections: 0 is not allowed; allowed: a whole number from 1 to 1000000`},
+		{`max_uid_connections = 1000001`, `: max_uid_connections: 1000001 is not allowed; allowed: a whole number from 1 to 1000000`},
+		{`default_cache = "last"`, `: default_cache: "last" is not allowed; allowed: strict, first`},
+		{`log_level = "loud"`, `: log_level: "loud" is not allowed; allowed: debug, info, warn, error`},
+		{"bus = \"none\"\nbus = \"system\"", `:2:1: toml: key bus is already defined`},
+		{"\nbus = \"none", `:2:11: toml: unterminated basic string`},
+		{"bus = none", `:1:7: toml: `},
+		{"bus", `:1:`},
+		{"\xff = 1", `:1:`},
+	} {
+		writeFile(t, file, tt.text)
+		// A flag does not hide what is wrong in a file.
+		_, err := read(t, "--config", file, "--bus", "none")
+		if err == nil || !strings.HasPrefix(err.Error(), file+tt.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q:\n got %v\nwant %s%s", tt.text, err, file, tt.want)
+		}
+	}
+}
+
+func TestBadFileInDirectory(t *testing.T) {
+	dir, file := clean(t)
+	more := writeFile(t, filepath.Join(dir, "kcmd.conf.d/10.toml"), `log_level = "loud"`)
+	_, err := read(t, "--config", file)
+	want := more + `: log_level: "loud" is not allowed; allowed: debug, info, warn, error`
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestMissingFile(t *testing.T) {
+	dir, _ := clean(t)
+	missing := filepath.Join(dir, "none.toml")
+	want := "open " + missing + ": no such file or directory"
+	if _, err := read(t, "--config", missing); err == nil || err.Error() != want {
+		t.Errorf("flag: got %v, want %s", err, want)
+	}
+	t.Setenv("KCMD_CONFIG", missing)
+	if _, err := read(t); err == nil || err.Error() != want {
+		t.Errorf("variable: got %v, want %s", err, want)
+	}
+	if _, err := read(t, "--config", ""); err == nil {
+		t.Error("an empty name is no error")
+	}
+}
+
+func TestBadVariable(t *testing.T) {
+	_, file := clean(t)
+	for _, tt := range []struct{ name, value, want string }{
+		{"KCMD_LOG_LEVEL", "loud", `KCMD_LOG_LEVEL: "loud" is not allowed; allowed: debug, info, warn, error`},
+		{"KCMD_MAX_CONNECTIONS", "many", `KCMD_MAX_CONNECTIONS: "many" is not allowed; allowed: a whole number from 1 to 1000000`},
+		{"KCMD_SOKCET", "/x", `KCMD_SOKCET: unknown variable; allowed: KCMD_CONFIG, KCMD_SOCKET, KCMD_STORE, KCMD_BUS, KCMD_SYNCHRONOUS, KCMD_CLIENT_TIMEOUT, KCMD_MAX_CONNECTIONS, KCMD_MAX_UID_CONNECTIONS, KCMD_DEFAULT_CACHE, KCMD_EXPIRY_WARNING, KCMD_LOG_LEVEL`},
+		{"KCMD_SESSION", "1", `KCMD_SESSION: unknown variable; allowed: KCMD_CONFIG, `},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv(tt.name, tt.value)
+			_, err := read(t, "--config", file, "--log-level", "info")
+			if err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+				t.Errorf("got %v, want %s", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestBadFlag(t *testing.T) {
+	_, file := clean(t)
+	long := "/" + strings.Repeat("x", maxSocketPath)
+	for _, tt := range []struct{ flag, value, want string }{
+		{"--socket", long, `--socket: "` + long + `" is not allowed; allowed: a path of at most 107 bytes`},
+		{"--socket", "", `--socket: "" is not allowed; allowed: a path of at most 107 bytes`},
+		{"--store", "keyring:", `--store: "keyring:" is not allowed; allowed: sqlite:PATH, memory:`},
+		{"--max-uid-connections", "1e3", `--max-uid-connections: "1e3" is not allowed; allowed: a whole number from 1 to 1000000`},
+		{"--bus", "unix:", `--bus: "unix:" is not allowed; allowed: system, session, none, or a D-Bus address such as unix:path=/run/bus`},
+	} {
+		_, err := read(t, "--config", file, tt.flag, tt.value)
+		if err == nil || err.Error() != tt.want {
+			t.Errorf("%s %s:\n got %v\nwant %s", tt.flag, tt.value, err, tt.want)
+		}
+	}
+	if _, err := read(t, "--config", file, "--socket", long[:maxSocketPath]); err != nil {
+		t.Errorf("longest path: %v", err)
+	}
+}
+
+// On the system bus nobody is shown the tickets of others by a broadcast.
+func TestBroadcasts(t *testing.T) {
+	for _, tt := range []struct {
+		session bool
+		bus     string
+		want    bool
+	}{
+		{false, "system", false},
+		{true, "system", false},
+		{false, "session", true},
+		{true, "session", true},
+		{false, "unix:path=/run/bus", false},
+		{true, "unix:path=/run/bus", true},
+	} {
+		c := &config{session: tt.session, bus: tt.bus}
+		if got := c.broadcasts(); got != tt.want {
+			t.Errorf("session %v, bus %s: got %v, want %v", tt.session, tt.bus, got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,302 @@
+package main
+
+import (
+	"encoding/binary"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestBadStart(t *testing.T) {
+	dir := shortDir(t)
+	socket := filepath.Join(dir, "s")
+	notes := writeFile(t, filepath.Join(dir, "db/notes"), "not a database, but long enough to be one")
+	if err := os.Chmod(notes, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	none := writeFile(t, filepath.Join(dir, "none"), "")
+	for _, tt := range []struct {
+		args string
+		want string // beginning
+	}{
+		{"--config " + none + " --log-level loud", `kcmd: cannot read the configuration: --log-level: "loud" is not allowed; allowed: debug, info, warn, error`},
+		{"--config " + dir + "/missing", "kcmd: cannot read the configuration: open " + dir + "/missing: no such file or directory"},
+		{"--sokcet x", "kcmd: cannot read the command line: unknown flag: --sokcet; see kcmd --help"},
+		{"run", `kcmd: cannot read the command line: unexpected argument "run"; see kcmd --help`},
+		{"--socket " + socket + " --bus none --store sqlite:" + notes, "kcmd: cannot open store " + notes + ": "},
+		{"--socket " + socket + " --bus none --store sqlite:" + dir + "/a/b/k.db", "kcmd: cannot open store " + dir + "/a/b/k.db: mkdir " + dir + "/a/b: no such file or directory"},
+		{"--socket " + none + " --bus none --store memory:", "kcmd: cannot make the socket " + none + ": something that is not a socket is in its place"},
+		{"--socket " + none + "/s --bus none --store memory:", "kcmd: cannot make the socket " + none + "/s: "},
+	} {
+		line := kcmd(t, strings.Fields(tt.args)).fails()
+		if !strings.HasPrefix(line, tt.want) {
+			t.Errorf("%s:\n got %s\nwant %s", tt.args, line, tt.want)
+		}
+		if _, err := os.Lstat(socket); err == nil {
+			t.Errorf("%s: it left its socket", tt.args)
+		}
+	}
+}
+
+// A second daemon touches neither the socket nor the store of the first.
+func TestSecondDaemon(t *testing.T) {
+	dir := shortDir(t)
+	socket := filepath.Join(dir, "s")
+	first := kcmd(t, []string{"--socket", socket, "--bus", "none", "--store", "sqlite:" + dir + "/state/k.db"})
+	first.startServing(socket)
+
+	got := kcmd(t, []string{"--socket", socket, "--bus", "none", "--store", "sqlite:" + dir + "/other/k.db"}).fails()
+	if want := "kcmd: cannot listen: socket " + socket + " is in use by a running daemon"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	got = kcmd(t, []string{"--socket", socket + "2", "--bus", "none", "--store", "sqlite:" + dir + "/state/k.db"}).fails()
+	if want := "kcmd: cannot open store " + dir + "/state/k.db: another process uses it"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got := names(t, dir); got != "s state" {
+		t.Errorf("in the directory: %s", got)
+	}
+	if info, err := os.Stat(dir + "/state"); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("directory of the store: %v, %v", info.Mode(), err)
+	}
+	if !answers(socket) {
+		t.Error("the first does not answer any longer")
+	}
+	if state := first.ends(syscall.SIGTERM); state.ExitCode() != 0 {
+		t.Errorf("the first ended with %v\n%s", state, first.stderr.String())
+	}
+	if got := names(t, dir); got != "state" {
+		t.Errorf("in the directory at the end: %s", got)
+	}
+}
+
+func TestSignals(t *testing.T) {
+	socket := filepath.Join(shortDir(t), "s")
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		p := kcmd(t, []string{"--socket", socket, "--bus", "none", "--store", "memory:"})
+		p.startServing(socket)
+		if err := p.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Millisecond)
+		if !answers(socket) {
+			t.Fatal("it does not survive a hangup")
+		}
+		if state := p.ends(sig); state.ExitCode() != 0 {
+			t.Errorf("%v: ended with %v", sig, state)
+		}
+		if !strings.Contains(p.stderr.String(), "hangup ignored") {
+			t.Errorf("the log does not tell of the hangup:\n%s", p.stderr.String())
+		}
+		if _, err := os.Lstat(socket); err == nil {
+			t.Errorf("%v: it left its socket", sig)
+		}
+	}
+}
+
+// A request that is half there is waited for, and answered; a second signal
+// ends the wait.
+func TestSecondSignal(t *testing.T) {
+	socket := filepath.Join(shortDir(t), "s")
+	p := kcmd(t, []string{"--socket", socket, "--bus", "none", "--store", "memory:"})
+	p.startServing(socket)
+
+	// A client that takes no replies keeps a request under way.
+	c, err := net.Dial("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	flood(t, c)
+
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the end of the socket", func() bool { return !answers(socket) })
+	ended := make(chan struct{})
+	go func() { _ = p.Wait(); close(ended) }()
+	select {
+	case <-ended:
+		t.Fatalf("it did not wait: %v", p.ProcessState)
+	case <-time.After(200 * time.Millisecond):
+	}
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ended:
+	case <-time.After(5 * time.Second):
+		t.Fatal("it does not end")
+	}
+	if p.ProcessState.Success() {
+		t.Errorf("ended with %v, want a failure", p.ProcessState)
+	}
+}
+
+// flood sends requests until no more are taken, and reads no reply.
+func flood(t *testing.T, c net.Conn) {
+	t.Helper()
+	request := binary.BigEndian.AppendUint32(nil, 4) // length
+	request = append(request, 2, 0)                  // version of the protocol
+	request = append(request, 0, 3)                  // GEN_NEW
+	var many []byte
+	for range 1000 {
+		many = append(many, request...)
+	}
+	_ = c.SetWriteDeadline(time.Now().Add(time.Second))
+	for {
+		if _, err := c.Write(many); err != nil {
+			return
+		}
+	}
+}
+
+func TestNotify(t *testing.T) {
+	dir := shortDir(t)
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: dir + "/notify", Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manager.Close()
+	said := func() string {
+		buf := make([]byte, 1000)
+		_ = manager.SetReadDeadline(time.Now().Add(10 * time.Second))
+		n, err := manager.Read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(buf[:n])
+	}
+	for _, tt := range []struct{ name, bus, watchdog, ready string }{
+		{"no bus", "none", "", "READY=1\nSTATUS=Serving credential caches"},
+		{"no watchdog", "none", "WATCHDOG_USEC=", "READY=1\nSTATUS=Serving credential caches"},
+		{"watchdog", "none", "WATCHDOG_USEC=100000", "READY=1\nSTATUS=Serving credential caches"},
+		{"bus that is away", "unix:path=" + dir + "/nobus", "", "READY=1\nSTATUS=Serving credential caches, not on D-Bus yet"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := kcmd(t, []string{"--socket", dir + "/s", "--bus", tt.bus, "--store", "memory:"},
+				"NOTIFY_SOCKET="+dir+"/notify", tt.watchdog)
+			p.startServing(dir + "/s")
+			if got := said(); got != tt.ready {
+				t.Errorf("got %q, want %q", got, tt.ready)
+			}
+			if tt.name == "watchdog" {
+				for range 3 {
+					if got := said(); got != "WATCHDOG=1" {
+						t.Errorf("got %q", got)
+					}
+				}
+			}
+			if state := p.ends(syscall.SIGTERM); state.ExitCode() != 0 {
+				t.Errorf("ended with %v", state)
+			}
+			got := said()
+			for got == "WATCHDOG=1" {
+				got = said()
+			}
+			if got != "STOPPING=1\nSTATUS=Finishing what is under way" {
+				t.Errorf("got %q", got)
+			}
+		})
+	}
+}
+
+func TestActivation(t *testing.T) {
+	activate, err := exec.LookPath("systemd-socket-activate")
+	if err != nil {
+		t.Skip("systemd-socket-activate is not installed")
+	}
+	dir := shortDir(t)
+	p := kcmd(t, nil)
+	p.Args = []string{
+		activate, "-l", dir + "/a", "-l", dir + "/b", "--fdname=kcm:web",
+		"-E", beKcmd, "-E", "WATCHDOG_USEC", "-E", "KCMD_LOG_LEVEL",
+		p.Path, "--socket", dir + "/unused", "--bus", "none", "--store", "memory:",
+	}
+	p.Path = activate
+	p.startServing(dir + "/a")
+	if !answers(dir + "/b") {
+		t.Error("the second socket does not answer")
+	}
+	eventually(t, "the daemon", func() bool { return strings.Count(p.stderr.String(), "msg=serving") == 2 })
+	if state := p.ends(syscall.SIGTERM); state.ExitCode() != 0 {
+		t.Errorf("ended with %v", state)
+	}
+	if got := names(t, dir); got != "a b" {
+		t.Errorf("in the directory: %s", got)
+	}
+	for _, want := range []string{"/a namespace=default", "/b namespace=web"} {
+		if !strings.Contains(p.stderr.String(), want) {
+			t.Errorf("no %q in the log:\n%s", want, p.stderr.String())
+		}
+	}
+}
+
+func TestProcessIsClosed(t *testing.T) {
+	socket := filepath.Join(shortDir(t), "s")
+	p := kcmd(t, []string{"--socket", socket, "--bus", "none", "--store", "memory:"})
+	p.startServing(socket)
+	limits, err := os.ReadFile("/proc/" + pid(p) + "/limits")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(limits)) {
+		if strings.HasPrefix(line, "Max core file size") && strings.Join(strings.Fields(line)[4:6], " ") != "0 0" {
+			t.Error(line)
+		}
+	}
+	status, err := os.ReadFile("/proc/" + pid(p) + "/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(status), "Umask:\t0077") {
+		t.Error("the umask is not 077")
+	}
+	// What is not dumpable belongs to root; as root that shows nothing.
+	if os.Geteuid() != 0 {
+		if f, err := os.Open("/proc/" + pid(p) + "/mem"); err == nil {
+			f.Close()
+			t.Error("its memory can be opened")
+		}
+	}
+	p.ends(syscall.SIGTERM)
+}
+
+func TestVersion(t *testing.T) {
+	p := kcmd(t, []string{"--version"})
+	out, err := p.Output()
+	if err != nil || string(out) != "kcmd "+programVersion()+"\n" {
+		t.Errorf("got %q, %v", out, err)
+	}
+	meson, err := os.ReadFile("../../meson.build")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(meson), "version: '"+release+"'") {
+		t.Errorf("meson.build does not say %s", release)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	out, err := kcmd(t, []string{"--help"}).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	man, err := os.ReadFile("../../data/man/kcmd.8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range settings {
+		if !strings.Contains(string(out), "--"+s.flag()+" ") {
+			t.Errorf("--help does not tell of --%s", s.flag())
+		}
+		if !strings.Contains(string(man), "Fl -"+s.flag()+" ") {
+			t.Errorf("the manual page does not tell of --%s", s.flag())
+		}
+	}
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// beKcmd has the test program be kcmd, so that what only a process can show is
+// tested on one: signals, exit codes, sockets that outlive it.
+const beKcmd = "TEST_BE_KCMD=1"
+
+func TestMain(m *testing.M) {
+	if os.Getenv("TEST_BE_KCMD") != "" {
+		main()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// A proc is kcmd as a process of its own.
+type proc struct {
+	*exec.Cmd
+	t      *testing.T
+	stderr output
+}
+
+// An output can be read while the process still writes.
+type output struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.text = append(o.text, b...)
+	return len(b), nil
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return string(o.text)
+}
+
+// kcmd prepares a process with an environment of nothing but HOME and env.
+func kcmd(t *testing.T, args []string, env ...string) *proc {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proc{Cmd: exec.Command(exe, args...), t: t}
+	p.Env = append([]string{beKcmd, "HOME=" + t.TempDir(), "GORACE=atexit_sleep_ms=0"}, env...)
+	p.Stderr = &p.stderr
+	return p
+}
+
+// startServing starts the process and waits until it answers at socket.
+func (p *proc) startServing(socket string) {
+	p.t.Helper()
+	if err := p.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { p.Process.Kill() })
+	eventually(p.t, "a socket that answers", func() bool { return answers(socket) })
+}
+
+// fails runs the process, which must exit with 1 and one line, and returns that
+// without the newline.
+func (p *proc) fails() string {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { p.Process.Kill() })
+	defer stop()
+	_ = p.Run()
+	if code := p.ProcessState.ExitCode(); code != 1 {
+		p.t.Errorf("exit code %d, want 1", code)
+	}
+	line, rest, _ := strings.Cut(p.stderr.String(), "\n")
+	if line == "" || rest != "" {
+		p.t.Errorf("want one line on stderr, got %q", p.stderr.String())
+	}
+	return line
+}
+
+// ends sends the process a signal and waits for its end.
+func (p *proc) ends(sig syscall.Signal) *os.ProcessState {
+	p.t.Helper()
+	if err := p.Process.Signal(sig); err != nil {
+		p.t.Fatal(err)
+	}
+	_ = p.Wait()
+	return p.ProcessState
+}
+
+func pid(p *proc) string { return strconv.Itoa(p.Process.Pid) }
+
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// shortDir returns a directory whose path leaves room for the name of a
+// socket, as that of t.TempDir may not.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "kcmd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+func writeFile(t *testing.T, path, text string) string {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
