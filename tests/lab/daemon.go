@@ -1,0 +1,228 @@
+package lab
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A Daemon is a kcmd of the lab, with a socket and a store of its own that
+// both stay when it is stopped and started again.
+type Daemon struct {
+	// Program is the path of the kcmd binary, as Build returns it.
+	Program string
+	// Socket is the path of its KCM socket.
+	Socket string
+	// Database is the path of its SQLite database.
+	Database string
+	// Bus is the bus that it appears on, nil for none.
+	Bus *Bus
+	// Verbose has it log every request.
+	Verbose bool
+	// Wrapper is a command that starts the daemon, with its arguments, in
+	// place of starting it directly. Readiness is then not waited for.
+	Wrapper []string
+
+	lab   *Lab
+	proc  *process
+	ready *readiness
+}
+
+// NewDaemon prepares a daemon. Start starts it.
+func (l *Lab) NewDaemon(program string) *Daemon {
+	d := &Daemon{
+		Program:  program,
+		Socket:   l.Path("kcm.sock"),
+		Database: l.Path("state", "kcmd.db"),
+		lab:      l,
+	}
+	l.OnClose(func() {
+		if d.ready != nil {
+			d.ready.close()
+		}
+	})
+	return d
+}
+
+// Args returns the arguments that the daemon is started with, before any that
+// Start is given.
+func (d *Daemon) Args() []string {
+	args := []string{"--socket", d.Socket, "--store", "sqlite:" + d.Database}
+	if d.Verbose {
+		args = append(args, "--log-level", "debug")
+	}
+	if d.Bus == nil {
+		return append(args, "--bus", "none")
+	}
+	args = append(args, "--bus", d.Bus.Address)
+	if d.Bus.Type == SessionBus {
+		args = append(args, "--session")
+	}
+	return args
+}
+
+// Command returns a command that runs the binary with exactly these arguments
+// and an environment without anything that would configure it.
+func (d *Daemon) Command(args ...string) *exec.Cmd {
+	cmd := exec.Command(d.Program, args...)
+	cmd.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + d.lab.Dir, "LC_ALL=C.UTF-8", "TZ=UTC",
+		// With the race detector every end would take a second.
+		"GORACE=atexit_sleep_ms=0",
+	}
+	return cmd
+}
+
+// Start starts the daemon and waits until it says that it is ready. Further
+// arguments come after those of Args.
+func (d *Daemon) Start(args ...string) error {
+	if d.proc != nil && d.proc.running() {
+		return errors.New("cannot start kcmd: it is running")
+	}
+	if err := os.MkdirAll(d.lab.Path("state"), 0o700); err != nil {
+		return fmt.Errorf("cannot start kcmd: %w", err)
+	}
+	if d.ready != nil {
+		d.ready.close()
+	}
+	var err error
+	if d.ready, err = newReadiness(d.lab.Path("notify")); err != nil {
+		return fmt.Errorf("cannot start kcmd: %w", err)
+	}
+
+	cmd := d.Command(append(d.Args(), args...)...)
+	if d.Wrapper != nil {
+		cmd.Path, err = exec.LookPath(d.Wrapper[0])
+		if err != nil {
+			return fmt.Errorf("cannot start kcmd: %w", err)
+		}
+		cmd.Args = append(d.Wrapper, cmd.Args...)
+		cmd.Err = nil
+	}
+	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+d.ready.path)
+	p, err := d.lab.background(cmd, d.lab.Path("kcmd.log"))
+	if err != nil {
+		return fmt.Errorf("cannot start kcmd: %w", err)
+	}
+	d.proc = p
+	if d.Wrapper != nil {
+		// It starts the daemon when the first client comes.
+		return p.await(func() bool {
+			_, err := os.Stat(d.Socket)
+			return err == nil
+		})
+	}
+	if err := p.await(func() bool { return d.Said("READY=1") }); err != nil {
+		p.kill()
+		return fmt.Errorf("cannot start kcmd: %w", err)
+	}
+	return nil
+}
+
+// Stop asks the daemon to end. It is an error if it does not exit with 0.
+func (d *Daemon) Stop() error {
+	if d.proc == nil {
+		return errors.New("cannot stop kcmd: it was not started")
+	}
+	if err := d.proc.stop(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("cannot stop kcmd: %w", err)
+	}
+	return nil
+}
+
+// Kill ends the daemon without giving it the time to do anything.
+func (d *Daemon) Kill() error {
+	if d.proc == nil || !d.proc.running() {
+		return errors.New("cannot kill kcmd: it is not running")
+	}
+	d.proc.kill()
+	return nil
+}
+
+// Running tells whether the daemon was started and has not ended.
+func (d *Daemon) Running() bool {
+	return d.proc != nil && d.proc.running()
+}
+
+// Said tells whether the daemon has told systemd that, since it was started.
+func (d *Daemon) Said(line string) bool {
+	return d.ready != nil && d.ready.received(line)
+}
+
+// PID returns the process id of the daemon, 0 if it was never started.
+func (d *Daemon) PID() int {
+	if d.proc == nil {
+		return 0
+	}
+	return d.proc.cmd.Process.Pid
+}
+
+// Log returns what the daemon has written to its standard error, over all its
+// starts.
+func (d *Daemon) Log() string {
+	b, _ := os.ReadFile(d.lab.Path("kcmd.log"))
+	return string(b)
+}
+
+// ClientEnv returns the environment of a client of the daemon.
+func (d *Daemon) ClientEnv(krb5conf string) []string {
+	env := []string{
+		"PATH=" + os.Getenv("PATH"),
+		"HOME=/",
+		"LC_ALL=C.UTF-8",
+		"TZ=UTC",
+		"KRB5_CONFIG=" + krb5conf,
+		"KRB5CCNAME=KCM:",
+	}
+	if d.Bus != nil {
+		env = append(env, d.Bus.Env())
+	}
+	return env
+}
+
+// readiness is the other end of sd_notify.
+type readiness struct {
+	path string
+	conn *net.UnixConn
+	said []byte
+}
+
+func newReadiness(path string) (*readiness, error) {
+	os.Remove(path)
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		return nil, err
+	}
+	// The daemon may run as any user.
+	return &readiness{path: path, conn: conn}, os.Chmod(path, 0o666)
+}
+
+// received tells whether such a line has come.
+func (r *readiness) received(want string) bool {
+	buf := make([]byte, 4096)
+	_ = r.conn.SetReadDeadline(time.Now().Add(time.Millisecond))
+	for {
+		n, err := r.conn.Read(buf)
+		if err != nil {
+			break
+		}
+		r.said = append(append(r.said, buf[:n]...), '\n')
+	}
+	for line := range bytes.Lines(r.said) {
+		if strings.TrimSpace(string(line)) == want {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *readiness) close() {
+	r.conn.Close()
+	os.Remove(r.path)
+}

@@ -1,0 +1,59 @@
+package lab
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// Programs by what they are needed for. Which packages bring them is in
+// tests/packages.
+var (
+	// KerberosPrograms make a realm and are its clients.
+	KerberosPrograms = []string{
+		"kdb5_util", "kadmin.local", "krb5kdc",
+		"kinit", "klist", "kvno", "kswitch", "kdestroy",
+	}
+	// BusPrograms are a message bus and two clients of different libraries.
+	BusPrograms = []string{"dbus-daemon", "gdbus", "busctl"}
+)
+
+// UseSystemPath adds to PATH of this program, and so of all that it starts,
+// the directories of servers, which a Debian user's PATH lacks.
+func UseSystemPath() error {
+	path := os.Getenv("PATH")
+	for _, dir := range []string{"/usr/local/sbin", "/usr/sbin", "/sbin"} {
+		if !strings.Contains(":"+path+":", ":"+dir+":") {
+			path += ":" + dir
+		}
+	}
+	return os.Setenv("PATH", path)
+}
+
+// Missing returns an error that names those of the programs that are not
+// installed, nil if all are.
+func Missing(programs ...string) error {
+	var missing []string
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			missing = append(missing, p)
+		}
+	}
+	if missing == nil {
+		return nil
+	}
+	return fmt.Errorf("not installed: %s (tests/run installs them)", strings.Join(missing, ", "))
+}
+
+// Faketime returns the library that gives a program another clock, "" if it
+// is not installed. It is loaded directly, because the program faketime stays
+// between us and the process and would not end with us.
+func Faketime() string {
+	found, err := filepath.Glob("/usr/lib/*/faketime/libfaketime.so.1")
+	if err != nil || len(found) == 0 {
+		return ""
+	}
+	return found[0]
+}

@@ -1,0 +1,177 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// patience is how long the lab waits for what takes milliseconds on an idle
+// machine. It is only ever reached when something is broken.
+const patience = 30 * time.Second
+
+// starter returns a queue of functions to be called on one thread that lives
+// as long as the program. The kernel sends the death signal of a child when
+// the *thread* that started it ends, and Go ends threads as it likes.
+var starter = sync.OnceValue(func() chan<- func() {
+	queue := make(chan func())
+	go func() {
+		runtime.LockOSThread()
+		// A session keyring of our own: KEYRING: caches that clients make
+		// end with us, and the user's own are neither seen nor touched.
+		// Where the kernel has no keyrings, nobody will use one either.
+		_, _ = unix.KeyctlJoinSessionKeyring(fmt.Sprintf("kcmd-lab-%d", os.Getpid()))
+		for f := range queue {
+			f()
+		}
+	}()
+	return queue
+})
+
+// Start starts a command that the kernel kills when this program ends,
+// however it ends. Every process of a lab is started by it.
+func Start(cmd *exec.Cmd) error {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = new(syscall.SysProcAttr)
+	}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	result := make(chan error)
+	starter() <- func() { result <- cmd.Start() }
+	return <-result
+}
+
+// Run starts a command as Start does and waits for its end.
+func Run(cmd *exec.Cmd) error {
+	if err := Start(cmd); err != nil {
+		return err
+	}
+	return cmd.Wait()
+}
+
+// As has a command run as another user, without any further group. Only root
+// can do that.
+func As(cmd *exec.Cmd, uid uint32) {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = new(syscall.SysProcAttr)
+	}
+	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uid, Gid: uid}
+	// The directory we are in may be closed to that user.
+	cmd.Dir = "/"
+}
+
+// A process is a server that runs in the background, its output in a file.
+type process struct {
+	cmd     *exec.Cmd
+	logPath string
+	done    chan struct{} // closed when it has ended
+	err     error         // how it ended, valid after done
+}
+
+// background starts a server with its output appended to the file logPath,
+// and has the lab kill it in the end. It is in a process group of its own, so
+// that an interrupt at the terminal does not end it before its clients.
+func (l *Lab) background(cmd *exec.Cmd, logPath string) (*process, error) {
+	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = new(syscall.SysProcAttr)
+	}
+	cmd.SysProcAttr.Setpgid = true
+	if err := Start(cmd); err != nil {
+		return nil, err
+	}
+	p := &process{cmd: cmd, logPath: logPath, done: make(chan struct{})}
+	go func() {
+		p.err = cmd.Wait()
+		close(p.done)
+	}()
+	l.OnClose(p.kill)
+	return p, nil
+}
+
+// running tells whether the process has not ended yet.
+func (p *process) running() bool {
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// kill ends the process as kill -9 does and waits until it is gone.
+func (p *process) kill() {
+	if p.running() {
+		// An error says that it ended meanwhile.
+		_ = p.cmd.Process.Kill()
+	}
+	<-p.done
+}
+
+// stop asks the process to end with the signal, waits, and returns how it
+// ended. One that does not end is killed.
+func (p *process) stop(sig os.Signal) error {
+	if !p.running() {
+		return fmt.Errorf("%s had ended before: %w%s", p.cmd.Path, p.ended(), p.tail())
+	}
+	_ = p.cmd.Process.Signal(sig)
+	select {
+	case <-p.done:
+		if p.err != nil {
+			return fmt.Errorf("%s: %w%s", p.cmd.Path, p.err, p.tail())
+		}
+		return nil
+	case <-time.After(patience):
+		p.kill()
+		return fmt.Errorf("%s did not end within %v after %v%s", p.cmd.Path, patience, sig, p.tail())
+	}
+}
+
+// ended returns how the process ended as an error, which success is too for
+// a server that should run.
+func (p *process) ended() error {
+	if p.err == nil {
+		return errors.New("exit status 0")
+	}
+	return p.err
+}
+
+// await polls until ready answers true, the process ends or time is up.
+func (p *process) await(ready func() bool) error {
+	deadline := time.Now().Add(patience)
+	for !ready() {
+		if !p.running() {
+			return fmt.Errorf("%s ended: %w%s", p.cmd.Path, p.ended(), p.tail())
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s is not ready after %v%s", p.cmd.Path, patience, p.tail())
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	return nil
+}
+
+// tail returns the last lines of the log, for an error message.
+func (p *process) tail() string {
+	b, _ := os.ReadFile(p.logPath)
+	lines := strings.Split(strings.TrimRight(string(b), "\n"), "\n")
+	if len(lines) > 40 {
+		lines = lines[len(lines)-40:]
+	}
+	if len(lines) == 1 && lines[0] == "" {
+		return ""
+	}
+	return "\n\t" + strings.Join(lines, "\n\t")
+}

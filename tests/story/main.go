@@ -1,0 +1,58 @@
+// Story shows a reader what kcmd does, on real parts: it sets up a throwaway
+// realm, bus and kcmd, and runs the commands that a user would type, each with
+// a line of explanation and its real output. tests/try builds and starts it.
+//
+// It imports lab and nothing else of this module.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"kcmd.org/kcmd/tests/lab"
+)
+
+func main() {
+	programs := flag.String("programs", "", "the `directory` with the program kcmd, to be removed in the end")
+	shell := flag.Bool("shell", false, "end in a shell")
+	flag.Parse()
+	if err := run(*programs, *shell); err != nil {
+		fmt.Fprintf(os.Stderr, "\ntests/try: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(programs string, shell bool) error {
+	ignoreInterrupts := lab.CloseOnSignal()
+	l, err := lab.New()
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	l.OnClose(func() { os.RemoveAll(programs) })
+	if _, err := unix.IoctlGetTermios(int(os.Stdin.Fd()), unix.TCGETS); shell && err != nil {
+		return errors.New("--shell needs a terminal")
+	}
+	if err := lab.UseSystemPath(); err != nil {
+		return err
+	}
+
+	fmt.Println("Setting up a realm with a KDC, a message bus and kcmd in " + l.Dir + ".")
+	s, err := setUp(l, filepath.Join(programs, "kcmd"))
+	if err != nil {
+		return err
+	}
+	if err := s.tell(); err != nil {
+		return err
+	}
+	if !shell {
+		return nil
+	}
+	ignoreInterrupts()
+	return s.shell()
+}
