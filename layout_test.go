@@ -32,10 +32,12 @@ var mayImport = map[string][]string{
 	"kcmserver/selinux": {},
 	"kcmserver":         {"ccstore", "ccstore/ccache", "kcmserver/kcm", "kcmserver/selinux"},
 	"introspection":     {},
-	"dbus":              {"ccstore", "ccstore/ccache", "introspection"},
+	"dbus/guard":        {"introspection"},
+	"dbus":              {"ccstore", "ccstore/ccache", "introspection", "dbus/guard"},
 	"cmd/kcmd":          {"ccstore", "ccstore/memory", "ccstore/sqlite", "kcmserver", "kcmserver/selinux", "dbus"},
 	"tests":             {"tests/lab", "kcmserver/kcm", "ccstore/ccache"},
 	"tests/lab":         {},
+	"tests/busclients":  {"tests/lab"},
 	"tests/report":      {},
 	"tests/story":       {"tests/lab"},
 }

@@ -24,7 +24,8 @@ func readConfig(flags *pflag.FlagSet) (*config, error) {
 	for key, value := range defaults(c.session) {
 		v.SetDefault(key, value)
 	}
-	if err := mergeFiles(v, flags, c.session); err != nil {
+	fromFiles := &files{v: v}
+	if err := fromFiles.merge(flags, c.session); err != nil {
 		return nil, err
 	}
 	if err := mergeVariables(v); err != nil {
@@ -41,6 +42,9 @@ func readConfig(flags *pflag.FlagSet) (*config, error) {
 		if !s.set(c, value) {
 			return nil, notAllowed("default: "+s.key, strconv.Quote(value), &s)
 		}
+	}
+	if fromFiles.sockets != nil && os.Getenv("KCMD_SOCKET") == "" && !flags.Changed("socket") {
+		c.sockets = fromFiles.sockets
 	}
 	return c, nil
 }
@@ -83,13 +87,19 @@ func userDir(variable, inHome string) string {
 	return ""
 }
 
-// mergeFiles adds the configuration file and those in kcmd.conf.d.
-func mergeFiles(v *viper.Viper, flags *pflag.FlagSet, session bool) error {
+// files gathers what the configuration files say.
+type files struct {
+	v       *viper.Viper
+	sockets []socketConfig // of the last file that has [[socket]] tables, nil if a later one has a plain socket
+}
+
+// merge adds the configuration file and those in kcmd.conf.d.
+func (f *files) merge(flags *pflag.FlagSet, session bool) error {
 	path, asked := configFile(flags, session)
 	if path == "" && !asked {
 		return nil
 	}
-	err := mergeFile(v, path)
+	err := f.mergeFile(path)
 	if err != nil && (asked || !errors.Is(err, os.ErrNotExist)) {
 		return err
 	}
@@ -101,7 +111,7 @@ func mergeFiles(v *viper.Viper, flags *pflag.FlagSet, session bool) error {
 	for _, e := range entries {
 		// Editors keep their own in hidden files.
 		if strings.HasSuffix(e.Name(), ".toml") && !strings.HasPrefix(e.Name(), ".") {
-			if err := mergeFile(v, filepath.Join(dir, e.Name())); err != nil {
+			if err := f.mergeFile(filepath.Join(dir, e.Name())); err != nil {
 				return err
 			}
 		}
@@ -128,9 +138,9 @@ func configFile(flags *pflag.FlagSet, session bool) (path string, asked bool) {
 	return filepath.Join(dir, "kcmd/kcmd.toml"), false
 }
 
-// mergeFile adds one file. It is decoded outside of v, which would take keys
+// mergeFile adds one file. It is decoded outside of viper, which would take keys
 // in any case and would not show empty tables.
-func mergeFile(v *viper.Viper, path string) error {
+func (f *files) mergeFile(path string) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return err
@@ -145,6 +155,16 @@ func mergeFile(v *viper.Viper, path string) error {
 	}
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		s := findSetting(key)
+		if tables, ok := values[key].([]any); ok && key == "socket" {
+			if f.sockets, err = socketTables(path, tables); err != nil {
+				return err
+			}
+			delete(values, key)
+			continue
+		}
+		if key == "socket" {
+			f.sockets = nil
+		}
 		if s == nil {
 			return unknown(path+": unknown key "+strconv.Quote(key), func(s *setting) string { return s.key })
 		}
@@ -152,7 +172,7 @@ func mergeFile(v *viper.Viper, path string) error {
 			return notAllowed(path+": "+key, tomlText(values[key]), s)
 		}
 	}
-	return v.MergeConfigMap(values)
+	return f.v.MergeConfigMap(values)
 }
 
 // allows tells whether a value of a file is allowed.

@@ -38,7 +38,7 @@ func clean(t *testing.T) (dir, file string) {
 
 func systemDefaults() *config {
 	return &config{
-		socket:            "/run/.heim_org.h5l.kcm-socket",
+		sockets:           []socketConfig{defaultSocket("/run/.heim_org.h5l.kcm-socket")},
 		store:             "sqlite:/var/lib/kcmd/kcmd.db",
 		bus:               "system",
 		synchronous:       "full",
@@ -46,6 +46,7 @@ func systemDefaults() *config {
 		maxConnections:    4096,
 		maxUIDConnections: 256,
 		expiryWarning:     10 * time.Minute,
+		selinux:           true,
 		logLevel:          slog.LevelInfo,
 	}
 }
@@ -55,7 +56,7 @@ func expect(t *testing.T, want, got *config, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(config{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(config{}, socketConfig{})); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
 	}
 }
@@ -71,7 +72,7 @@ func TestSessionDefaults(t *testing.T) {
 	t.Setenv("XDG_RUNTIME_DIR", "/run/user/1000")
 	want := systemDefaults()
 	want.session = true
-	want.socket = "/run/user/1000/kcmd/kcm.sock"
+	want.sockets = []socketConfig{defaultSocket("/run/user/1000/kcmd/kcm.sock")}
 	want.store = "sqlite:" + dir + "/home/.local/state/kcmd/kcmd.db"
 	want.bus = "session"
 	got, err := read(t, "--session")
@@ -139,17 +140,57 @@ store = "memory:"
 	expect(t, want, got, err)
 }
 
+// TestSocketTables has several sockets in a file, of which others win over it.
+func TestSocketTables(t *testing.T) {
+	dir, file := clean(t)
+	writeFile(t, file, `
+[[socket]]
+path = "/run/a"
+[[socket]]
+path = "/run/guests/kcm"
+namespace = "guests"
+mode = "0660"
+`)
+	want := systemDefaults()
+	want.sockets = []socketConfig{
+		defaultSocket("/run/a"),
+		{path: "/run/guests/kcm", namespace: "guests", mode: 0o660},
+	}
+	got, err := read(t, "--config", file)
+	expect(t, want, got, err)
+
+	one := systemDefaults()
+	one.sockets = []socketConfig{defaultSocket("/run/flag")}
+	got, err = read(t, "--config", file, "--socket", "/run/flag")
+	expect(t, one, got, err)
+
+	writeFile(t, filepath.Join(dir, "kcmd.conf.d/a.toml"), `socket = "/run/later"`)
+	one.sockets = []socketConfig{defaultSocket("/run/later")}
+	got, err = read(t, "--config", file)
+	expect(t, one, got, err)
+
+	writeFile(t, filepath.Join(dir, "kcmd.conf.d/b.toml"), "[[socket]]\npath = \"/run/last\"\nnamespace = \"last\"")
+	one.sockets = []socketConfig{{path: "/run/last", namespace: "last", mode: everybody}}
+	got, err = read(t, "--config", file)
+	expect(t, one, got, err)
+
+	t.Setenv("KCMD_SOCKET", "/run/env")
+	one.sockets = []socketConfig{defaultSocket("/run/env")}
+	got, err = read(t, "--config", file)
+	expect(t, one, got, err)
+}
+
 func TestRelativePaths(t *testing.T) {
 	dir, file := clean(t)
 	t.Chdir(dir)
 	want := systemDefaults()
-	want.socket = filepath.Join(dir, "s")
+	want.sockets = []socketConfig{defaultSocket(filepath.Join(dir, "s"))}
 	want.store = "sqlite:" + filepath.Join(dir, "k.db")
 	got, err := read(t, "--config", file, "--socket", "s", "--store", "sqlite:k.db")
 	expect(t, want, got, err)
 }
 
-const allKeys = "socket, store, bus, synchronous, client_timeout, max_connections, max_uid_connections, default_cache, expiry_warning, log_level"
+const allKeys = "socket, store, bus, synchronous, client_timeout, max_connections, max_uid_connections, default_cache, expiry_warning, selinux, log_level"
 
 func TestBadFile(t *testing.T) {
 	_, file := clean(t)
@@ -161,7 +202,14 @@ func TestBadFile(t *testing.T) {
 		{"[log]", `: unknown key "log"; allowed: ` + allKeys},
 		{`log.level = "debug"`, `: unknown key "log"; allowed: ` + allKeys},
 		{"[socket]\npath = \"/x\"", `: socket: a table is not allowed; allowed: a path of at most 107 bytes`},
-		{`socket = ["/x"]`, `: socket: an array is not allowed; allowed: a path of at most 107 bytes`},
+		{`socket = ["/x"]`, `: socket[0]: "/x" is not allowed; allowed: a table [[socket]]`},
+		{"[[socket]]\nnamespace = \"a\"", `: socket[0]: path is missing; allowed: a path of at most 107 bytes`},
+		{"[[socket]]\npath = \"/x\"\n[[socket]]\npath = \"/x\"", `: socket[1].path: "/x" stands there twice; allowed: each path once`},
+		{"[[socket]]\npath = \"/x\"\nowner = 3", `: socket[0]: unknown key "owner"; allowed: path, namespace, mode`},
+		{"[[socket]]\npath = \"/x\"\nmode = 660", `: socket[0].mode: 660 is not allowed; allowed: an octal mode from "0600" to "0777"`},
+		{"[[socket]]\npath = \"/x\"\nmode = \"0066\"", `: socket[0].mode: "0066" is not allowed; allowed: an octal mode from "0600" to "0777"`},
+		{"[[socket]]\npath = \"/x\"\nnamespace = \"a b\"", `: socket[0].namespace: "a b" is not allowed; allowed: up to 64 letters, digits, '.', '_' and '-'`},
+		{`selinux = "on"`, `: selinux: "on" is not allowed; allowed: auto, off`},
 		{`socket = ""`, `: socket: "" is not allowed; allowed: a path of at most 107 bytes`},
 		{`store = "sqlite:"`, `: store: "sqlite:" is not allowed; allowed: sqlite:PATH, memory:`},
 		{`store = "memory:x"`, `: store: "memory:x" is not allowed; allowed: sqlite:PATH, memory:`},
@@ -224,7 +272,7 @@ func TestBadVariable(t *testing.T) {
 	for _, tt := range []struct{ name, value, want string }{
 		{"KCMD_LOG_LEVEL", "loud", `KCMD_LOG_LEVEL: "loud" is not allowed; allowed: debug, info, warn, error`},
 		{"KCMD_MAX_CONNECTIONS", "many", `KCMD_MAX_CONNECTIONS: "many" is not allowed; allowed: a whole number from 1 to 1000000`},
-		{"KCMD_SOKCET", "/x", `KCMD_SOKCET: unknown variable; allowed: KCMD_CONFIG, KCMD_SOCKET, KCMD_STORE, KCMD_BUS, KCMD_SYNCHRONOUS, KCMD_CLIENT_TIMEOUT, KCMD_MAX_CONNECTIONS, KCMD_MAX_UID_CONNECTIONS, KCMD_DEFAULT_CACHE, KCMD_EXPIRY_WARNING, KCMD_LOG_LEVEL`},
+		{"KCMD_SOKCET", "/x", `KCMD_SOKCET: unknown variable; allowed: KCMD_CONFIG, KCMD_SOCKET, KCMD_STORE, KCMD_BUS, KCMD_SYNCHRONOUS, KCMD_CLIENT_TIMEOUT, KCMD_MAX_CONNECTIONS, KCMD_MAX_UID_CONNECTIONS, KCMD_DEFAULT_CACHE, KCMD_EXPIRY_WARNING, KCMD_SELINUX, KCMD_LOG_LEVEL`},
 		{"KCMD_SESSION", "1", `KCMD_SESSION: unknown variable; allowed: KCMD_CONFIG, `},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

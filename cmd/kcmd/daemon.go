@@ -13,6 +13,7 @@ import (
 
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/kcmserver"
+	"kcmd.org/kcmd/kcmserver/selinux"
 )
 
 const (
@@ -27,9 +28,14 @@ const (
 
 // serve is the life of the daemon, until ctx is done.
 func serve(ctx context.Context, c *config, log *slog.Logger) error {
+	// Before anybody can know that we are there, and send one.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, unix.SIGHUP)
+	defer signal.Stop(hangups)
+
 	// The sockets come first: a second daemon must not touch the store of the
 	// first. Clients that come already wait in their queue.
-	sockets, err := listen(c.socket)
+	sockets, err := listen(c.sockets)
 	if err != nil {
 		return err
 	}
@@ -44,6 +50,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 		MaxConnections:    c.maxConnections,
 		MaxUIDConnections: c.maxUIDConnections,
 		DefaultFirst:      c.defaultFirst,
+		SELinux:           loadPolicy(c, log),
 	})
 	failed := make(chan error, len(sockets))
 	for _, s := range sockets {
@@ -51,7 +58,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 		go func() { failed <- server.Serve(s, s.namespace) }()
 	}
 	bus := startBus(c, store, sockets, log)
-	err = waitForEnd(ctx, store, bus, failed, log)
+	err = waitForEnd(ctx, store, bus, failed, hangups, log)
 
 	log.Info("stopping")
 	notify(log, "STOPPING=1", "STATUS=Finishing what is under way")
@@ -60,13 +67,17 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	return errors.Join(err, finish(server, store, log))
 }
 
+// loadPolicy returns the SELinux policy, nil if labels do not count.
+func loadPolicy(c *config, log *slog.Logger) *selinux.Policy {
+	if !c.selinux {
+		return nil
+	}
+	return selinux.Load(log)
+}
+
 // waitForEnd tells systemd when the daemon is ready, and returns when ctx is
 // done, or with an error when a socket cannot be served any longer.
-func waitForEnd(ctx context.Context, store *ccstore.Store, bus *bus, failed <-chan error, log *slog.Logger) error {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, unix.SIGHUP)
-	defer signal.Stop(hangups)
-
+func waitForEnd(ctx context.Context, store *ccstore.Store, bus *bus, failed <-chan error, hangups <-chan os.Signal, log *slog.Logger) error {
 	feedWatchdog(store, log)
 	ready := bus.ready
 	patience := time.After(busPatience)

@@ -22,17 +22,21 @@ type socket struct {
 	file      fs.FileInfo // of a socket that is ours; nil of systemd's, and once it is removed
 }
 
-// listen returns the sockets from systemd, or without those one at path.
-func listen(path string) ([]*socket, error) {
+// listen returns the sockets from systemd, or without those the configured ones.
+func listen(configured []socketConfig) ([]*socket, error) {
 	sockets, err := activated(activation.Files(true))
 	if err != nil || len(sockets) > 0 {
 		return sockets, err
 	}
-	own, err := makeSocket(path)
-	if err != nil {
-		return nil, err
+	for _, c := range configured {
+		own, err := makeSocket(c)
+		if err != nil {
+			removeSockets(sockets)
+			return nil, err
+		}
+		sockets = append(sockets, own)
 	}
-	return []*socket{own}, nil
+	return sockets, nil
 }
 
 // path returns the path of the socket.
@@ -105,7 +109,8 @@ func namespace(name string) string {
 
 // makeSocket makes a socket of our own. The socket of a live daemon is never
 // taken, one that a killed daemon has left is replaced.
-func makeSocket(path string) (*socket, error) {
+func makeSocket(c socketConfig) (*socket, error) {
+	path := c.path
 	fail := func(err error) (*socket, error) {
 		return nil, fmt.Errorf("cannot make the socket %s: %w", path, err)
 	}
@@ -122,7 +127,7 @@ func makeSocket(path string) (*socket, error) {
 	if err := clearPath(path); err != nil {
 		return nil, err
 	}
-	l, err := bind(path)
+	l, err := bind(path, c.mode)
 	if err != nil {
 		return fail(err)
 	}
@@ -131,7 +136,7 @@ func makeSocket(path string) (*socket, error) {
 		l.Close()
 		return fail(err)
 	}
-	return &socket{Listener: l, namespace: ccstore.DefaultNamespace, file: file}, nil
+	return &socket{Listener: l, namespace: c.namespace, file: file}, nil
 }
 
 // clearPath removes the socket of a daemon that is gone.
@@ -165,11 +170,11 @@ func inUse(path string) error {
 	return fmt.Errorf("cannot listen: socket %s is in use by a running daemon", path)
 }
 
-// bind listens on a new socket that everybody may connect to, from its first
-// moment. The kernel makes it with the mode that the umask leaves; the umask
-// is the process's, and nothing else makes files yet.
-func bind(path string) (*net.UnixListener, error) {
-	defer unix.Umask(unix.Umask(0o111))
+// bind listens on a new socket that has its mode from its first moment. The
+// kernel makes it with the mode that the umask leaves; the umask is the
+// process's, and nothing else makes files yet.
+func bind(path string, mode fs.FileMode) (*net.UnixListener, error) {
+	defer unix.Umask(unix.Umask(0o777 &^ int(mode)))
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		return nil, err

@@ -59,7 +59,7 @@ func TestMakeSocket(t *testing.T) {
 			dir := shortDir(t)
 			path := filepath.Join(dir, "s")
 			prepare(t, path)
-			s, err := makeSocket(path)
+			s, err := makeSocket(defaultSocket(path))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -93,7 +93,7 @@ func TestMakeSocket(t *testing.T) {
 func TestMakeSocketMakesDirectory(t *testing.T) {
 	defer unix.Umask(unix.Umask(0o077))
 	dir := shortDir(t)
-	s, err := makeSocket(filepath.Join(dir, "kcmd", "s"))
+	s, err := makeSocket(defaultSocket(filepath.Join(dir, "kcmd", "s")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestMakeSocketMakesDirectory(t *testing.T) {
 	if info, err := os.Stat(filepath.Join(dir, "kcmd")); err != nil || info.Mode().Perm() != 0o755 {
 		t.Errorf("got mode %v, %v", info.Mode(), err)
 	}
-	if _, err := makeSocket(filepath.Join(dir, "a", "b", "s")); err == nil || !strings.Contains(err.Error(), "no such file") {
+	if _, err := makeSocket(defaultSocket(filepath.Join(dir, "a", "b", "s"))); err == nil || !strings.Contains(err.Error(), "no such file") {
 		t.Errorf("a tree of directories: got %v", err)
 	}
 }
@@ -113,7 +113,7 @@ func TestMakeSocketLeavesLiveOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	_, err = makeSocket(path)
+	_, err = makeSocket(defaultSocket(path))
 	if want := "cannot listen: socket " + path + " is in use by a running daemon"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -143,7 +143,7 @@ func TestMakeSocketLeavesBusyOne(t *testing.T) {
 		}
 		defer c.Close()
 	}
-	if _, err := makeSocket(path); err == nil || !strings.Contains(err.Error(), "in use by a running daemon") {
+	if _, err := makeSocket(defaultSocket(path)); err == nil || !strings.Contains(err.Error(), "in use by a running daemon") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := os.Lstat(path); err != nil {
@@ -167,7 +167,7 @@ func TestMakeSocketLeavesOtherThings(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = makeSocket(path)
+			_, err = makeSocket(defaultSocket(path))
 			if want := "cannot make the socket " + path + ": something that is not a socket is in its place"; err == nil || err.Error() != want {
 				t.Errorf("got %v, want %s", err, want)
 			}
@@ -181,7 +181,7 @@ func TestMakeSocketLeavesOtherThings(t *testing.T) {
 
 func TestRemoveLeavesAnothersSocket(t *testing.T) {
 	path := filepath.Join(shortDir(t), "s")
-	s, err := makeSocket(path)
+	s, err := makeSocket(defaultSocket(path))
 	if err != nil {
 		t.Fatal(err)
 	}

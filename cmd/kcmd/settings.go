@@ -14,8 +14,8 @@ import (
 
 // A config is what the daemon was told, all checked.
 type config struct {
-	session           bool   // for one user, not for the machine
-	socket            string // absolute path
+	session           bool // for one user, not for the machine
+	sockets           []socketConfig
 	store             string // sqlite:PATH with an absolute path, or memory:
 	bus               string // system, session, none, or an address
 	synchronous       string // full or normal
@@ -24,6 +24,7 @@ type config struct {
 	maxUIDConnections int
 	defaultFirst      bool
 	expiryWarning     time.Duration
+	selinux           bool // labels count, if the machine has them
 	logLevel          slog.Level
 }
 
@@ -47,10 +48,10 @@ var settings = []setting{
 		key:     "socket",
 		word:    "PATH",
 		meaning: "path of the KCM socket",
-		allowed: "a path of at most " + strconv.Itoa(maxSocketPath) + " bytes",
-		set: func(c *config, s string) (ok bool) {
-			c.socket, ok = absolute(s)
-			return ok && len(c.socket) <= maxSocketPath
+		allowed: socketPathAllowed,
+		set: func(c *config, s string) bool {
+			c.sockets = []socketConfig{defaultSocket("")}
+			return setSocketPath(&c.sockets[0].path, s)
 		},
 	},
 	{
@@ -130,6 +131,17 @@ var settings = []setting{
 		set: func(c *config, s string) (ok bool) {
 			c.expiryWarning, ok = duration(s)
 			return ok && c.expiryWarning >= 0
+		},
+	},
+	{
+		key:     "selinux",
+		value:   "auto",
+		word:    "MODE",
+		meaning: "auto: SELinux labels keep caches apart where there are any; off: they do not count",
+		allowed: "auto, off",
+		set: func(c *config, s string) bool {
+			c.selinux = s == "auto"
+			return s == "auto" || s == "off"
 		},
 	},
 	{

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+
+	"kcmd.org/kcmd/ccstore"
+)
+
+// A socketConfig is a socket to be made.
+type socketConfig struct {
+	path      string // absolute
+	namespace string // whose collections its clients reach
+	mode      fs.FileMode
+}
+
+// everybody is the mode of a socket to which everybody may connect: who is
+// there is asked of the kernel.
+const everybody = 0o666
+
+func defaultSocket(path string) socketConfig {
+	return socketConfig{path: path, namespace: ccstore.DefaultNamespace, mode: everybody}
+}
+
+// socketKeys are the keys of a [[socket]] table in a file.
+var socketKeys = map[string]struct {
+	allowed string
+	set     func(c *socketConfig, value string) bool
+}{
+	"path": {socketPathAllowed, func(c *socketConfig, s string) bool { return setSocketPath(&c.path, s) }},
+	"namespace": {"up to 64 letters, digits, '.', '_' and '-'", func(c *socketConfig, s string) bool {
+		c.namespace = s
+		return namespaceForm.MatchString(s)
+	}},
+	"mode": {`an octal mode from "0600" to "0777"`, func(c *socketConfig, s string) bool {
+		mode, err := strconv.ParseUint(s, 8, 32)
+		c.mode = fs.FileMode(mode)
+		return err == nil && modeForm.MatchString(s)
+	}},
+}
+
+var (
+	namespaceForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+	modeForm      = regexp.MustCompile(`^0[67][0-7][0-7]$`)
+)
+
+const socketPathAllowed = "a path of at most 107 bytes"
+
+func setSocketPath(to *string, path string) (ok bool) {
+	*to, ok = absolute(path)
+	return ok && len(*to) <= maxSocketPath
+}
+
+// socketTables reads the [[socket]] tables of a file.
+func socketTables(file string, tables []any) ([]socketConfig, error) {
+	var list []socketConfig
+	for i, value := range tables {
+		where := fmt.Sprintf("%s: socket[%d]", file, i)
+		table, ok := value.(map[string]any)
+		if !ok {
+			return nil, fmt.Errorf("%s: %s is not allowed; allowed: a table [[socket]]", where, tomlText(value))
+		}
+		c, err := socketTable(where, table)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(list, func(other socketConfig) bool { return other.path == c.path }) {
+			return nil, fmt.Errorf("%s.path: %q stands there twice; allowed: each path once", where, c.path)
+		}
+		list = append(list, c)
+	}
+	return list, nil
+}
+
+func socketTable(where string, table map[string]any) (socketConfig, error) {
+	c := defaultSocket("")
+	for _, name := range slices.Sorted(maps.Keys(table)) {
+		key, known := socketKeys[name]
+		if !known {
+			return c, fmt.Errorf("%s: unknown key %q; allowed: path, namespace, mode", where, name)
+		}
+		value, ok := table[name].(string)
+		if !ok || !key.set(&c, value) {
+			return c, fmt.Errorf("%s.%s: %s is not allowed; allowed: %s", where, name, tomlText(table[name]), key.allowed)
+		}
+	}
+	if c.path == "" {
+		return c, fmt.Errorf("%s: path is missing; allowed: %s", where, socketPathAllowed)
+	}
+	return c, nil
+}
