@@ -2,8 +2,11 @@ package ccache_test
 
 import (
 	"bytes"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -165,9 +168,42 @@ func TestFlagNames(t *testing.T) {
 	}
 }
 
+// seeds returns the arguments, behind the cache name, of the captured requests
+// of an operation.
+func seeds(f *testing.F, op string) [][]byte {
+	f.Helper()
+	b, err := os.ReadFile("../../kcmserver/kcm/testdata/vectors.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	var vectors []struct{ Op, Request string }
+	if err := json.Unmarshal(b, &vectors); err != nil {
+		f.Fatal(err)
+	}
+	var list [][]byte
+	for _, v := range vectors {
+		if v.Op != op {
+			continue
+		}
+		frame, err := hex.DecodeString(v.Request)
+		if err != nil {
+			f.Fatal(err)
+		}
+		const header = 8
+		list = append(list, frame[header+bytes.IndexByte(frame[header:], 0)+1:])
+	}
+	if len(list) == 0 {
+		f.Fatalf("no captured request of %s", op)
+	}
+	return list
+}
+
 func FuzzCredential(f *testing.F) {
 	f.Add(credentialBytes)
 	f.Add([]byte{})
+	for _, seed := range seeds(f, "STORE") {
+		f.Add(seed)
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c, err := ccache.ParseCredential(b)
 		if err != nil {
@@ -187,6 +223,9 @@ func FuzzCredential(f *testing.F) {
 
 func FuzzPrincipal(f *testing.F) {
 	f.Add(ccache.Principal{NameType: 1, Realm: "R", Components: []string{"a", ""}}.Append(nil))
+	for _, seed := range seeds(f, "INITIALIZE") {
+		f.Add(seed)
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		p, err := ccache.ParsePrincipal(b)
 		if err != nil {

@@ -234,6 +234,19 @@ func FuzzReadRequest(f *testing.F) {
 	})
 }
 
+// FuzzArguments decodes any bytes as the arguments of any operation.
+func FuzzArguments(f *testing.F) {
+	for _, v := range vectors(f) {
+		f.Add(uint16(v.Opcode), unhex(f, v.Request)[8:])
+	}
+	f.Fuzz(func(t *testing.T, opcode uint16, args []byte) {
+		err := arguments(kcm.Request{Opcode: kcm.Opcode(opcode), Args: args})
+		if err != nil && !errors.Is(err, ccache.ErrFormat) {
+			t.Fatal(err)
+		}
+	})
+}
+
 func FuzzMatch(f *testing.F) {
 	n := 0
 	for _, v := range vectors(f) {
