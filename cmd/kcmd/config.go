@@ -43,6 +43,7 @@ func readConfig(flags *pflag.FlagSet) (*config, error) {
 			return nil, notAllowed("default: "+s.key, strconv.Quote(value), &s)
 		}
 	}
+	c.socketAsked = fromFiles.sockets != nil || v.GetString("socket") != defaults(c.session)["socket"]
 	if fromFiles.sockets != nil && os.Getenv("KCMD_SOCKET") == "" && !flags.Changed("socket") {
 		c.sockets = fromFiles.sockets
 	}
@@ -56,8 +57,7 @@ func defaults(session bool) map[string]string {
 		d[s.key] = s.value
 	}
 	if !session {
-		// The path that libkrb5 uses unasked.
-		d["socket"] = "/run/.heim_org.h5l.kcm-socket"
+		d["socket"] = systemSocket
 		d["store"] = "sqlite:/var/lib/kcmd/kcmd.db"
 		d["bus"] = "system"
 		return d

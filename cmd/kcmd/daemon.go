@@ -35,9 +35,18 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 
 	// The sockets come first: a second daemon must not touch the store of the
 	// first. Clients that come already wait in their queue.
-	sockets, err := listen(c.sockets)
+	sockets, err := fromSystemd()
 	if err != nil {
 		return err
+	}
+	if stepsBack(ctx, c, len(sockets) > 0, systemSocket) {
+		log.Info("a daemon of the machine serves this user already; give --socket to run one for the session all the same", "socket", systemSocket)
+		return nil
+	}
+	if len(sockets) == 0 {
+		if sockets, err = listen(c.sockets); err != nil {
+			return err
+		}
 	}
 	defer removeSockets(sockets)
 	store, err := openStore(ctx, c, log)

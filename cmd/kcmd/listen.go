@@ -22,12 +22,9 @@ type socket struct {
 	file      fs.FileInfo // of a socket that is ours; nil of systemd's, and once it is removed
 }
 
-// listen returns the sockets from systemd, or without those the configured ones.
+// listen makes the configured sockets.
 func listen(configured []socketConfig) ([]*socket, error) {
-	sockets, err := activated(activation.Files(true))
-	if err != nil || len(sockets) > 0 {
-		return sockets, err
-	}
+	var sockets []*socket
 	for _, c := range configured {
 		own, err := makeSocket(c)
 		if err != nil {
@@ -55,6 +52,9 @@ func (s *socket) remove() {
 	// Not twice: the next one at this path may get the same inode number.
 	s.file = nil
 }
+
+// fromSystemd returns the sockets that systemd passed, if it did.
+func fromSystemd() ([]*socket, error) { return activated(activation.Files(true)) }
 
 // activated returns the sockets that systemd passed as files. It does not use
 // activation.Listeners, which is silent on files that are no listeners.

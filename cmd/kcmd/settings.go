@@ -16,6 +16,7 @@ import (
 type config struct {
 	session           bool // for one user, not for the machine
 	sockets           []socketConfig
+	socketAsked       bool   // sockets is not the default
 	store             string // sqlite:PATH with an absolute path, or memory:
 	bus               string // system, session, none, or an address
 	synchronous       string // full or normal

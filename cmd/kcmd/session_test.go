@@ -1,0 +1,62 @@
+package main
+
+import (
+	"net"
+	"path/filepath"
+	"testing"
+
+	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/ccstore/memory"
+	"kcmd.org/kcmd/kcmserver"
+)
+
+func TestSocketAsked(t *testing.T) {
+	dir, file := clean(t)
+	t.Setenv("XDG_RUNTIME_DIR", dir)
+	asked := func(want bool, args ...string) {
+		t.Helper()
+		c, err := read(t, append([]string{"--session", "--config", file}, args...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.socketAsked != want {
+			t.Errorf("%v: %v, want %v", args, c.socketAsked, want)
+		}
+	}
+	asked(false)
+	asked(false, "--log-level", "debug")
+	asked(true, "--socket", "/run/x")
+	writeFile(t, file, "[[socket]]\npath = \"/run/x\"")
+	asked(true)
+	writeFile(t, file, `socket = "/run/x"`)
+	asked(true)
+}
+
+func TestStepsBack(t *testing.T) {
+	dir := shortDir(t)
+	system := filepath.Join(dir, "system")
+	session := &config{session: true}
+	if stepsBack(t.Context(), session, false, system) {
+		t.Error("before a socket that is not there")
+	}
+	l, err := net.Listen("unix", system)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := kcmserver.New(ccstore.Open(memory.New(), ccstore.Options{}), kcmserver.Options{})
+	go server.Serve(l, ccstore.DefaultNamespace)
+	defer server.Shutdown(t.Context())
+
+	if !stepsBack(t.Context(), session, false, system) {
+		t.Error("not before a daemon of the machine")
+	}
+	if stepsBack(t.Context(), session, true, system) {
+		t.Error("though systemd has passed a socket")
+	}
+	if stepsBack(t.Context(), &config{session: true, socketAsked: true}, false, system) {
+		t.Error("though a socket was asked for")
+	}
+	if stepsBack(t.Context(), &config{}, false, system) {
+		t.Error("as a daemon of the machine")
+	}
+}
