@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"iter"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -36,7 +37,8 @@ type Credential struct {
 	*ccache.Credential
 	UUID uuid.UUID // stays until the credential is removed or replaced
 
-	seq uint64 // place in the order of storing
+	seq  uint64       // place in the order of storing
+	used atomic.Int64 // when it was last of use, in nanoseconds since 1970; not kept by backends
 }
 
 func newCache(id uint64, u uuid.UUID, name string) *Cache {
@@ -97,6 +99,28 @@ func (c *Cache) Find(m *ccache.Match) (*Credential, error) {
 		return nil, ErrNoCredential
 	}
 	return found, nil
+}
+
+// Expired reports whether the cache holds tickets, and all of them have expired
+// at now.
+func (c *Cache) Expired(now time.Time) bool {
+	for cred := range c.Credentials() {
+		if !cred.IsConfig() && !cred.Expired(now) {
+			return false
+		}
+	}
+	return c.tickets > 0
+}
+
+// end returns when the last of the tickets ends, in seconds since 1970.
+func (c *Cache) end() uint32 {
+	var end uint32
+	for cred := range c.Credentials() {
+		if !cred.IsConfig() {
+			end = max(end, cred.EndTime)
+		}
+	}
+	return end
 }
 
 // TGT returns the ticket-granting ticket for the client's own realm: of several

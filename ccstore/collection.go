@@ -52,6 +52,16 @@ func (c *Collection) Revision() uint64 { return c.revision }
 // Len returns the number of caches.
 func (c *Collection) Len() int { return c.caches.Len() }
 
+// Size returns the size of all stored credentials in bytes.
+func (c *Collection) Size() int64 {
+	var n int64
+	c.caches.Scan(func(_ uint64, cache *Cache) bool {
+		n += cache.bytes
+		return true
+	})
+	return n
+}
+
 // Cache returns the cache of that name, or ErrNoCache.
 func (c *Collection) Cache(name string) (*Cache, error) {
 	id, ok := c.byName.Get(name)

@@ -39,4 +39,5 @@ const (
 	Removed       Reason = "removed"       // a client asked for it
 	Replaced      Reason = "replaced"      // the same ticket was stored again
 	Reinitialized Reason = "reinitialized" // the cache was filled anew
+	Purged        Reason = "purged"        // the store made room
 )

@@ -17,6 +17,7 @@ type Store struct {
 	backend Backend
 	log     *slog.Logger
 	now     func() time.Time
+	limits  Limits
 
 	mu       sync.RWMutex // guards the fields below
 	states   map[Owner]*state
@@ -31,11 +32,12 @@ type Store struct {
 type Options struct {
 	Logger *slog.Logger     // default: none
 	Now    func() time.Time // default: time.Now
+	Limits Limits           // default: none
 }
 
 // Open returns a store over backend, which it closes at its own end.
 func Open(backend Backend, o Options) *Store {
-	s := &Store{backend: backend, log: o.Logger, now: o.Now, states: make(map[Owner]*state)}
+	s := &Store{backend: backend, log: o.Logger, now: o.Now, limits: o.Limits, states: make(map[Owner]*state)}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -264,7 +266,10 @@ func (s *Store) tryCommit(ctx context.Context, st *state, batch []*update) error
 	var changes []Change
 	for _, u := range batch {
 		tx := newTx(after, s.now())
-		if u.err = s.run(u.f, tx); u.err != nil {
+		if u.err = s.run(u.f, tx); u.err == nil {
+			u.err = tx.enforce(after, s.limits)
+		}
+		if u.err != nil {
 			continue
 		}
 		after = tx.Collection

@@ -18,8 +18,9 @@ type Tx struct {
 
 	label   string // of new caches
 	now     time.Time
-	dirty   bool            // Collection is a copy of ours
-	mine    map[uint64]bool // ids of caches that are copies of ours
+	dirty   bool                 // Collection is a copy of ours
+	mine    map[uint64]bool      // ids of caches that are copies of ours
+	stored  map[*Credential]bool // what this transaction stored
 	ops     []Op
 	changes []Change
 }
@@ -177,6 +178,7 @@ func (tx *Tx) write() *Collection {
 		tx.Collection = tx.clone()
 		tx.dirty = true
 		tx.mine = make(map[uint64]bool)
+		tx.stored = make(map[*Credential]bool)
 	}
 	return tx.Collection
 }
@@ -230,6 +232,7 @@ func (tx *Tx) store(cache *Cache, c *ccache.Credential) {
 		}
 	}
 	cache.put(cred)
+	tx.stored[cred] = true
 	tx.ops = append(tx.ops, PutCredential{CredentialRecord{
 		Cache: cache.id, Seq: cred.seq, UUID: cred.UUID, Data: cred.Bytes(),
 	}})

@@ -10,6 +10,7 @@ import (
 
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/ccstore/ccache"
+	"kcmd.org/kcmd/ccstore/memory"
 	"kcmd.org/kcmd/ccstore/storetest"
 	"kcmd.org/kcmd/kcmserver/kcm"
 )
@@ -578,6 +579,19 @@ func (emptyBackend) Load(context.Context, ccstore.Owner) (*ccstore.Record, error
 func (emptyBackend) Commit(context.Context, *ccstore.Commit) error   { return nil }
 func (emptyBackend) Owners(context.Context) ([]ccstore.Owner, error) { return nil, nil }
 func (emptyBackend) Close() error                                    { return nil }
+
+// TestQuota is told by the code that users read as "Disk quota exceeded".
+func TestQuota(t *testing.T) {
+	store := ccstore.Open(memory.New(), ccstore.Options{Limits: ccstore.Limits{Caches: 1}})
+	c := connect(t, New(store, Options{}), user(1000))
+	c.do(kcm.OpReplace, str(nameN), u32(0), princ(alice), u32(1), inner(credA))
+	c.ask(kcm.EDQUOT, kcm.OpInitialize, str(nameN2), princ(alice))
+	c.ask(kcm.EDQUOT, kcm.OpReplace, str(nameN2), u32(0), princ(alice), u32(0))
+	c.do(kcm.OpReplace, str(nameN), u32(0), princ(alice), u32(1), inner(credB))
+	want(t, "caches", []string{nameN}, c.names())
+	c.do(kcm.OpMoveCache, str(nameN), str(nameN2)) // one goes as another comes
+	want(t, "caches", []string{nameN2}, c.names())
+}
 
 func TestCacheUUIDsAreRandom(t *testing.T) {
 	c := connect(t, newServer(t, Options{}), user(1000))

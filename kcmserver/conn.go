@@ -166,7 +166,7 @@ func (c *conn) logRequest(call *call, req kcm.Request, result kcm.Code, err erro
 	switch {
 	case result == kcm.CCWrite:
 		c.server.log.Error("request failed", c.attrs(call, req, result, err, took)...)
-	case result == kcm.FCCPerm:
+	case result == kcm.FCCPerm, result == kcm.EDQUOT:
 		c.server.refusals.print("request refused", c.attrs(call, req, result, err, took)...)
 	case c.server.log.Enabled(call.ctx, slog.LevelDebug):
 		c.server.log.Debug("request", c.attrs(call, req, result, err, took)...)

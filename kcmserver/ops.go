@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"time"
 
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/kcmserver/kcm"
@@ -114,6 +115,7 @@ func (c *call) retrieve() error {
 	if err != nil {
 		return err
 	}
+	cred.Use(time.Now())
 	return c.put(cred.Bytes())
 }
 

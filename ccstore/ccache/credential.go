@@ -192,7 +192,8 @@ func (c *Credential) Start() uint32 {
 	return c.AuthTime
 }
 
-// Expired reports whether c's end has come at now.
+// Expired reports whether c's end has come at now. What has no end, as the
+// credentials that gssproxy stores, never expires.
 func (c *Credential) Expired(now time.Time) bool {
-	return int64(c.EndTime) <= now.Unix()
+	return c.EndTime != 0 && int64(c.EndTime) <= now.Unix()
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"kcmd.org/kcmd/ccstore"
 )
 
 // read reads the configuration as a kcmd with these arguments does.
@@ -45,6 +47,7 @@ func systemDefaults() *config {
 		clientTimeout:     30 * time.Second,
 		maxConnections:    4096,
 		maxUIDConnections: 256,
+		limits:            ccstore.Limits{Caches: 256, Bytes: 64 << 20},
 		expiryWarning:     10 * time.Minute,
 		selinux:           true,
 		logLevel:          slog.LevelInfo,
@@ -143,6 +146,14 @@ store = "memory:"
 	expect(t, want, got, err)
 }
 
+func TestSizes(t *testing.T) {
+	for text, want := range map[string]int64{"0": 0, "1000": 1000, "64KiB": 64 << 10, "2MiB": 2 << 20, "3GiB": 3 << 30} {
+		if got, ok := size(text); got != want || !ok {
+			t.Errorf("%s: %d, %v; want %d", text, got, ok, want)
+		}
+	}
+}
+
 // TestSocketTables has several sockets in a file, of which others win over it.
 func TestSocketTables(t *testing.T) {
 	dir, file := clean(t)
@@ -193,7 +204,7 @@ func TestRelativePaths(t *testing.T) {
 	expect(t, want, got, err)
 }
 
-const allKeys = "socket, store, bus, synchronous, client_timeout, max_connections, max_uid_connections, default_cache, expiry_warning, selinux, log_level"
+const allKeys = "socket, store, bus, synchronous, client_timeout, max_connections, max_uid_connections, max_uid_caches, max_cache_tickets, max_uid_bytes, default_cache, expiry_warning, selinux, log_level"
 
 func TestBadFile(t *testing.T) {
 	_, file := clean(t)
@@ -212,6 +223,11 @@ func TestBadFile(t *testing.T) {
 		{"[[socket]]\npath = \"/x\"\nmode = 660", `: socket[0].mode: 660 is not allowed; allowed: an octal mode from "0600" to "0777"`},
 		{"[[socket]]\npath = \"/x\"\nmode = \"0066\"", `: socket[0].mode: "0066" is not allowed; allowed: an octal mode from "0600" to "0777"`},
 		{"[[socket]]\npath = \"/x\"\nnamespace = \"a b\"", `: socket[0].namespace: "a b" is not allowed; allowed: up to 64 letters, digits, '.', '_' and '-'`},
+		{`max_uid_caches = -1`, `: max_uid_caches: -1 is not allowed; allowed: a whole number from 0 to 1000000`},
+		{`max_cache_tickets = "5"`, `: max_cache_tickets: "5" is not allowed; allowed: a whole number from 0 to 1000000`},
+		{`max_uid_bytes = 1000`, `: max_uid_bytes: 1000 is not allowed; allowed: a size such as "64MiB": a whole number, and KiB, MiB, GiB or nothing`},
+		{`max_uid_bytes = "64 MB"`, `: max_uid_bytes: "64 MB" is not allowed; allowed: a size such as "64MiB": a whole number, and KiB, MiB, GiB or nothing`},
+		{`max_uid_bytes = "9999999GiB"`, `: max_uid_bytes: "9999999GiB" is not allowed; allowed: a size such as "64MiB": a whole number, and KiB, MiB, GiB or nothing`},
 		{`selinux = "on"`, `: selinux: "on" is not allowed; allowed: auto, off`},
 		{`socket = ""`, `: socket: "" is not allowed; allowed: a path of at most 107 bytes`},
 		{`store = "sqlite:"`, `: store: "sqlite:" is not allowed; allowed: sqlite:PATH, memory:`},
@@ -275,7 +291,7 @@ func TestBadVariable(t *testing.T) {
 	for _, tt := range []struct{ name, value, want string }{
 		{"KCMD_LOG_LEVEL", "loud", `KCMD_LOG_LEVEL: "loud" is not allowed; allowed: debug, info, warn, error`},
 		{"KCMD_MAX_CONNECTIONS", "many", `KCMD_MAX_CONNECTIONS: "many" is not allowed; allowed: a whole number from 1 to 1000000`},
-		{"KCMD_SOKCET", "/x", `KCMD_SOKCET: unknown variable; allowed: KCMD_CONFIG, KCMD_SOCKET, KCMD_STORE, KCMD_BUS, KCMD_SYNCHRONOUS, KCMD_CLIENT_TIMEOUT, KCMD_MAX_CONNECTIONS, KCMD_MAX_UID_CONNECTIONS, KCMD_DEFAULT_CACHE, KCMD_EXPIRY_WARNING, KCMD_SELINUX, KCMD_LOG_LEVEL`},
+		{"KCMD_SOKCET", "/x", `KCMD_SOKCET: unknown variable; allowed: KCMD_CONFIG, KCMD_SOCKET, KCMD_STORE, KCMD_BUS, KCMD_SYNCHRONOUS, KCMD_CLIENT_TIMEOUT, KCMD_MAX_CONNECTIONS, KCMD_MAX_UID_CONNECTIONS, KCMD_MAX_UID_CACHES, KCMD_MAX_CACHE_TICKETS, KCMD_MAX_UID_BYTES, KCMD_DEFAULT_CACHE, KCMD_EXPIRY_WARNING, KCMD_SELINUX, KCMD_LOG_LEVEL`},
 		{"KCMD_SESSION", "1", `KCMD_SESSION: unknown variable; allowed: KCMD_CONFIG, `},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"kcmd.org/kcmd/ccstore"
 )
 
 // A config is what the daemon was told, all checked.
@@ -23,6 +25,7 @@ type config struct {
 	clientTimeout     time.Duration
 	maxConnections    int
 	maxUIDConnections int
+	limits            ccstore.Limits
 	defaultFirst      bool
 	expiryWarning     time.Duration
 	selinux           bool // labels count, if the machine has them
@@ -111,6 +114,35 @@ var settings = []setting{
 		allowed: "a whole number from 1 to 1000000",
 		number:  true,
 		set:     func(c *config, s string) bool { return count(&c.maxUIDConnections, s) },
+	},
+	{
+		key:     "max_uid_caches",
+		value:   "256",
+		word:    "NUMBER",
+		meaning: "caches of one user, 0 for any number",
+		allowed: "a whole number from 0 to 1000000",
+		number:  true,
+		set:     func(c *config, s string) bool { return limit(&c.limits.Caches, s) },
+	},
+	{
+		key:     "max_cache_tickets",
+		value:   "0",
+		word:    "NUMBER",
+		meaning: "tickets in one cache, 0 for any number",
+		allowed: "a whole number from 0 to 1000000",
+		number:  true,
+		set:     func(c *config, s string) bool { return limit(&c.limits.Tickets, s) },
+	},
+	{
+		key:     "max_uid_bytes",
+		value:   "64MiB",
+		word:    "SIZE",
+		meaning: "what one user's tickets may take, 0 for any size",
+		allowed: `a size such as "64MiB": a whole number, and KiB, MiB, GiB or nothing`,
+		set: func(c *config, s string) (ok bool) {
+			c.limits.Bytes, ok = size(s)
+			return ok
+		},
 	},
 	{
 		key:     "default_cache",
@@ -218,8 +250,28 @@ func duration(s string) (time.Duration, bool) {
 	return d, err == nil
 }
 
-func count(n *int, s string) bool {
+// limit reads a number of which 0 means none.
+func limit(n *int, s string) bool {
 	i, err := strconv.Atoi(s)
 	*n = i
-	return err == nil && 1 <= i && i <= 1_000_000
+	return err == nil && 0 <= i && i <= 1_000_000
+}
+
+// count reads a number of what there must be at least one of.
+func count(n *int, s string) bool { return limit(n, s) && *n > 0 }
+
+// size reads a number of bytes.
+func size(s string) (int64, bool) {
+	factor := int64(1)
+	for suffix, f := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
+		if number, ok := strings.CutSuffix(s, suffix); ok {
+			s, factor = number, f
+		}
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	const most = 1 << 40
+	if err != nil || n < 0 || n > most/factor {
+		return 0, false
+	}
+	return n * factor, true
 }

@@ -19,7 +19,7 @@ func openStore(ctx context.Context, c *config, log *slog.Logger) (*ccstore.Store
 	if err != nil {
 		return nil, err
 	}
-	return ccstore.Open(backend, ccstore.Options{Logger: log}), nil
+	return ccstore.Open(backend, ccstore.Options{Logger: log, Limits: c.limits}), nil
 }
 
 func openBackend(ctx context.Context, c *config) (ccstore.Backend, error) {
