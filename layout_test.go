@@ -37,7 +37,6 @@ var mayImport = map[string][]string{
 	"cmd/kcmd":          {"ccstore", "ccstore/memory", "ccstore/sqlite", "kcmserver", "kcmserver/kcm", "kcmserver/selinux", "dbus"},
 	"tests":             {"tests/lab", "kcmserver/kcm", "ccstore/ccache"},
 	"tests/lab":         {},
-	"tests/busclients":  {"tests/lab"},
 	"tests/report":      {},
 	"tests/story":       {"tests/lab"},
 }

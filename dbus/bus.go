@@ -4,22 +4,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"sync"
 	"time"
 
 	godbus "github.com/godbus/dbus/v5"
+
+	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/dbus/guard"
 )
 
 // A bus is one connection to the message bus with all that ends with it: who
 // called, who is subscribed, what was announced.
 type bus struct {
 	*Service
-	link io.Closer // below conn
+	link *guard.Conn // below conn
 	conn *godbus.Conn
 	ctx  context.Context // ends with the connection
+	self view            // of whoever listens to a broadcast in session mode
 
 	peers   peers
 	pending pending
@@ -28,18 +31,18 @@ type bus struct {
 	// answer, or changes them, holds it until the messages are sent. The store
 	// never waits for it.
 	mu      sync.Mutex
-	mirrors map[uint32]collection // by uid; see mirror.go
-	rearm   chan struct{}         // mirrors changed: see clock.go
+	mirrors map[ccstore.Owner]collection // see mirror.go
+	rearm   chan struct{}                // mirrors changed: see clock.go
 
 	owned chan struct{} // receives when the name becomes ours
 	lost  chan struct{} // receives when it no longer is
 }
 
-func newBus(s *Service, link io.Closer) *bus {
+func newBus(s *Service, link *guard.Conn) *bus {
 	b := &bus{
 		Service: s,
 		link:    link,
-		mirrors: make(map[uint32]collection),
+		mirrors: make(map[ccstore.Owner]collection),
 		rearm:   make(chan struct{}, 1),
 		owned:   make(chan struct{}, 1),
 		lost:    make(chan struct{}, 1),
@@ -54,7 +57,7 @@ const handshakeTimeout = 10 * time.Second
 
 // serve serves on a connection to a bus, which it closes at the end, until the
 // bus or ctx ends.
-func (s *Service) serve(ctx context.Context, link io.ReadWriteCloser) error {
+func (s *Service) serve(ctx context.Context, link *guard.Conn) error {
 	b := newBus(s, link)
 	var err error
 	b.conn, err = godbus.NewConn(link,
@@ -123,7 +126,9 @@ func (b *bus) live(ctx context.Context) error {
 	defer running.Wait()
 	defer b.close()
 
-	b.mirrorBroadcast()
+	if err := b.mirrorBroadcast(); err != nil {
+		return err
+	}
 	if err := b.requestName(ctx); err != nil {
 		return err
 	}

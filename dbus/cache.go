@@ -13,8 +13,11 @@ import (
 )
 
 var cacheInterface = &iface{introspection.Cache, map[string]method{
-	"ListTickets": {run: listTickets},
-	"GetTicket":   {run: getTicket},
+	"ListTickets":   {run: listTickets},
+	"GetTicket":     {run: getTicket},
+	"RemoveTickets": {change: removeTickets},
+	"SwitchTo":      {change: switchTo},
+	"Destroy":       {change: destroy},
 }}
 
 // A cache is one cache of a collection.
@@ -152,4 +155,53 @@ func getTicket(b *bus, c *call, o object) ([]any, error) {
 func (b *bus) asOfNow(c cache) cache {
 	c.in.at = b.Now().Unix()
 	return c
+}
+
+// updateCache runs f in a transaction, with the cache that c is about.
+func (b *bus) updateCache(c *call, f func(tx *ccstore.Tx, one *ccstore.Cache) error) error {
+	return b.store.Update(b.ctx, c.owner(), func(tx *ccstore.Tx) error {
+		one, err := tx.CacheByUUID(c.where.cache)
+		if err != nil {
+			return err
+		}
+		return f(tx, one)
+	})
+}
+
+func removeTickets(b *bus, c *call) ([]any, error) {
+	var removed int
+	err := b.updateCache(c, func(tx *ccstore.Tx, one *ccstore.Cache) (err error) {
+		removed, err = tx.RemoveByUUID(one.Name, ticketsOf(one, c.body[0].([]string)))
+		return err
+	})
+	return []any{uint32(removed)}, err
+}
+
+// ticketsOf returns those of the ids that are tickets of one: what is no ticket
+// has no id on D-Bus.
+func ticketsOf(one *ccstore.Cache, ids []string) []uuid.UUID {
+	var tickets []uuid.UUID
+	for _, s := range ids {
+		id, err := uuid.Parse(s)
+		if err != nil {
+			continue
+		}
+		if cred, err := one.Credential(id); err == nil && !cred.IsConfig() {
+			tickets = append(tickets, id)
+		}
+	}
+	return tickets
+}
+
+func switchTo(b *bus, c *call) ([]any, error) {
+	return nil, b.updateCache(c, func(tx *ccstore.Tx, one *ccstore.Cache) error {
+		tx.SetDefault(one.Name)
+		return nil
+	})
+}
+
+func destroy(b *bus, c *call) ([]any, error) {
+	return nil, b.updateCache(c, func(tx *ccstore.Tx, one *ccstore.Cache) error {
+		return tx.Destroy(one.Name)
+	})
 }

@@ -6,6 +6,8 @@ import (
 
 	godbus "github.com/godbus/dbus/v5"
 
+	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/dbus/guard"
 	"kcmd.org/kcmd/introspection"
 )
 
@@ -17,22 +19,25 @@ type call struct {
 	iface     string // "" if the caller did not say
 	member    string
 	signature string
-	body      []any // of that signature
+	body      []any // of that signature, unless refused
+	guarded   *guard.Call
+	refused   string // what the guard has against the arguments, "" for nothing
 
 	from  *peer
 	view  view
 	where place
 
-	found []string              // what SubscribeProcess found before it runs
-	watch *watch                // who left since it began to look
-	atEnd func()                // done when the call is over
-	uids  []uint32              // owners that are made ready
-	read  map[uint32]collection // what this call looked at; see mirror.go
+	found []string                     // what SubscribeProcess found before it runs
+	watch *watch                       // who left since it began to look
+	atEnd func()                       // done when the call is over
+	uids  []uint32                     // owners that are made ready
+	read  map[ccstore.Owner]collection // what this call looked at; see mirror.go
+	since uint64                       // order of the last subscription before it
 }
 
 func newCall(msg *godbus.Message) *call {
 	header := func(f godbus.HeaderField) any { v := msg.Headers[f]; return v.Value() }
-	c := &call{msg: msg, body: msg.Body, atEnd: func() {}, read: make(map[uint32]collection)}
+	c := &call{msg: msg, body: msg.Body, atEnd: func() {}, read: make(map[ccstore.Owner]collection)}
 	c.sender, _ = header(godbus.FieldSender).(string)
 	path, _ := header(godbus.FieldPath).(godbus.ObjectPath)
 	c.path = string(path)
@@ -52,14 +57,9 @@ func (b *bus) intercept(msg *godbus.Message) {
 	mine := *msg
 	msg.Type = 0 // godbus has nothing to do for a message of no type
 	c := newCall(&mine)
-	if c.sender == "" {
-		return
-	}
-	from, ok := b.peers.enqueue(c)
-	if !ok {
-		b.sendError(c, &fault{errLimitsExceeded, fmt.Sprintf("more than %d calls are waiting", maxWaiting)})
-	}
-	if from != nil {
+	c.guarded = b.link.Call()
+	c.signature, c.refused = c.guarded.Signature, c.guarded.Refused
+	if from := b.peers.enqueue(c); from != nil {
 		go b.work(from)
 	}
 }
@@ -73,6 +73,7 @@ func (b *bus) work(from *peer) {
 
 // handle answers one call, whatever happens.
 func (b *bus) handle(c *call) {
+	defer c.guarded.End()
 	defer func() {
 		c.atEnd()
 		if r := recover(); r != nil {
@@ -85,7 +86,7 @@ func (b *bus) handle(c *call) {
 		b.sendError(c, err)
 		return
 	}
-	c.view = viewOf(c.from.uid)
+	c.view = b.peers.viewOf(c.from)
 	if err := b.dispatch(c); err != nil {
 		b.Logger.Debug("call failed", "uid", c.view.uid, "interface", c.iface, "member", c.member, "err", err)
 		b.sendError(c, err)
@@ -95,8 +96,7 @@ func (b *bus) handle(c *call) {
 // A method is what the service does for one method of an interface.
 type method struct {
 	// prepare does what takes time, before run and without the lock, and before
-	// anybody has looked whether the object is there. What it changes in the
-	// store is announced before the answer.
+	// anybody has looked whether the object is there.
 	prepare func(b *bus, c *call) error
 
 	// needs returns whose collections run will look at. By default that is the
@@ -105,6 +105,11 @@ type method struct {
 
 	// run answers. The lock is held from here until the answer is sent.
 	run func(b *bus, c *call, o object) ([]any, error)
+
+	// change is there in place of run where the store is changed. The lock is
+	// not held; the object is there, and the caller may change what belongs to
+	// its owner.
+	change func(b *bus, c *call) ([]any, error)
 }
 
 // dispatch runs a call and answers it, unless it fails.
@@ -134,9 +139,13 @@ func (b *bus) dispatch(c *call) error {
 	if err := b.makeReady(c, needs); err != nil {
 		return err
 	}
+	if methodErr == nil && m.change != nil {
+		return b.dispatchChange(c, m)
+	}
 
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.settleRest(c)
 	o, ok := b.resolve(c, c.where)
 	switch {
 	case !ok:
@@ -152,6 +161,40 @@ func (b *bus) dispatch(c *call) error {
 	b.sendReply(c, results)
 	return nil
 }
+
+// dispatchChange runs a call that changes what belongs to the owner of its
+// object. It is answered after the signals that tell of it.
+func (b *bus) dispatchChange(c *call, m method) error {
+	if !b.there(c) {
+		return unknownObject
+	}
+	if err := b.mayChange(c); err != nil {
+		return err
+	}
+	results, err := m.change(b, c)
+	if err != nil {
+		return err
+	}
+	if err := b.settle(b.ctx, []ccstore.Owner{c.owner()}); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.sendReply(c, results)
+	return nil
+}
+
+// there reports whether the object of c is there.
+func (b *bus) there(c *call) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.settleRest(c)
+	_, ok := b.resolve(c, c.where)
+	return ok
+}
+
+// owner returns whom the object of c belongs to.
+func (c *call) owner() ccstore.Owner { return c.view.owner(c.where.uid) }
 
 // dispatchPeer answers the interface that is about the process, not about an
 // object: it is the same at every path, whether there is an object or not.
@@ -208,7 +251,7 @@ func (b *bus) sendMessage(msg *godbus.Message) {
 // newer than the signals.
 func (b *bus) makeReady(c *call, uids []uint32) error {
 	for _, uid := range uids {
-		if err := b.load(b.ctx, uid); err != nil && len(uids) == 1 {
+		if err := b.load(b.ctx, c.view.owner(uid)); err != nil && len(uids) == 1 {
 			return err
 		} else if err != nil {
 			b.Logger.Error("cannot load a collection", "uid", uid, "err", err)
@@ -216,7 +259,7 @@ func (b *bus) makeReady(c *call, uids []uint32) error {
 		}
 		c.uids = append(c.uids, uid)
 	}
-	return b.settle(b.ctx, c.uids)
+	return b.settle(b.ctx, c.view.owners(c.uids))
 }
 
 // all returns every owner in view of c who may have something. It is for
@@ -225,5 +268,5 @@ func all(b *bus, c *call) ([]uint32, error) {
 	if !c.view.all {
 		return []uint32{c.view.uid}, nil
 	}
-	return b.owners(b.ctx, c.view.uid)
+	return b.owners(b.ctx, c.view)
 }

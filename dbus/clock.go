@@ -49,21 +49,19 @@ func (b *bus) keepAnnouncing() {
 func (b *bus) announcePending() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.announceBatch()
+}
+
+// announceBatch announces what was gathered. b.mu is held.
+func (b *bus) announceBatch() {
 	batch := b.pending.take()
 	defer close(batch.done)
-	for uid, ch := range batch.byUID {
-		if !b.wanted(uid) {
-			delete(b.mirrors, uid)
+	for o, ch := range batch.byOwner {
+		if !b.wanted(o) {
+			delete(b.mirrors, o)
 			continue
 		}
-		before, ok := b.mirrors[uid]
-		if !ok {
-			before = b.newCollection(ch.before)
-		}
-		// A collection that was read meanwhile may be ahead of the events.
-		if ch.after.Revision() > before.Revision() {
-			b.announce(before, b.newCollection(ch.after), ch)
-		}
+		b.announceChanges(o, ch)
 	}
 }
 
@@ -72,12 +70,14 @@ func (b *bus) announcePending() {
 func (b *bus) announceTime() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for uid, before := range b.mirrors {
-		switch after := b.newCollection(before.Collection); {
-		case !b.wanted(uid):
-			delete(b.mirrors, uid)
+	for o, before := range b.mirrors {
+		after := b.newCollection(before.Collection)
+		after.since = before.since
+		switch {
+		case !b.wanted(o):
+			delete(b.mirrors, o)
 		case before.due(after.at):
-			b.announce(before, after, nil)
+			b.announce(before, after, nil, everyRecipient)
 		}
 	}
 }

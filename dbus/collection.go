@@ -3,10 +3,14 @@ package dbus
 import (
 	godbus "github.com/godbus/dbus/v5"
 
+	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/introspection"
 )
 
-var collectionInterface = &iface{introspection.Collection, nil}
+var collectionInterface = &iface{introspection.Collection, map[string]method{
+	"SetDefault": {change: setDefault},
+	"DestroyAll": {change: destroyAll},
+}}
 
 // properties returns the properties of the interface Collection.
 func (c collection) properties(*bus, *call) map[string]any {
@@ -29,6 +33,9 @@ func (c collection) properties(*bus, *call) map[string]any {
 		"NextExpiry":       c.nextExpiry(),
 		"TicketCount":      uint32(tickets),
 		"BytesUsed":        uint64(bytes),
+		"MaxCaches":        c.limits.Caches,
+		"MaxTickets":       c.limits.Tickets,
+		"MaxBytes":         c.limits.Bytes,
 	}
 }
 
@@ -61,4 +68,31 @@ func (c collection) nextChange() int64 {
 		}
 	}
 	return next
+}
+
+func setDefault(b *bus, c *call) ([]any, error) {
+	where, ok := parsePath(string(c.body[0].(godbus.ObjectPath)), c.view)
+	switch {
+	case !ok || where.kind != kindCache:
+		return nil, unknownObject
+	case where.uid != c.where.uid:
+		return nil, invalidArgs("the cache is not one of this collection")
+	}
+	c.where.cache = where.cache
+	return switchTo(b, c)
+}
+
+func destroyAll(b *bus, c *call) ([]any, error) {
+	var destroyed uint32
+	err := b.store.Update(b.ctx, c.owner(), func(tx *ccstore.Tx) error {
+		destroyed = 0
+		for _, one := range tx.Caches() {
+			if err := tx.Destroy(one.Name); err != nil {
+				return err
+			}
+			destroyed++
+		}
+		return nil
+	})
+	return []any{destroyed}, err
 }

@@ -1,24 +1,27 @@
 package dbus
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-	"time"
 
 	godbus "github.com/godbus/dbus/v5"
+
+	"kcmd.org/kcmd/dbus/guard"
+	"kcmd.org/kcmd/introspection"
 )
 
 // dial connects to the bus at address: "system", "session", or a D-Bus address,
 // which may list several, of which the first that answers is taken.
-func dial(ctx context.Context, address string) (io.ReadWriteCloser, error) {
+func dial(ctx context.Context, address string) (*net.UnixConn, error) {
 	address, err := busAddress(address)
 	if err != nil {
 		return nil, err
@@ -32,7 +35,7 @@ func dial(ctx context.Context, address string) (io.ReadWriteCloser, error) {
 		}
 		conn, err := new(net.Dialer).DialContext(ctx, "unix", socket)
 		if err == nil {
-			return newLink(conn), nil
+			return conn.(*net.UnixConn), nil
 		}
 		errs = append(errs, err)
 	}
@@ -80,30 +83,14 @@ func socketAddress(address string) (string, error) {
 	return "", fmt.Errorf("bus address %q: want unix:path=... or unix:abstract=...", address)
 }
 
-// writeTimeout is how long the bus may take to accept a message. A bus that
-// takes longer is gone or hangs; either way the connection is of no use.
-const writeTimeout = 30 * time.Second
-
-// A link is the connection to the bus below godbus. It negotiates no file
-// descriptors, so that the bus delivers none.
-type link struct {
-	net.Conn
-	in *bufio.Reader
-}
-
-func newLink(conn net.Conn) *link { return &link{Conn: conn, in: bufio.NewReader(conn)} }
-
-func (l *link) Read(b []byte) (int, error) { return l.in.Read(b) }
-
-// Write writes a whole message. After an error the stream is out of step, which
-// godbus does not care about: end it, so that the reader sees.
-func (l *link) Write(b []byte) (int, error) {
-	if err := l.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		return 0, err
+// newGuard returns the guard for a connection to a bus. It lets through calls of
+// the methods of all interfaces that any object has.
+func newGuard(conn guard.Socket, log *slog.Logger) *guard.Conn {
+	var declared []*introspection.Interface
+	for _, has := range append(slices.Collect(maps.Values(interfacesOf)), []*iface{peerInterface}) {
+		for _, i := range has {
+			declared = append(declared, i.Interface)
+		}
 	}
-	n, err := l.Conn.Write(b)
-	if err != nil {
-		l.Close()
-	}
-	return n, err
+	return guard.New(conn, guard.Config{Interfaces: declared, Logger: log})
 }

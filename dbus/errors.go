@@ -27,6 +27,7 @@ const (
 	errLimitsExceeded   = "org.freedesktop.DBus.Error.LimitsExceeded"
 	errFailed           = "org.freedesktop.DBus.Error.Failed"
 	errFileNotFound     = "org.freedesktop.DBus.Error.FileNotFound"
+	errNotAuthorizedYet = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
 	errProcessUnknown   = "org.freedesktop.DBus.Error.UnixProcessIdUnknown"
 
 	errNoSuchTicket = "org.kcmd.KCM1.Error.NoSuchTicket"

@@ -42,6 +42,8 @@ const systemPolicy = `
     <deny send_destination="org.kcmd.KCM1" send_type="signal" send_broadcast="false"/>
     <allow send_destination="org.kcmd.KCM1" send_type="method_call" max_fds="0"/>
     <allow own="org.kcmd.KCM1"/>
+    <allow own="org.freedesktop.PolicyKit1"/>
+    <allow send_destination="org.freedesktop.PolicyKit1"/>
   </policy>`
 
 const sessionPolicy = `
@@ -53,7 +55,7 @@ const sessionPolicy = `
 
 // A testBus is a private dbus-daemon.
 type testBus struct {
-	t       *testing.T
+	t       testing.TB
 	config  string
 	address string
 	daemon  *exec.Cmd
@@ -62,7 +64,7 @@ type testBus struct {
 var buses int
 
 // startBus starts a bus of type "system" or "session", and ends it with the test.
-func startBus(t *testing.T, busType string) *testBus {
+func startBus(t testing.TB, busType string) *testBus {
 	t.Helper()
 	if _, err := exec.LookPath("dbus-daemon"); err != nil {
 		t.Skip("needs dbus-daemon: ", err)
@@ -122,7 +124,7 @@ func (b *testBus) stop() {
 }
 
 // eventually waits until done holds.
-func eventually(t *testing.T, what string, done func() bool) {
+func eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -131,7 +133,7 @@ func eventually(t *testing.T, what string, done func() bool) {
 	}
 }
 
-func newStore(t *testing.T) *ccstore.Store {
+func newStore(t testing.TB) *ccstore.Store {
 	t.Helper()
 	store := ccstore.Open(memory.New(), ccstore.Options{})
 	t.Cleanup(func() {
@@ -144,7 +146,7 @@ func newStore(t *testing.T) *ccstore.Store {
 }
 
 // startService runs a service over store until the test ends. It waits for the name.
-func startService(t *testing.T, store *ccstore.Store, c Config) *Service {
+func startService(t testing.TB, store *ccstore.Store, c Config) *Service {
 	t.Helper()
 	s := newService(t, store, c)
 	run(t, s)
@@ -152,7 +154,7 @@ func startService(t *testing.T, store *ccstore.Store, c Config) *Service {
 	return s
 }
 
-func newService(t *testing.T, store *ccstore.Store, c Config) *Service {
+func newService(t testing.TB, store *ccstore.Store, c Config) *Service {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
@@ -163,7 +165,7 @@ func newService(t *testing.T, store *ccstore.Store, c Config) *Service {
 }
 
 // run runs s until the test ends, or until the function that it returns is called.
-func run(t *testing.T, s *Service) (stop func()) {
+func run(t testing.TB, s *Service) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -180,7 +182,7 @@ func run(t *testing.T, s *Service) (stop func()) {
 	return stop
 }
 
-func wait(t *testing.T, ch <-chan struct{}, what string) {
+func wait(t testing.TB, ch <-chan struct{}, what string) {
 	t.Helper()
 	select {
 	case <-ch:
@@ -191,7 +193,7 @@ func wait(t *testing.T, ch <-chan struct{}, what string) {
 
 // A client is a connection of some user that remembers all signals.
 type client struct {
-	t    *testing.T
+	t    testing.TB
 	conn *godbus.Conn
 
 	mu      sync.Mutex
@@ -208,14 +210,14 @@ func (c *client) DeliverSignal(_, _ string, s *godbus.Signal) {
 	c.signals = append(c.signals, s)
 }
 
-func (b *testBus) connect(t *testing.T) *client {
+func (b *testBus) connect(t testing.TB) *client {
 	t.Helper()
 	return b.connectAs(t, uint32(os.Geteuid()))
 }
 
 // connectAs connects as another user, for which it must be root: the bus sees
 // the effective uid of the thread that connects.
-func (b *testBus) connectAs(t *testing.T, uid uint32) *client {
+func (b *testBus) connectAs(t testing.TB, uid uint32) *client {
 	t.Helper()
 	socket, err := socketAddress(b.address)
 	if err != nil {
@@ -266,7 +268,7 @@ func as(uid uint32, f func() error) error {
 	return err
 }
 
-func needRoot(t *testing.T) {
+func needRoot(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to connect as several users")
@@ -388,7 +390,10 @@ func encodeTicket(enctype int) []byte {
 	return der
 }
 
-func update(t *testing.T, store *ccstore.Store, uid uint32, f func(*ccstore.Tx)) {
+// owner returns whom the collection of a user belongs to, without SELinux.
+func owner(uid uint32) ccstore.Owner { return viewOf(uid, "").owner(uid) }
+
+func update(t testing.TB, store *ccstore.Store, uid uint32, f func(*ccstore.Tx)) {
 	t.Helper()
 	err := store.Update(t.Context(), owner(uid), func(tx *ccstore.Tx) error {
 		f(tx)
@@ -400,7 +405,7 @@ func update(t *testing.T, store *ccstore.Store, uid uint32, f func(*ccstore.Tx))
 }
 
 // kinit fills the cache name of uid with a TGT that ends in ten hours.
-func kinit(t *testing.T, store *ccstore.Store, uid uint32, name string, p ccache.Principal) {
+func kinit(t testing.TB, store *ccstore.Store, uid uint32, name string, p ccache.Principal) {
 	t.Helper()
 	end := time.Now().Add(10 * time.Hour)
 	update(t, store, uid, func(tx *ccstore.Tx) {
@@ -414,7 +419,7 @@ func withStart(c *ccache.Credential, start time.Time) *ccache.Credential {
 }
 
 // pathOf returns the object path of a cache.
-func pathOf(t *testing.T, store *ccstore.Store, uid uint32, name string) godbus.ObjectPath {
+func pathOf(t testing.TB, store *ccstore.Store, uid uint32, name string) godbus.ObjectPath {
 	t.Helper()
 	var path godbus.ObjectPath
 	err := store.View(t.Context(), owner(uid), func(c *ccstore.Collection) error {

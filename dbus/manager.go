@@ -20,6 +20,7 @@ var managerInterface = &iface{introspection.Manager, map[string]method{
 	"Subscribe":        {run: subscribe, needs: subscribeNeeds},
 	"SubscribeProcess": {prepare: findProcess, run: subscribeProcess, needs: subscribeNeeds},
 	"Unsubscribe":      {run: unsubscribe},
+	"SetScope":         {prepare: authorizeScope, run: setScope, needs: all},
 }}
 
 // apiVersion counts up with each addition to the interfaces.
@@ -59,7 +60,7 @@ func (c *call) askedUID(uid uint32) uint32 {
 
 // visible returns uid as what a method needs, if the caller may see it.
 func (c *call) visible(uid uint32) ([]uint32, error) {
-	if !c.view.mayView(uid) {
+	if !c.view.mayViewUID(uid) {
 		return nil, unknownObject
 	}
 	return []uint32{uid}, nil
@@ -152,7 +153,7 @@ func getCacheNeeds(b *bus, c *call) ([]uint32, error) {
 
 func getCache(b *bus, c *call, _ object) ([]any, error) {
 	uid, residual := c.askedCache()
-	if one, ok := b.collection(c, uid); ok && c.view.mayView(uid) {
+	if one, ok := b.collection(c, uid); ok && c.view.mayViewUID(uid) {
 		if residual == "" {
 			residual = one.DefaultName()
 		}
@@ -237,7 +238,7 @@ func findProcess(b *bus, c *call) error {
 	var end func()
 	c.watch, end = b.peers.watchDepartures()
 	c.atEnd = end
-	names, err := b.connections(b.ctx, c.body[0].(uint32), c.view.uid)
+	names, err := b.connections(b.ctx, c.body[0].(uint32), c.view)
 	if err != nil {
 		return err
 	}

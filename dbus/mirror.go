@@ -21,11 +21,24 @@ type collection struct {
 	*ccstore.Collection
 	at      int64 // seconds since 1970: states are as of then
 	warning int64 // seconds: Config.ExpiryWarning
-	next    int64 // of a mirror: when it reads differently by itself, 0 for never
+	limits  Limits
+
+	// Of a mirror:
+	next int64    // when it reads differently by itself, 0 for never
+	told expiries // what was said of its TGTs; see expiry.go
+
+	// since is the order of the last subscription that was there before the
+	// mirror, unless that was told all that the mirror says; see announce.go.
+	since uint64
 }
 
 func (b *bus) newCollection(snapshot *ccstore.Collection) collection {
-	return collection{Collection: snapshot, at: b.Now().Unix(), warning: int64(b.ExpiryWarning.Seconds())}
+	return collection{
+		Collection: snapshot,
+		at:         b.Now().Unix(),
+		warning:    int64(b.ExpiryWarning.Seconds()),
+		limits:     b.Limits,
+	}
 }
 
 func (c collection) uid() uint32             { return c.Owner().UID }
@@ -40,50 +53,46 @@ func (c collection) caches() []cache {
 	return list
 }
 
-// owner returns the owner in the store of what is shown of a user.
-func owner(uid uint32) ccstore.Owner {
-	return ccstore.Owner{Namespace: ccstore.DefaultNamespace, UID: uid}
-}
-
 // load has the store load a collection, so that looking at it under the lock
 // does not wait for the disk.
-func (b *bus) load(ctx context.Context, uid uint32) error {
-	return b.store.View(ctx, owner(uid), func(*ccstore.Collection) error { return nil })
+func (b *bus) load(ctx context.Context, o ccstore.Owner) error {
+	return b.store.View(ctx, o, func(*ccstore.Collection) error { return nil })
 }
 
-// owners returns everybody who has something stored, and own.
-func (b *bus) owners(ctx context.Context, own uint32) ([]uint32, error) {
+// owners returns whoever v sees that has something stored, and v's own uid.
+func (b *bus) owners(ctx context.Context, v view) ([]uint32, error) {
 	stored, err := b.store.Owners(ctx)
 	if err != nil {
 		return nil, err
 	}
-	uids := []uint32{own}
+	uids := []uint32{v.uid}
 	for _, o := range stored {
-		if o.Namespace == ccstore.DefaultNamespace && o.UID != own {
+		if v.mayView(o) && o.UID != v.uid {
 			uids = append(uids, o.UID)
 		}
 	}
 	return uids, nil
 }
 
-// collection returns the collection of uid: as it was announced, or else as it
-// is. A call that asks twice gets the same. b.mu is held.
+// collection returns what c calls the collection of uid: as it was announced, or
+// else as it is. A call that asks twice gets the same. b.mu is held.
 func (b *bus) collection(c *call, uid uint32) (collection, bool) {
-	if one, ok := c.read[uid]; ok {
+	o := c.view.owner(uid)
+	if one, ok := c.read[o]; ok {
 		return one, true
 	}
-	one, ok := b.mirrors[uid]
+	one, ok := b.mirrors[o]
 	if !ok {
-		err := b.store.View(b.ctx, owner(uid), func(snapshot *ccstore.Collection) error {
+		err := b.store.View(b.ctx, o, func(snapshot *ccstore.Collection) error {
 			one = b.newCollection(snapshot)
 			return nil
 		})
 		if err != nil {
-			b.Logger.Error("cannot load a collection", "uid", uid, "err", err)
+			b.Logger.Error("cannot load a collection", "owner", o, "err", err)
 			return collection{}, false
 		}
 	}
-	c.read[uid] = one
+	c.read[o] = one
 	return one, true
 }
 
@@ -95,7 +104,7 @@ func (b *bus) inView(c *call) []collection {
 		uids[uid] = true
 	}
 	if c.view.all {
-		b.pending.addSeen(uids)
+		b.pending.addSeen(c.view, uids)
 	}
 	var list []collection
 	for _, uid := range slices.Sorted(maps.Keys(uids)) {
@@ -108,41 +117,74 @@ func (b *bus) inView(c *call) []collection {
 
 // keep makes mirrors of what c has read and a subscriber may know of. b.mu is held.
 func (b *bus) keep(c *call) {
-	for uid, one := range c.read {
-		if _, ok := b.mirrors[uid]; !ok && b.wanted(uid) {
+	for o, one := range c.read {
+		if _, ok := b.mirrors[o]; !ok && b.wanted(o) {
+			one.since = c.since
 			b.setMirror(one)
 			notify(b.rearm)
 		}
 	}
 }
 
+// settleRest makes sure, before c reads under the lock, that it reads neither
+// less nor more than has been announced: what settle did not wait for because
+// nobody needs it any more, or because it came after. b.mu is held.
+func (b *bus) settleRest(c *call) {
+	for _, o := range c.view.owners(c.uids) {
+		if _, ok := b.mirrors[o]; ok && !b.wanted(o) {
+			delete(b.mirrors, o)
+		}
+	}
+	// Without a mirror c will read what the store shows by now.
+	if b.pending.awaits(func(changed map[ccstore.Owner]*changes) bool { return b.unmirrored(c.view, changed) }) != nil {
+		b.announceBatch()
+	}
+	c.since = b.peers.lastOrder()
+}
+
+// unmirrored reports whether somebody is to be told of a change that v sees, to
+// a collection that has no mirror. b.mu is held.
+func (b *bus) unmirrored(v view, changed map[ccstore.Owner]*changes) bool {
+	for o := range changed {
+		if _, ok := b.mirrors[o]; !ok && v.mayView(o) && b.wanted(o) {
+			return true
+		}
+	}
+	return false
+}
+
 // setMirror makes c the mirror of its owner's collection. b.mu is held.
 func (b *bus) setMirror(c collection) {
 	c.next = c.nextChange()
-	b.mirrors[c.uid()] = c
+	b.mirrors[c.Owner()] = c
 }
 
 // mirrorBroadcast makes the mirror of what is broadcast without anybody asking.
-func (b *bus) mirrorBroadcast() {
+func (b *bus) mirrorBroadcast() error {
 	if !b.Session {
-		return
+		return nil
 	}
-	c := &call{view: broadcastView(), read: make(map[uint32]collection)}
+	var err error
+	if b.self, err = b.ownView(); err != nil {
+		return err
+	}
+	c := &call{view: b.self, read: make(map[ccstore.Owner]collection)}
 	if err := b.makeReady(c, []uint32{c.view.uid}); err != nil {
 		b.Logger.Error("cannot load the collection", "err", err)
-		return
+		return nil
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.collection(c, c.view.uid)
 	b.keep(c)
+	return nil
 }
 
 // settle waits until the changes to those collections that are made by now are
 // announced, where anybody is told of them.
-func (b *bus) settle(ctx context.Context, uids []uint32) error {
-	done := b.pending.awaits(func(changed map[uint32]*changes) bool {
-		return slices.ContainsFunc(uids, func(uid uint32) bool { return changed[uid] != nil && b.wanted(uid) })
+func (b *bus) settle(ctx context.Context, owners []ccstore.Owner) error {
+	done := b.pending.awaits(func(changed map[ccstore.Owner]*changes) bool {
+		return slices.ContainsFunc(owners, func(o ccstore.Owner) bool { return changed[o] != nil && b.wanted(o) })
 	})
 	if done == nil {
 		return nil

@@ -4,11 +4,8 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
-
-	godbus "github.com/godbus/dbus/v5"
 )
 
 // peers are the connections on the bus that called us or are subscribed, by
@@ -20,20 +17,23 @@ type peers struct {
 	byName  map[string]*peer
 	counter uint64          // of subscriptions made
 	watches map[*watch]bool // see watchDepartures
+	asking  map[uint32]int  // questions to polkit under way, by uid; see polkit.go
 }
 
 // A peer is one connection on the bus.
 type peer struct {
 	name string
-	uid  uint32 // once known
-	// known and uid are set before the first call is dispatched, by the
-	// goroutine that works for this peer.
+	// known is set before the first call is dispatched, by the goroutine that
+	// works for this peer.
 	known bool
+	view  view // guarded by peers.mu; what it gets to see, once known
 
 	queue   []*call // guarded by peers.mu
 	working bool    // guarded by peers.mu: a goroutine works on the queue
 
 	sub *subscription // guarded by peers.mu; nil if not subscribed
+
+	left chan struct{} // closed when it leaves the bus
 }
 
 // A watch notes who leaves the bus meanwhile.
@@ -42,37 +42,32 @@ type watch struct{ gone map[string]bool }
 func (p *peers) init() {
 	p.byName = make(map[string]*peer)
 	p.watches = make(map[*watch]bool)
+	p.asking = make(map[uint32]int)
 }
 
 // get returns the peer of that name. p.mu is held.
 func (p *peers) get(name string) *peer {
 	one := p.byName[name]
 	if one == nil {
-		one = &peer{name: name}
+		one = &peer{name: name, left: make(chan struct{})}
 		p.byName[name] = one
 	}
 	return one
 }
 
-// maxWaiting is how many calls of one peer may wait for their turn.
-const maxWaiting = 256
-
-// enqueue puts c at the end of its sender's queue. It reports whether there was
-// room, and returns the peer if a goroutine is to be started to work for it.
-func (p *peers) enqueue(c *call) (start *peer, ok bool) {
+// enqueue puts c at the end of its sender's queue, whose length the guard bounds.
+// It returns the peer if a goroutine is to be started to work for it.
+func (p *peers) enqueue(c *call) (start *peer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	from := p.get(c.sender)
-	if len(from.queue) >= maxWaiting {
-		return nil, false
-	}
 	c.from = from
 	from.queue = append(from.queue, c)
 	if from.working {
-		return nil, true
+		return nil
 	}
 	from.working = true
-	return from, true
+	return from
 }
 
 // next returns the next call of from, or nil if there is none, which ends the
@@ -101,6 +96,7 @@ func (p *peers) gone(name string) {
 	if one := p.byName[name]; one != nil {
 		one.queue = nil
 		one.sub = nil
+		close(one.left)
 		delete(p.byName, name)
 	}
 }
@@ -135,68 +131,31 @@ func (p *peers) busy() bool {
 	return slices.ContainsFunc(slices.Collect(maps.Values(p.byName)), func(one *peer) bool { return one.working })
 }
 
-// identify finds out whose connection p is.
-func (b *bus) identify(p *peer) error {
-	if p.known {
-		return nil
-	}
-	c, err := b.credentials(p.name)
-	if err != nil {
-		return err
-	}
-	p.uid, p.known = c.uid, true
-	return nil
+// meet notes what one gets to see at first.
+func (p *peers) meet(one *peer, v view) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	one.view, one.known = v, true
 }
 
-// busTimeout is for the bus to answer a question.
-const busTimeout = 10 * time.Second
-
-// credentials are what the bus says of a connection.
-type credentials struct{ uid, pid uint32 }
-
-var errUnknownUID = &fault{errAccessDenied, "the bus does not say which user you are"}
-
-func (b *bus) credentials(name string) (credentials, error) {
-	ctx, cancel := context.WithTimeout(b.ctx, busTimeout)
-	defer cancel()
-	return readCredentials(b.call(ctx, "GetConnectionCredentials", name))
+// setView sets what one gets to see from now on, in answers and in signals. It
+// returns the subscription as it was and as it is, both nil if there is none.
+func (p *peers) setView(one *peer, v view) (was, is *subscription) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	one.view = v
+	if one.sub == nil {
+		return nil, nil
+	}
+	sub := *one.sub
+	sub.view = v
+	was, one.sub = one.sub, &sub
+	return was, &sub
 }
 
-func readCredentials(answer *godbus.Call) (c credentials, err error) {
-	var dict map[string]godbus.Variant
-	if err := answer.Store(&dict); err != nil {
-		return c, errUnknownUID
-	}
-	uid, ok := dict["UnixUserID"].Value().(uint32)
-	if !ok {
-		return c, errUnknownUID
-	}
-	pid, _ := dict["ProcessID"].Value().(uint32)
-	return credentials{uid: uid, pid: pid}, nil
-}
-
-// connections returns the names of the connections to the bus that the process
-// pid of the user uid has.
-func (b *bus) connections(ctx context.Context, pid, uid uint32) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, busTimeout)
-	defer cancel()
-	var names []string
-	if err := b.call(ctx, "ListNames").Store(&names); err != nil {
-		return nil, err
-	}
-	names = slices.DeleteFunc(names, func(name string) bool { return !strings.HasPrefix(name, ":") })
-	answers := make([]*godbus.Call, len(names))
-	for i, name := range names {
-		answers[i] = b.conn.BusObject().GoWithContext(ctx, "org.freedesktop.DBus.GetConnectionCredentials", 0,
-			make(chan *godbus.Call, 1), name)
-	}
-	var found []string
-	for i, answer := range answers {
-		<-answer.Done
-		// Connections that left meanwhile have no credentials.
-		if c, err := readCredentials(answer); err == nil && c.pid == pid && c.uid == uid {
-			found = append(found, names[i])
-		}
-	}
-	return found, nil
+// viewOf returns what one gets to see.
+func (p *peers) viewOf(one *peer) view {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return one.view
 }

@@ -11,14 +11,14 @@ import (
 type pending struct {
 	mu    sync.Mutex
 	batch *batch
-	seen  map[uint32]bool // every uid who changed something on this connection
-	first chan struct{}   // receives when a batch begins
+	seen  map[ccstore.Owner]bool // who changed something on this connection
+	first chan struct{}          // receives when a batch begins
 }
 
 // A batch is what is announced together.
 type batch struct {
-	byUID map[uint32]*changes
-	done  chan struct{} // closed once it is announced
+	byOwner map[ccstore.Owner]*changes
+	done    chan struct{} // closed once it is announced
 }
 
 // changes are what happened to one collection.
@@ -35,27 +35,26 @@ const maxTicketChanges = 4096
 
 func (p *pending) init() {
 	p.batch = newBatch()
-	p.seen = make(map[uint32]bool)
+	p.seen = make(map[ccstore.Owner]bool)
 	p.first = make(chan struct{}, 1)
 }
 
 func newBatch() *batch {
-	return &batch{byUID: make(map[uint32]*changes), done: make(chan struct{})}
+	return &batch{byOwner: make(map[ccstore.Owner]*changes), done: make(chan struct{})}
 }
 
 // add notes a commit.
 func (p *pending) add(e ccstore.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	uid := e.Owner.UID
-	p.seen[uid] = true
-	ch := p.batch.byUID[uid]
+	p.seen[e.Owner] = true
+	ch := p.batch.byOwner[e.Owner]
 	if ch == nil {
-		if len(p.batch.byUID) == 0 {
+		if len(p.batch.byOwner) == 0 {
 			notify(p.first)
 		}
 		ch = &changes{before: e.Before, after: e.Before}
-		p.batch.byUID[uid] = ch
+		p.batch.byOwner[e.Owner] = ch
 	}
 	// The store reads a collection again when somebody else changed it.
 	ch.gap = ch.gap || ch.after != e.Before
@@ -81,20 +80,22 @@ func (p *pending) take() *batch {
 
 // awaits returns what is closed when the present batch is announced, if that
 // holds what waits looks for, otherwise nil.
-func (p *pending) awaits(waits func(byUID map[uint32]*changes) bool) <-chan struct{} {
+func (p *pending) awaits(waits func(changed map[ccstore.Owner]*changes) bool) <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !waits(p.batch.byUID) {
+	if !waits(p.batch.byOwner) {
 		return nil
 	}
 	return p.batch.done
 }
 
-// addSeen adds every uid who changed something on this connection.
-func (p *pending) addSeen(uids map[uint32]bool) {
+// addSeen adds the uids in v who changed something on this connection.
+func (p *pending) addSeen(v view, uids map[uint32]bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for uid := range p.seen {
-		uids[uid] = true
+	for o := range p.seen {
+		if v.mayView(o) {
+			uids[o.UID] = true
+		}
 	}
 }

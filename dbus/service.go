@@ -22,6 +22,18 @@ type Config struct {
 	ExpiryWarning time.Duration    // a TGT is "expiring" this long before its end
 	Logger        *slog.Logger     // default: none
 	Now           func() time.Time // default: time.Now
+	Limits        Limits           // for clients to read
+
+	// Level returns the level of a process with that SELinux label: callers see
+	// what belongs to their level. nil where levels do not count.
+	Level func(label string) (string, error)
+}
+
+// Limits are those of each collection. 0 is none.
+type Limits struct {
+	Caches  uint32
+	Tickets uint32 // in a cache
+	Bytes   uint64
 }
 
 // A Service shows a store on a message bus.
@@ -103,9 +115,9 @@ func (s *Service) Run(ctx context.Context) error {
 
 // attempt serves on one connection until it or ctx ends.
 func (s *Service) attempt(ctx context.Context) error {
-	link, err := dial(ctx, s.Address)
+	conn, err := dial(ctx, s.Address)
 	if err != nil {
 		return err
 	}
-	return s.serve(ctx, link)
+	return s.serve(ctx, newGuard(conn, s.Logger))
 }

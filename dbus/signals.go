@@ -38,39 +38,6 @@ func (s signal) reaches(r recipient, uid uint32) bool {
 		(s.to == everybody || (s.to == ownerOnly) == (r.view.uid == uid))
 }
 
-// announce makes after the mirror of its collection, and sends what has changed
-// from before to everybody who is told. ch is nil if only time has passed.
-// b.mu is held.
-func (b *bus) announce(before, after collection, ch *changes) {
-	uid := after.uid()
-	b.setMirror(after)
-	list := signals(before, after, ch)
-	for _, r := range b.recipients(uid) {
-		for _, s := range list {
-			if s.reaches(r, uid) {
-				b.emit(r.name, s)
-			}
-		}
-	}
-}
-
-// emit sends one signal to one connection, or to everybody.
-func (b *bus) emit(name string, s signal) {
-	msg := &godbus.Message{
-		Type: godbus.TypeSignal,
-		Headers: map[godbus.HeaderField]godbus.Variant{
-			godbus.FieldPath:      godbus.MakeVariant(s.path),
-			godbus.FieldInterface: godbus.MakeVariant(s.iface),
-			godbus.FieldMember:    godbus.MakeVariant(s.member),
-		},
-		Body: s.body,
-	}
-	if name != "" {
-		msg.Headers[godbus.FieldDestination] = godbus.MakeVariant(name)
-	}
-	b.sendMessage(msg)
-}
-
 // signals returns what tells a client how before became after: objects come
 // before anything mentions them, and go last.
 func signals(before, after collection, ch *changes) []signal {

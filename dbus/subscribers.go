@@ -3,6 +3,8 @@ package dbus
 import (
 	"cmp"
 	"slices"
+
+	"kcmd.org/kcmd/ccstore"
 )
 
 // A subscription is what a connection gets told without asking.
@@ -10,13 +12,18 @@ type subscription struct {
 	view     view
 	implicit bool    // made by a read, not by Subscribe
 	order    uint64  // older ones have lower numbers
-	tickets  bool    // with TicketsAdded and TicketsRemoved
+	tickets  bool    // with the signals of the interface Cache
 	only     *uint32 // restricted to the collection of this uid; nil: all in view
 }
 
-// covers reports whether the subscription is for the collection of that uid.
-func (s *subscription) covers(uid uint32) bool {
-	return s.view.mayView(uid) && (s.only == nil || *s.only == uid)
+// covers reports whether the subscription is for the collection of that owner.
+func (s *subscription) covers(o ccstore.Owner) bool {
+	return s.view.mayView(o) && (s.only == nil || *s.only == o.UID)
+}
+
+// recipient returns where the signals of the subscription go.
+func (s *subscription) recipient(name string) recipient {
+	return recipient{name, s.view, s.tickets, s.order}
 }
 
 // A recipient is where a signal goes.
@@ -24,6 +31,7 @@ type recipient struct {
 	name    string // "" is everybody
 	view    view
 	tickets bool
+	order   uint64 // of the subscription
 }
 
 // maxSubscriptions is how many connections of one uid may be subscribed.
@@ -92,6 +100,13 @@ func (p *peers) makeRoom(uid uint32) bool {
 	return true
 }
 
+// lastOrder returns the order of the last subscription.
+func (p *peers) lastOrder() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.counter
+}
+
 func (p *peers) unsubscribe(one *peer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -104,11 +119,11 @@ func (p *peers) subscribed(one *peer) bool {
 	return one.sub != nil
 }
 
-// recipients returns who gets signals about the collection of uid.
-func (b *bus) recipients(uid uint32) []recipient {
+// recipients returns who gets signals about the collection of that owner.
+func (b *bus) recipients(o ccstore.Owner) []recipient {
 	if b.Session {
-		if v := broadcastView(); v.mayView(uid) {
-			return []recipient{{view: v, tickets: true}}
+		if b.self.mayView(o) {
+			return []recipient{{view: b.self, tickets: true, order: 1}}
 		}
 		return nil
 	}
@@ -116,23 +131,23 @@ func (b *bus) recipients(uid uint32) []recipient {
 	defer b.peers.mu.Unlock()
 	var list []recipient
 	for _, one := range b.peers.byName {
-		if one.sub != nil && one.sub.covers(uid) {
-			list = append(list, recipient{one.name, one.sub.view, one.sub.tickets})
+		if one.sub != nil && one.sub.covers(o) {
+			list = append(list, one.sub.recipient(one.name))
 		}
 	}
 	slices.SortFunc(list, func(a, b recipient) int { return cmp.Compare(a.name, b.name) })
 	return list
 }
 
-// wanted reports whether anybody gets signals about the collection of uid.
-func (b *bus) wanted(uid uint32) bool {
+// wanted reports whether anybody gets signals about the collection of that owner.
+func (b *bus) wanted(o ccstore.Owner) bool {
 	if b.Session {
-		return broadcastView().mayView(uid)
+		return b.self.mayView(o)
 	}
 	b.peers.mu.Lock()
 	defer b.peers.mu.Unlock()
 	for _, one := range b.peers.byName {
-		if one.sub != nil && one.sub.covers(uid) {
+		if one.sub != nil && one.sub.covers(o) {
 			return true
 		}
 	}

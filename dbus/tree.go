@@ -78,7 +78,7 @@ func parsePath(path string, v view) (place, bool) {
 	if parts[1] == "self" {
 		uid, ok = v.uid, true
 	}
-	if !ok || !v.mayView(uid) {
+	if !ok || !v.mayViewUID(uid) {
 		return place{}, false
 	}
 	switch len(parts) {
@@ -198,11 +198,14 @@ type iface struct {
 // be what the interface declares.
 func (i *iface) method(c *call) (method, error) {
 	declared, m := i.Method(c.member), i.methods[c.member]
-	if declared == nil || m.run == nil {
+	if declared == nil || m.run == nil && m.change == nil {
 		return method{}, &fault{errUnknownMethod, fmt.Sprintf("interface %s has no method %q", i.Name, c.member)}
 	}
 	if in := declared.In(); c.signature != in {
 		return method{}, invalidArgs("%s.%s takes arguments of type %q, not %q", i.Name, c.member, in, c.signature)
+	}
+	if c.refused != "" {
+		return method{}, invalidArgs("%s.%s does not take this: %s", i.Name, c.member, c.refused)
 	}
 	return m, nil
 }

@@ -194,7 +194,7 @@ func TestParsePath(t *testing.T) {
 			t.Errorf("parsePath(%q) = %v", path, got)
 		}
 	}
-	if _, ok := parsePath(userPath+"/1001", viewOf(0)); !ok {
+	if _, ok := parsePath(userPath+"/1001", viewOf(0, "")); !ok {
 		t.Error("root does not see a user")
 	}
 }

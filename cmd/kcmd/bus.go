@@ -7,6 +7,7 @@ import (
 
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/dbus"
+	"kcmd.org/kcmd/kcmserver/selinux"
 )
 
 // A bus is the store's appearance on D-Bus.
@@ -17,7 +18,7 @@ type bus struct {
 
 // startBus has the store appear on the bus that c names. Its troubles are
 // logged and end nothing.
-func startBus(c *config, store *ccstore.Store, sockets []*socket, log *slog.Logger) *bus {
+func startBus(c *config, store *ccstore.Store, sockets []*socket, policy *selinux.Policy, log *slog.Logger) *bus {
 	if c.bus == "none" {
 		ready := make(chan struct{})
 		close(ready)
@@ -29,7 +30,13 @@ func startBus(c *config, store *ccstore.Store, sockets []*socket, log *slog.Logg
 		SocketPath:    defaultPath(sockets),
 		Version:       programVersion(),
 		ExpiryWarning: c.expiryWarning,
-		Logger:        log,
+		Limits: dbus.Limits{
+			Caches:  uint32(c.limits.Caches),
+			Tickets: uint32(c.limits.Tickets),
+			Bytes:   uint64(c.limits.Bytes),
+		},
+		Level:  levelOf(policy),
+		Logger: log,
 	})
 	// Not the context of the daemon: the order of the end is serve's.
 	ctx, cancel := context.WithCancel(context.Background())
@@ -49,6 +56,15 @@ func startBus(c *config, store *ccstore.Store, sockets []*socket, log *slog.Logg
 		}
 	}
 	return &bus{ready: service.Ready(), stop: stop}
+}
+
+// levelOf returns what D-Bus needs to keep callers with SELinux labels apart, nil
+// if labels do not count.
+func levelOf(policy *selinux.Policy) func(label string) (string, error) {
+	if policy == nil {
+		return nil
+	}
+	return selinux.Level
 }
 
 // broadcasts tells whether all on the bus may see the signals: it is the bus

@@ -53,20 +53,21 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	policy := loadPolicy(c, log)
 	server := kcmserver.New(store, kcmserver.Options{
 		Logger:            log,
 		ClientTimeout:     c.clientTimeout,
 		MaxConnections:    c.maxConnections,
 		MaxUIDConnections: c.maxUIDConnections,
 		DefaultFirst:      c.defaultFirst,
-		SELinux:           loadPolicy(c, log),
+		SELinux:           policy,
 	})
 	failed := make(chan error, len(sockets))
 	for _, s := range sockets {
 		log.Info("serving", "socket", s.path(), "namespace", s.namespace, "store", c.store)
 		go func() { failed <- server.Serve(s, s.namespace) }()
 	}
-	bus := startBus(c, store, sockets, log)
+	bus := startBus(c, store, sockets, policy, log)
 	err = waitForEnd(ctx, store, bus, failed, hangups, log)
 
 	log.Info("stopping")

@@ -1,0 +1,155 @@
+package dbus
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/ccstore/sqlite"
+	"kcmd.org/kcmd/kcmserver"
+	"kcmd.org/kcmd/kcmserver/kcm"
+)
+
+// quiet is for services whose log would be measured too.
+var quiet = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError}))
+
+// BenchmarkGetManagedObjects asks for a collection of 100 caches.
+func BenchmarkGetManagedObjects(b *testing.B) {
+	bus := startBus(b, "system")
+	store := newStore(b)
+	uid := uint32(os.Geteuid())
+	for i := range 100 {
+		kinit(b, store, uid, fmt.Sprint(uid, ":", i), alice())
+	}
+	startService(b, store, Config{Address: bus.address, Logger: quiet})
+	c := bus.connect(b)
+	for b.Loop() {
+		if got := must[objects](c, rootPath, managedObjects); len(got) != 101 {
+			b.Fatalf("%d objects", len(got))
+		}
+	}
+}
+
+// BenchmarkListTickets asks for a cache of 1,000 tickets.
+func BenchmarkListTickets(b *testing.B) {
+	bus := startBus(b, "system")
+	store := newStore(b)
+	uid := uint32(os.Geteuid())
+	kinit(b, store, uid, "x", alice())
+	update(b, store, uid, func(tx *ccstore.Tx) {
+		for i := range 999 {
+			if err := tx.Store("x", credential(alice(), time.Now().Add(time.Hour), "host", fmt.Sprint(i))); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	startService(b, store, Config{Address: bus.address, Logger: quiet})
+	c := bus.connect(b)
+	cache := pathOf(b, store, uid, "x")
+	for b.Loop() {
+		if list, _ := listOf(c, cache, nil); len(list) != 1000 {
+			b.Fatalf("%d tickets", len(list))
+		}
+	}
+}
+
+// BenchmarkStoreToSignal measures how long after the answer to a store its
+// signal is there; gathering is a part of it.
+func BenchmarkStoreToSignal(b *testing.B) {
+	bus := startBus(b, "system")
+	store := newStore(b)
+	uid := uint32(os.Geteuid())
+	kinit(b, store, uid, "x", alice())
+	startService(b, store, Config{Address: bus.address, Logger: quiet})
+	c := bus.connect(b)
+	must[objects](c, rootPath, managedObjects)
+	var delays []time.Duration
+	for i := 0; b.Loop(); i++ {
+		c.forget()
+		update(b, store, uid, func(tx *ccstore.Tx) {
+			_ = tx.Store("x", credential(alice(), time.Now().Add(time.Hour), "host", fmt.Sprint(i)))
+		})
+		answered := time.Now()
+		for len(c.received("TicketsAdded")) == 0 {
+			time.Sleep(50 * time.Microsecond)
+		}
+		delays = append(delays, time.Since(answered))
+	}
+	slices.Sort(delays)
+	b.ReportMetric(delays[len(delays)/2].Seconds()*1000, "median-ms")
+	b.ReportMetric(delays[len(delays)-1].Seconds()*1000, "longest-ms")
+}
+
+// BenchmarkStores has a KCM client store 1,000 tickets, each in a request of its
+// own, without a bus and on one with a subscriber, by turns. It reports how much
+// longer it takes with the bus.
+func BenchmarkStores(b *testing.B) {
+	bus := startBus(b, "system")
+	var off, on time.Duration
+	for i := 0; b.Loop(); i++ {
+		off += storeThousand(b, nil, i)
+		on += storeThousand(b, bus, i)
+	}
+	b.ReportMetric(off.Seconds()*1000/float64(b.N), "ms-without-bus")
+	b.ReportMetric(on.Seconds()*1000/float64(b.N), "ms-with-bus")
+	b.ReportMetric(on.Seconds()/off.Seconds(), "ratio")
+}
+
+// storeThousand returns how long it takes on a new daemon, as it were.
+func storeThousand(b *testing.B, bus *testBus, round int) time.Duration {
+	b.Helper()
+	dir := b.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		b.Fatal(err)
+	}
+	backend, err := sqlite.Open(b.Context(), filepath.Join(dir, "kcmd.db"), sqlite.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	store := ccstore.Open(backend, ccstore.Options{})
+	defer store.Close()
+	uid := uint32(os.Geteuid())
+	if bus != nil {
+		s := newService(b, store, Config{Address: bus.address, Logger: quiet})
+		defer run(b, s)()
+		wait(b, s.Ready(), "the name is owned")
+		c := bus.connect(b)
+		defer c.conn.Close()
+		must[objects](c, rootPath, managedObjects)
+	}
+	client := serveKCM(b, store, uid)
+	name := kcm.AppendName(nil, fmt.Sprint(uid))
+	request(b, client, kcm.OpInitialize, alice().Append(slices.Clone(name)))
+	start := time.Now()
+	for i := range 1000 {
+		cred := credential(alice(), start.Add(time.Hour), "host", fmt.Sprint(round, i))
+		request(b, client, kcm.OpStore, cred.Append(slices.Clone(name)))
+	}
+	return time.Since(start)
+}
+
+// serveKCM returns a client of a KCM server over store.
+func serveKCM(b *testing.B, store *ccstore.Store, uid uint32) *kcm.Client {
+	b.Helper()
+	near, far := net.Pipe()
+	server := kcmserver.New(store, kcmserver.Options{Logger: quiet})
+	go func() {
+		_ = server.ServeConn(b.Context(), far, kcmserver.Peer{UID: uid, PID: 1, Namespace: ccstore.DefaultNamespace})
+	}()
+	b.Cleanup(func() { near.Close() })
+	return kcm.NewClient(near)
+}
+
+func request(b *testing.B, client *kcm.Client, op kcm.Opcode, args []byte) {
+	b.Helper()
+	if _, err := client.Call(op, args); err != nil {
+		b.Fatalf("%v: %v", op, err)
+	}
+}

@@ -1,0 +1,187 @@
+package guard
+
+import (
+	"fmt"
+	"sync"
+)
+
+// How many calls may be on their way through the service.
+const (
+	// maxCalls is for one sender. It is as many as dbus-daemon lets a connection
+	// wait for: a program that opens a hundred proxies at once is not hostile.
+	maxCalls = 128
+
+	// maxSenderBytes is how long the arguments of those may be together.
+	maxSenderBytes = 4 * maxCall
+
+	// maxBytes is for all senders together. A sender who has no other call is
+	// let in with a small one all the same.
+	maxBytes = 256 * maxCall
+	small    = 4 << 10
+)
+
+// A Call is what the guard knows of a method call that it let through.
+type Call struct {
+	// Signature is the signature of the arguments that it came with.
+	Signature string
+
+	// Refused says what is wrong with it, "" for nothing. Of a call that is
+	// refused, the arguments are gone.
+	Refused string
+
+	conn   *Conn
+	sender string
+	size   int
+	fds    []int // guarded by calls.mu
+}
+
+// TakeFDs returns the file descriptors of the call, at which its values of type
+// "h" are indices. They now belong to who called.
+func (c *Call) TakeFDs() []int {
+	if c == nil {
+		return nil
+	}
+	c.conn.calls.mu.Lock()
+	defer c.conn.calls.mu.Unlock()
+	fds := c.fds
+	c.fds = nil
+	return fds
+}
+
+// End ends the call: it is answered or never will be. File descriptors that
+// nobody took are closed.
+func (c *Call) End() {
+	if c != nil {
+		c.conn.calls.end(c)
+	}
+}
+
+// calls are the calls that are let through and not ended.
+type calls struct {
+	mu       sync.Mutex
+	bySender map[string]map[*Call]bool
+	bytes    int
+	closed   bool
+}
+
+func (c *calls) init() { c.bySender = make(map[string]map[*Call]bool) }
+
+// admit lets in a call with arguments of that size, or says why not.
+func (c *calls) admit(call *Call, size int) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	waiting := c.bySender[call.sender]
+	bytes := size
+	for one := range waiting {
+		bytes += one.size
+	}
+	switch {
+	case c.closed:
+		return "the service is leaving"
+	case len(waiting) >= maxCalls:
+		return fmt.Sprintf("more than %d calls are waiting", maxCalls)
+	case bytes > maxSenderBytes:
+		return fmt.Sprintf("calls of more than %d bytes are waiting", maxSenderBytes)
+	case c.bytes+size > maxBytes && (len(waiting) > 0 || size > small):
+		return "the service is busy"
+	}
+	if waiting == nil {
+		waiting = make(map[*Call]bool)
+		c.bySender[call.sender] = waiting
+	}
+	call.size = size
+	waiting[call] = true
+	c.bytes += size
+	return ""
+}
+
+func (c *calls) end(call *Call) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	closeAll(call.fds)
+	call.fds = nil
+	waiting := c.bySender[call.sender]
+	if !waiting[call] {
+		return
+	}
+	c.bytes -= call.size
+	if delete(waiting, call); len(waiting) == 0 {
+		delete(c.bySender, call.sender)
+	}
+}
+
+// forget ends the calls of a connection that left the bus. One that is being
+// answered may keep what it took.
+func (c *calls) forget(sender string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for one := range c.bySender[sender] {
+		closeAll(one.fds)
+		one.fds = nil
+		c.bytes -= one.size
+	}
+	delete(c.bySender, sender)
+}
+
+// close ends all calls, and lets in none any more.
+func (c *calls) close() {
+	c.mu.Lock()
+	senders := make([]string, 0, len(c.bySender))
+	for sender := range c.bySender {
+		senders = append(senders, sender)
+	}
+	c.closed = true
+	c.mu.Unlock()
+	for _, sender := range senders {
+		c.forget(sender)
+	}
+}
+
+// sent are the calls that the service has made and that are not answered.
+type sent struct {
+	mu       sync.Mutex
+	bySerial map[uint32]string // whom it called
+}
+
+func (s *sent) init() { s.bySerial = make(map[uint32]string) }
+
+// maxSent bounds what is remembered of calls that nobody ever answers.
+const maxSent = 64 << 10
+
+func (s *sent) add(serial uint32, destination string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.bySerial) >= maxSent {
+		for any := range s.bySerial {
+			delete(s.bySerial, any)
+			break
+		}
+	}
+	s.bySerial[serial] = destination
+}
+
+// awaits reports whether h answers a call, and is from whom was called. The bus
+// itself answers for those who cannot.
+func (s *sent) awaits(h header) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	called, ok := s.bySerial[h.replySerial]
+	switch {
+	case !ok:
+		return false
+	case h.sender == busName:
+		return true
+	case isUnique(called):
+		return h.sender == called
+	}
+	// A name that the bus gives to a connection, of which it does not say here
+	// whose it is: it lets nobody answer but who was called.
+	return called != busName && isUnique(h.sender)
+}
+
+// end is for a call that is answered: nothing more answers it.
+func (s *sent) end(serial uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.bySerial, serial)
+}

@@ -1,0 +1,221 @@
+// Package guard stands between a message bus and the D-Bus library of a service.
+// Whoever is on the bus may send the service what he likes, and the library
+// decodes all of it: what reaches it here is only what the service has use for.
+//
+// What is let through, each with a header that the guard has written itself:
+//
+//   - method calls of up to 64 KiB, of methods that the XML declares, with
+//     exactly the arguments that it declares, of which all bytes are checked.
+//     Variants hold numbers, strings, paths, or arrays of bytes, strings or paths;
+//   - method calls that are not so, without their arguments and marked as refused,
+//     so that the service answers what it answers to such a caller about such an
+//     object;
+//   - answers to calls that the service has made, from whom it called;
+//   - the signals of the bus itself about names, and those that are asked for.
+//
+// The rest is answered or dropped here. File descriptors are negotiated only if
+// a declared method takes any; they belong to the guard until somebody takes
+// them, and it closes those that nobody does.
+//
+// It imports introspection and no D-Bus library.
+//
+// Reference: D-Bus specification, "Message Protocol".
+package guard
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"kcmd.org/kcmd/introspection"
+)
+
+// A Socket is what a Conn needs of a *net.UnixConn.
+type Socket interface {
+	io.WriteCloser
+	ReadMsgUnix(b, oob []byte) (n, oobn, flags int, addr *net.UnixAddr, err error)
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
+}
+
+// Config says what a Conn lets through.
+type Config struct {
+	Interfaces []*introspection.Interface // whose methods may be called
+	Signals    []Signal                   // besides those of the bus
+	Logger     *slog.Logger               // default: none
+}
+
+// A Conn is a connection to a bus. A D-Bus library reads from it and writes to
+// it as if it were the socket, whole messages in each Write.
+type Conn struct {
+	socket   Socket
+	methods  methods
+	signals  []Signal
+	fds      bool // some method takes file descriptors
+	refusals *refusalLog
+
+	begun atomic.Bool // authentication is over
+	calls calls
+	sent  sent
+
+	// Of whoever reads.
+	message []byte // as it came
+	buffer  []byte // as it is let through
+	rest    []byte // what of it was not read yet
+	arrived []int  // file descriptors that came with the message
+	last    *Call  // the method call that is read, if it is one
+
+	writing sync.Mutex
+	serial  uint32 // of the last answer of the guard's own
+}
+
+// New returns a Conn over a socket that is connected to a bus, before
+// authentication.
+func New(socket Socket, c Config) *Conn {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	conn := &Conn{
+		socket:   socket,
+		methods:  methodsOf(c.Interfaces),
+		signals:  append(busSignals(), c.Signals...),
+		refusals: newRefusalLog(c.Logger),
+	}
+	conn.fds = conn.methods.takeFDs()
+	conn.calls.init()
+	conn.sent.init()
+	return conn
+}
+
+// Read reads from what is let through. During authentication that is all.
+func (c *Conn) Read(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
+	if !c.begun.Load() {
+		n, err := c.receive(b)
+		c.closeArrived()
+		return n, err
+	}
+	for len(c.rest) == 0 {
+		if err := c.next(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(b, c.rest)
+	c.rest = c.rest[n:]
+	return n, nil
+}
+
+// Call returns what is to know of the method call that was read last, and hands
+// it over: whoever takes it must End it. It returns nil if the message that was
+// read last is not a method call, or was handed over. It may only be called by
+// whoever reads.
+func (c *Conn) Call() *Call {
+	call := c.last
+	c.last = nil
+	return call
+}
+
+var begin = []byte("BEGIN\r\n")
+
+// Write sends to the bus.
+func (c *Conn) Write(b []byte) (int, error) {
+	if c.begun.Load() {
+		if err := c.note(b); err != nil {
+			return 0, err
+		}
+		return c.send(b)
+	}
+	if bytes.Equal(b, begin) {
+		if c.fds {
+			if err := c.negotiate(); err != nil {
+				return 0, err
+			}
+		}
+		c.begun.Store(true)
+	}
+	return c.send(b)
+}
+
+// negotiateTimeout is for the bus to answer one line.
+const negotiateTimeout = 10 * time.Second
+
+// negotiate asks the bus for file descriptors. Without them the methods that
+// take them are refused, and all others work.
+func (c *Conn) negotiate() error {
+	if _, err := c.send([]byte("NEGOTIATE_UNIX_FD\r\n")); err != nil {
+		return err
+	}
+	if err := c.socket.SetReadDeadline(time.Now().Add(negotiateTimeout)); err != nil {
+		return err
+	}
+	var line []byte
+	for !bytes.HasSuffix(line, []byte("\r\n")) {
+		var b [1]byte
+		n, err := c.receive(b[:])
+		c.closeArrived()
+		if err != nil {
+			return err
+		}
+		if line = append(line, b[:n]...); len(line) > maxLine {
+			return errors.New("guard: answer of the bus to NEGOTIATE_UNIX_FD is too long")
+		}
+	}
+	agreed := bytes.Equal(line, []byte("AGREE_UNIX_FD\r\n"))
+	if !agreed && !bytes.HasPrefix(line, []byte("ERROR")) {
+		return fmt.Errorf("guard: answer of the bus to NEGOTIATE_UNIX_FD: %q", line)
+	}
+	c.fds = agreed
+	return c.socket.SetReadDeadline(time.Time{})
+}
+
+// maxLine is more than a bus has to say while it authenticates us.
+const maxLine = 1 << 10
+
+// writeTimeout is how long the bus may take to accept a message. A bus that
+// takes longer is gone or hangs; either way the connection is of no use.
+const writeTimeout = 30 * time.Second
+
+// send sends all of b. After an error the stream is out of step, which nobody
+// above cares about: it is ended, so that whoever reads sees.
+func (c *Conn) send(b []byte) (int, error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	if err := c.socket.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return 0, err
+	}
+	n, err := c.socket.Write(b)
+	if err != nil {
+		c.Close()
+	}
+	return n, err
+}
+
+// note remembers which calls the service makes: only those are answered.
+func (c *Conn) note(b []byte) error {
+	n, total, ok := sizes(b)
+	if !ok || total != uint64(len(b)) {
+		return errors.New("guard: what is sent is not a whole message")
+	}
+	h, bad := parseHeader(b[:n])
+	if bad != "" {
+		return errors.New("guard: message to be sent: " + bad)
+	}
+	if h.kind == methodCall && h.flags&noReplyExpected == 0 {
+		c.sent.add(h.serial, h.destination)
+	}
+	return nil
+}
+
+// Close closes the socket and every file descriptor that nobody took.
+func (c *Conn) Close() error {
+	c.calls.close()
+	return c.socket.Close()
+}

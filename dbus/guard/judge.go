@@ -1,0 +1,259 @@
+package guard
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"kcmd.org/kcmd/introspection"
+)
+
+// busName is who the bus is on itself.
+const busName = "org.freedesktop.DBus"
+
+// A Signal says which signals are let through. They are addressed to the
+// service alone or match a rule of its own.
+type Signal struct {
+	Sender    string // "" is any; the bus writes unique names there, but for itself
+	Interface string
+	Member    string
+	Signature string
+}
+
+func busSignals() []Signal {
+	return []Signal{
+		{busName, busName, "NameOwnerChanged", "sss"},
+		{busName, busName, "NameLost", "s"},
+		{busName, busName, "NameAcquired", "s"},
+	}
+}
+
+// methods holds the signatures of methods, by interface and member, and under
+// the interface "" all that a member has in any of them.
+type methods map[string]map[string][]string
+
+func methodsOf(interfaces []*introspection.Interface) methods {
+	m := methods{"": make(map[string][]string)}
+	for _, i := range interfaces {
+		m[i.Name] = make(map[string][]string)
+		for _, one := range i.Methods {
+			m[i.Name][one.Name] = []string{one.In()}
+			if !slices.Contains(m[""][one.Name], one.In()) {
+				m[""][one.Name] = append(m[""][one.Name], one.In())
+			}
+		}
+	}
+	return m
+}
+
+// takeFDs reports whether any method takes file descriptors.
+func (m methods) takeFDs() bool {
+	for _, signatures := range m[""] {
+		if strings.Contains(strings.Join(signatures, ""), "h") {
+			return true
+		}
+	}
+	return false
+}
+
+// refuses returns what the declared methods have against a call, "" for nothing.
+func (m methods) refuses(h header) string {
+	signatures := m[h.iface][h.member]
+	for _, one := range signatures {
+		if one == h.signature {
+			return ""
+		}
+	}
+	if signatures == nil {
+		return "method that is not declared"
+	}
+	return "arguments of other types than declared"
+}
+
+// What variants may hold. In the answers of the bus and of services that we ask
+// that is more, but still a list: a library may remember each type it has met.
+var (
+	inCalls   = set("y b n q i u x t d s o as ao ay")
+	inAnswers = set("y b n q i u x t d s o as ao ay g au ai at ax ad ab a{ss}")
+)
+
+// answers are what answers may hold, and errors only the first two.
+var answers = set(",s,o,b,u,i,x,t,as,ao,au,ay,v,a{sv},a{ss},(bba{ss})")
+
+func set(list string) map[string]bool {
+	m := make(map[string]bool)
+	for _, one := range strings.FieldsFunc(list, func(r rune) bool { return r == ' ' || r == ',' }) {
+		m[one] = true
+	}
+	m[""] = strings.HasPrefix(list, ",")
+	return m
+}
+
+// bodyFault returns what is wrong with the body of a message.
+func bodyFault(h header, body []byte, fds int, variants map[string]bool) string {
+	d := &decoder{order: h.order, b: body, fds: uint32(fds), variants: variants}
+	d.values(h.signature)
+	if d.bad == "" && d.at != len(body) {
+		d.fail("more than the signature says")
+	}
+	return d.bad
+}
+
+// judge lets a message through, or answers it, or drops it.
+func (c *Conn) judge(h header, body []byte) {
+	switch h.kind {
+	case methodCall:
+		c.judgeCall(h, body)
+	case signalMessage:
+		c.judgeSignal(h, body)
+	default:
+		c.judgeReply(h, body)
+	}
+}
+
+func (c *Conn) judgeCall(h header, body []byte) {
+	if !isUnique(h.sender) {
+		c.refusals.print(h, "call from nobody")
+		return
+	}
+	bad := c.methods.refuses(h)
+	if bad == "" {
+		bad = c.fdFault(h)
+	}
+	if bad == "" {
+		bad = bodyFault(h, body, len(c.arrived), inCalls)
+	}
+	call := &Call{Signature: h.signature, Refused: bad, conn: c, sender: h.sender}
+	if bad != "" {
+		c.refusals.print(h, bad)
+		h.body, h.signature, body = 0, "", nil
+	} else {
+		call.fds = append(call.fds, c.arrived...)
+		c.arrived = c.arrived[:0]
+	}
+	if why := c.calls.admit(call, len(body)); why != "" {
+		closeAll(call.fds)
+		c.limitExceeded(h, why)
+		return
+	}
+	c.last = call
+	c.pass(h, body)
+}
+
+// fdFault returns what is wrong with the file descriptors of a call.
+func (c *Conn) fdFault(h header) string {
+	switch {
+	case int64(h.fds) != int64(len(c.arrived)):
+		return "file descriptors that did not arrive"
+	case len(c.arrived) > strings.Count(h.signature, "h"):
+		return "more file descriptors than the method takes"
+	}
+	return ""
+}
+
+func (c *Conn) judgeSignal(h header, body []byte) {
+	allowed := false
+	for _, s := range c.signals {
+		allowed = allowed || (s.Sender == "" || s.Sender == h.sender) &&
+			s.Interface == h.iface && s.Member == h.member && s.Signature == h.signature
+	}
+	bad := "signal that nobody waits for"
+	if allowed {
+		bad = bodyFault(h, body, 0, inCalls)
+	}
+	if bad != "" {
+		c.refusals.print(h, bad)
+		return
+	}
+	if h.sender == busName && h.member == "NameOwnerChanged" {
+		d := &decoder{order: h.order, b: body}
+		name, _, owner := d.string(), d.string(), d.string()
+		if owner == "" {
+			c.calls.forget(name)
+		}
+	}
+	c.pass(h, body)
+}
+
+// judgeReply lets an answer through, for which somebody waits. Where it is not
+// what it may be, an error takes its place: whoever waits shall know.
+func (c *Conn) judgeReply(h header, body []byte) {
+	c.sent.end(h.replySerial)
+	bad := ""
+	switch {
+	case !answers[h.signature]:
+		bad = "answer of unexpected types"
+	case h.fds > 0:
+		bad = "answer with file descriptors"
+	default:
+		bad = bodyFault(h, body, 0, inAnswers)
+	}
+	if h.kind == errorReply && (bad != "" || h.signature != "" && h.signature != "s") {
+		h.body, h.signature, body = 0, "", nil
+		bad = ""
+	}
+	if bad != "" {
+		c.badAnswer(h, bad)
+		return
+	}
+	c.pass(h, body)
+}
+
+const (
+	errLimitsExceeded = "org.freedesktop.DBus.Error.LimitsExceeded"
+	errInconsistent   = "org.freedesktop.DBus.Error.InconsistentMessage"
+)
+
+// badAnswer passes on an error in place of an answer.
+func (c *Conn) badAnswer(h header, bad string) {
+	c.refusals.print(h, bad)
+	h.kind, h.errorName, h.signature = errorReply, errInconsistent, "s"
+	text := appendString(nil, h.order, "the answer was refused: "+bad)
+	h.body = uint32(len(text))
+	c.pass(h, text)
+}
+
+// tooLong deals with a message of which the body was too long to be received.
+func (c *Conn) tooLong(h header) {
+	switch h.kind {
+	case methodCall:
+		if isUnique(h.sender) {
+			c.limitExceeded(h, fmt.Sprintf("the call is longer than %d bytes", maxCall))
+		}
+	case signalMessage:
+		c.refusals.print(h, "signal that is too long")
+	default:
+		c.sent.end(h.replySerial)
+		c.badAnswer(h, "answer that is too long")
+	}
+}
+
+// limitExceeded answers a call that is not let through at all. The answer says
+// nothing of the object.
+func (c *Conn) limitExceeded(h header, why string) {
+	c.refusals.print(h, why)
+	if h.flags&noReplyExpected != 0 {
+		return
+	}
+	text := appendString(nil, h.order, why)
+	answer := header{
+		order: h.order, kind: errorReply, flags: noReplyExpected | noAutoStart,
+		body: uint32(len(text)), serial: c.nextSerial(),
+		errorName: errLimitsExceeded, replySerial: h.serial, destination: h.sender, signature: "s",
+	}
+	c.send(append(answer.append(nil), text...))
+}
+
+// nextSerial returns a serial for a message of the guard's own. Those of the
+// service count from 1.
+func (c *Conn) nextSerial() uint32 {
+	const own = 1 << 31
+	c.serial = c.serial&^own + 1 | own
+	return c.serial
+}
+
+// pass has a message read, with a new header.
+func (c *Conn) pass(h header, body []byte) {
+	c.buffer = append(h.append(c.buffer[:0]), body...)
+	c.rest = c.buffer
+}

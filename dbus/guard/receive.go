@@ -1,0 +1,157 @@
+package guard
+
+import (
+	"errors"
+	"slices"
+	"syscall"
+)
+
+// Limits of ours.
+const (
+	// maxCall is how long a method call or a signal may be. No method takes
+	// anything that is longer.
+	maxCall = 64 << 10
+
+	// maxReply is how long an answer of the bus may be: the names on a large bus
+	// take a tenth of it.
+	maxReply = 4 << 20
+
+	// maxFDs is how many file descriptors Linux sends at once.
+	maxFDs = 253
+)
+
+var errOutOfStep = errors.New("guard: the bus sent what is not a message")
+
+// sizes returns the length of the header of a message, with its padding, and of
+// the whole message, from the fixed part of its header. It is false for what
+// cannot be a message.
+func sizes(b []byte) (head, total uint64, ok bool) {
+	if len(b) < fixedHeader {
+		return 0, 0, false
+	}
+	o := orderOf(b[0])
+	if o == nil || b[3] != 1 {
+		return 0, 0, false
+	}
+	fields := o.Uint32(b[12:])
+	head = fixedHeader + (uint64(fields)+7)&^7
+	total = head + uint64(o.Uint32(b[4:]))
+	return head, total, fields <= maxArray && total <= maxMessage
+}
+
+// next receives one message and lets it through or not. An error is the end of
+// the connection.
+func (c *Conn) next() error {
+	c.Call().End() // nobody wanted it
+	if max(cap(c.buffer), cap(c.message)) > 2*maxCall {
+		c.buffer, c.message = nil, nil
+	}
+	defer c.closeArrived()
+	c.message = c.message[:0]
+	if err := c.fill(fixedHeader); err != nil {
+		return err
+	}
+	head, total, ok := sizes(c.message)
+	if !ok {
+		return errOutOfStep
+	}
+	if head > maxCall {
+		c.refusals.print(header{}, "header that is too long")
+		return c.discard(total - fixedHeader)
+	}
+	if err := c.fill(int(head) - fixedHeader); err != nil {
+		return err
+	}
+	h, bad := parseHeader(c.message)
+	if bad != "" {
+		c.refusals.print(h, bad)
+		return c.discard(total - head)
+	}
+	h.flags &= knownFlags
+	limit := uint64(maxCall)
+	if h.kind == methodReturn || h.kind == errorReply {
+		if !c.sent.awaits(h) {
+			c.refusals.print(h, "answer that nobody waits for")
+			return c.discard(total - head)
+		}
+		limit = maxReply
+	}
+	if total > limit {
+		if err := c.discard(total - head); err != nil {
+			return err
+		}
+		c.tooLong(h)
+		return nil
+	}
+	if err := c.fill(int(h.body)); err != nil {
+		return err
+	}
+	c.judge(h, c.message[head:])
+	return nil
+}
+
+// fill receives n bytes more of the message. Memory grows with what has
+// arrived, not with what was promised.
+func (c *Conn) fill(n int) error {
+	for n > 0 {
+		step := min(n, max(len(c.message), 4<<10))
+		c.message = slices.Grow(c.message, step)
+		got, err := c.receive(c.message[len(c.message) : len(c.message)+step])
+		if err != nil {
+			return err
+		}
+		c.message = c.message[:len(c.message)+got]
+		n -= got
+	}
+	return nil
+}
+
+// discard receives n bytes that nobody needs.
+func (c *Conn) discard(n uint64) error {
+	room := make([]byte, min(n, maxCall))
+	for n > 0 {
+		got, err := c.receive(room[:min(n, uint64(len(room)))])
+		c.closeArrived()
+		if err != nil {
+			return err
+		}
+		n -= uint64(got)
+	}
+	return nil
+}
+
+// receive receives some bytes, and the file descriptors that come with them.
+func (c *Conn) receive(b []byte) (int, error) {
+	var oob [maxFDs*4 + 64]byte
+	n, oobn, _, _, err := c.socket.ReadMsgUnix(b, oob[:])
+	if oobn > 0 {
+		c.arrived = append(c.arrived, rights(oob[:oobn])...)
+		if !c.fds || len(c.arrived) > maxFDs {
+			c.closeArrived()
+		}
+	}
+	return max(n, 0), err // it is -1 with an error
+}
+
+// rights returns the file descriptors in control messages.
+func rights(oob []byte) []int {
+	var list []int
+	messages, _ := syscall.ParseSocketControlMessage(oob)
+	for _, m := range messages {
+		fds, _ := syscall.ParseUnixRights(&m)
+		list = append(list, fds...)
+	}
+	return list
+}
+
+// closeArrived closes the file descriptors of the message that nobody has taken.
+func (c *Conn) closeArrived() {
+	closeAll(c.arrived)
+	c.arrived = c.arrived[:0]
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		syscall.Close(fd)
+	}
+}
