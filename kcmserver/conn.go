@@ -34,6 +34,8 @@ type conn struct {
 	buf    []byte // of the request's body
 	out    []byte // of the reply
 
+	endTurn func() // of a large request, nil without one
+
 	lists map[string]*ccstore.Cache // as GET_CRED_UUID_LIST last told them
 
 	// idleSince is when the last reply was sent, in nanoseconds since 1970, or
@@ -50,6 +52,7 @@ func (s *Server) newConn(c net.Conn, peer Peer) *conn {
 // serve answers requests until the client goes, sends what is no request, or
 // the server shuts down.
 func (c *conn) serve(ctx context.Context) error {
+	defer c.leaveLarge()
 	for {
 		req, err := c.receive()
 		if err != nil {
@@ -65,6 +68,25 @@ func (c *conn) serve(ctx context.Context) error {
 		if cap(c.out) > keepBuffer {
 			c.out = nil
 		}
+		c.leaveLarge()
+	}
+}
+
+// enterLarge is called before more than keepBuffer is held for a request or its
+// reply. It waits for a turn, once a request.
+func (c *conn) enterLarge() error {
+	if c.endTurn != nil {
+		return nil
+	}
+	var err error
+	c.endTurn, err = c.server.large.acquire(c.peer.UID, c.server.clientTimeout, c.server.stopped)
+	return err
+}
+
+func (c *conn) leaveLarge() {
+	if c.endTurn != nil {
+		c.endTurn()
+		c.endTurn = nil
 	}
 }
 
@@ -91,6 +113,15 @@ func (c *conn) receive() (kcm.Request, error) {
 			return kcm.Request{}, err
 		}
 		defer c.net.SetReadDeadline(time.Time{})
+		if head, err := c.in.Peek(4); err == nil && binary.BigEndian.Uint32(head) > keepBuffer {
+			if err := c.enterLarge(); err != nil {
+				return kcm.Request{}, err
+			}
+			// Waiting for us does not count.
+			if err := c.limit(c.net.SetReadDeadline); err != nil {
+				return kcm.Request{}, err
+			}
+		}
 	}
 	req, buf, err := kcm.ReadRequest(c.in, c.buf)
 	c.buf = buf
@@ -166,7 +197,7 @@ func (c *conn) logRequest(call *call, req kcm.Request, result kcm.Code, err erro
 	switch {
 	case result == kcm.CCWrite:
 		c.server.log.Error("request failed", c.attrs(call, req, result, err, took)...)
-	case result == kcm.FCCPerm, result == kcm.EDQUOT:
+	case result == kcm.FCCPerm, result == kcm.EDQUOT, result == kcm.CCNoMem:
 		c.server.refusals.print("request refused", c.attrs(call, req, result, err, took)...)
 	case c.server.log.Enabled(call.ctx, slog.LevelDebug):
 		c.server.log.Debug("request", c.attrs(call, req, result, err, took)...)

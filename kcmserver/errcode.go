@@ -39,6 +39,8 @@ func code(err error) kcm.Code {
 		return kcm.FCCPerm
 	case errors.Is(err, ccstore.ErrQuota):
 		return kcm.EDQUOT // the user reads "Disk quota exceeded"
+	case errors.Is(err, errTooLarge):
+		return kcm.CCNoMem
 	case errors.Is(err, errUnsupported), errors.Is(err, errReplyTooLarge):
 		// On this code, and for nothing else may it be used, MIT clients try
 		// again with older requests (unsupported_op_error in cc_kcm.c).

@@ -314,6 +314,11 @@ func (c *call) getCredList() error {
 		return err
 	}
 	if need := 4 + 4*int64(cache.Len()) + cache.Size(); need <= kcm.MaxReplyData {
+		if need > keepBuffer {
+			if err := c.conn.enterLarge(); err != nil {
+				return err
+			}
+		}
 		c.out = slices.Grow(c.out, int(need))
 	}
 	if err := c.put(binary.BigEndian.AppendUint32(nil, uint32(cache.Len()))); err != nil {
@@ -349,6 +354,11 @@ func (c *call) cacheName() string {
 func (c *call) put(b []byte) error {
 	if len(c.out)-kcm.ReplyHeaderLen+len(b) > kcm.MaxReplyData {
 		return errReplyTooLarge
+	}
+	if len(c.out)+len(b) > keepBuffer {
+		if err := c.conn.enterLarge(); err != nil {
+			return err
+		}
 	}
 	c.out = append(c.out, b...)
 	return nil

@@ -43,8 +43,10 @@ type Server struct {
 	selinux       *selinux.Policy
 	counters      counters
 	refusals      *refusalLog
+	large         largeQueue
 
 	closing atomic.Bool
+	stopped chan struct{} // closed at the same time
 
 	mu        sync.Mutex
 	listeners map[net.Listener]bool
@@ -66,6 +68,7 @@ func New(store *ccstore.Store, o Options) *Server {
 		listeners:     make(map[net.Listener]bool),
 		conns:         make(map[*conn]bool),
 		perUID:        make(map[uint32]int),
+		stopped:       make(chan struct{}),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -235,7 +238,9 @@ func (s *Server) busiestUID() uint32 {
 // under way are answered, and closes all connections. If ctx ends first they
 // are closed without an answer.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.closing.Store(true)
+	if !s.closing.Swap(true) {
+		close(s.stopped)
+	}
 	s.mu.Lock()
 	for l := range s.listeners {
 		l.Close()
