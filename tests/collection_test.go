@@ -75,16 +75,7 @@ var collectionStory = []string{
 // The same commands tell the same story with KCM: as with the kinds of
 // collection that need no daemon.
 func TestCollectionIsLikeOthers(t *testing.T) {
-	needKerberos(t)
-	w, err := newWorld("story")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(w.lab.Close)
-	t.Cleanup(func() { checkEnd(t, w.daemon) })
-	if err := w.daemon.Start(); err != nil {
-		t.Fatal(err)
-	}
+	w := newStartedWorld(t, "story")
 	if err := os.Mkdir(w.lab.Path("dir"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +109,7 @@ func (w *world) tell(cache string, args ...string) outcome {
 			env[i] = "KRB5CCNAME=" + cache
 		}
 	}
-	return client(w.lab.Dir, env, args)
+	return w.client(w.lab.Dir, env, args)
 }
 
 // tellStory runs the story and returns it as text, in which nothing depends on

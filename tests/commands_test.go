@@ -30,14 +30,20 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"busctl":   clientCommand("busctl"),
 	"gdbus":    clientCommand("gdbus"),
 	"as":       clientCommand("as"),
-	"until":    cmdUntil,
-	"issued":   cmdIssued,
-	"kdc":      cmdKDC,
-	"offset":   cmdOffset,
-	"bus":      cmdBus,
-	"watch":    cmdWatch,
-	"seen":     cmdSeen,
-	"forget":   cmdForget,
+	"via":      clientCommand("via"),
+	"in":       clientCommand("in"),
+	"heimdal":  clientCommand("heimdal"),
+
+	"container": cmdContainer,
+
+	"until":  cmdUntil,
+	"issued": cmdIssued,
+	"kdc":    cmdKDC,
+	"offset": cmdOffset,
+	"bus":    cmdBus,
+	"watch":  cmdWatch,
+	"seen":   cmdSeen,
+	"forget": cmdForget,
 }
 
 func worldOf(ts *testscript.TestScript) *world {
@@ -78,13 +84,13 @@ func report(ts *testscript.TestScript, neg bool, o outcome) {
 
 func clientCommand(name string) func(*testscript.TestScript, bool, []string) {
 	return func(ts *testscript.TestScript, neg bool, args []string) {
-		report(ts, neg, client(ts.MkAbs("."), scriptEnv(ts), append([]string{name}, args...)))
+		report(ts, neg, worldOf(ts).client(ts.MkAbs("."), scriptEnv(ts), append([]string{name}, args...)))
 	}
 }
 
 func cmdKcmd(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) == 0 {
-		ts.Fatalf("usage: kcmd start|stop|kill9|restart|run|activated|running|said")
+		ts.Fatalf("usage: kcmd start|stop|kill9|restart|run|activated|configured|running|said|logged")
 	}
 	d := worldOf(ts).daemon
 	word, flags := args[0], args[1:]
@@ -108,10 +114,29 @@ func cmdKcmd(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		cmd := d.Command(flags...)
 		cmd.Env = append(cmd.Env, env...)
-		report(ts, neg, client(ts.MkAbs("."), cmd.Env, cmd.Args))
+		cmd.Dir = ts.MkAbs(".")
+		report(ts, neg, execute(cmd))
 	case "activated":
-		d.Wrapper = []string{"systemd-socket-activate", "--listen=" + d.Socket, "--fdname=kcm"}
-		ts.Check(d.Start(flags...))
+		d.Activated = flags
+		if len(flags) == 0 {
+			d.Activated = []string{"kcm"}
+		}
+		ts.Check(d.Start())
+	case "configured":
+		if len(flags) != 1 {
+			ts.Fatalf("usage: kcmd configured FILE")
+		}
+		d.Unaddressed = true
+		ts.Check(d.Start("--config", expand(ts, flags[0])))
+	case "logged":
+		if len(flags) != 1 {
+			ts.Fatalf("usage: kcmd logged REGEX")
+		}
+		re, err := regexp.Compile("(?m)" + flags[0])
+		ts.Check(err)
+		if !re.MatchString(d.Log()) {
+			ts.Fatalf("kcmd has not logged %#q but\n%s", flags[0], d.Log())
+		}
 	case "said":
 		if len(flags) != 1 || !d.Said(flags[0]) {
 			ts.Fatalf("kcmd has not told systemd %q", flags)
@@ -125,6 +150,22 @@ func cmdKcmd(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// expand writes a copy of a script's file, with its variables in it, and returns
+// the path.
+func expand(ts *testscript.TestScript, file string) string {
+	path := ts.MkAbs(file + ".expanded")
+	ts.Check(os.WriteFile(path, []byte(os.Expand(ts.ReadFile(file), ts.Getenv)), 0o644))
+	return path
+}
+
+func cmdContainer(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: container NAME SOCKET")
+	}
+	w := worldOf(ts)
+	w.containers[args[0]] = w.daemon.SocketPath(args[1])
+}
+
 func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: until REGEX COMMAND...")
@@ -133,7 +174,7 @@ func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	deadline := time.Now().Add(patience)
 	for {
-		o := client(ts.MkAbs("."), scriptEnv(ts), args[1:])
+		o := worldOf(ts).client(ts.MkAbs("."), scriptEnv(ts), args[1:])
 		if o.Err == nil && re.MatchString(o.Stdout) {
 			report(ts, false, o)
 			return

@@ -8,7 +8,9 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 )
 
 // ownName is the cache name that every user may make.
@@ -96,7 +98,7 @@ func TestMalformedRequest(t *testing.T) {
 		{"empty credential", body(opStore, own), codeFormat},
 		{
 			"replacement with more credentials than bytes",
-			body(13002, own, be32(0), principal("alice"), be32(0xffffffff)),
+			body(opReplace, own, be32(0), principal("alice"), be32(0xffffffff)),
 			codeFormat,
 		},
 		{"unknown cache", body(opGetPrincipal, name(ownName()+":none")), codeNoFile},
@@ -188,6 +190,31 @@ func TestUnfinishedFrame(t *testing.T) {
 			t.Errorf("after %d bytes and the rest: code %d, %x, %v", n, code, got, err)
 		}
 	}
+}
+
+// A request that does not go on is given up after a while, and the connection
+// with it. One on which nobody asks for anything is not.
+func TestClientTimeout(t *testing.T) {
+	_, d := newLab(t)
+	if err := d.Start("--client-timeout", "500ms"); err != nil {
+		t.Fatal(err)
+	}
+	idle := mustDial(t, d.Socket)
+	defer idle.Close()
+	mustCall(t, idle, opGetDefault)
+	c := mustDial(t, d.Socket)
+	defer c.Close()
+	if _, err := c.Write(frame(body(opGetDefault))[:5]); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(c); len(b) > 0 || isTimeout(err) {
+		t.Errorf("the connection goes on, with %x", b)
+	}
+	if !strings.Contains(d.Log(), "request stopped half way") {
+		t.Error("the log does not say why")
+	}
+	time.Sleep(600 * time.Millisecond)
+	mustCall(t, idle, opGetDefault)
 }
 
 // Requests that come in single bytes, or many in one piece, are all answered,

@@ -1,6 +1,6 @@
 # Installs the programs that tests/run and tests/try need. To be sourced.
 
-# package_of says which Debian package brings a program.
+# package_of says which Debian package brings a program, or a file.
 package_of() {
 	case $1 in
 	gcc) echo gcc libc6-dev ;;
@@ -11,17 +11,87 @@ package_of() {
 	gdbus) echo libglib2.0-bin ;;
 	busctl | systemd-socket-activate) echo systemd ;;
 	faketime) echo faketime ;;
+	setpriv | unshare) echo util-linux ;;
+	gdbus-codegen) echo libglib2.0-dev-bin ;;
+	dbus-monitor) echo dbus-bin ;;
+	xmllint) echo libxml2-utils ;;
+	/usr/include/glib-2.0/glib.h) echo libglib2.0-dev ;;
+	/usr/include/systemd/sd-bus.h) echo libsystemd-dev ;;
+	/usr/lib/polkit-1/polkitd) echo polkitd ;;
+	/usr/lib/python3/dist-packages/gi) echo python3-gi gir1.2-glib-2.0 ;;
+	/usr/share/xml/dbus-1/introspect.dtd) echo libdbus-1-dev ;;
 	*) echo "$1" ;;
 	esac
 }
 
-# missing prints those of the programs that are not installed. Servers are in
-# directories that the PATH of a Debian user does not have.
+# missing prints those of the programs and files that are not installed. Servers
+# are in directories that the PATH of a Debian user does not have.
 missing() {
 	local program
 	for program; do
-		PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin command -v "$program" >/dev/null || echo "$program"
+		case $program in
+		/*) [ -e "$program" ] || echo "$program" ;;
+		*) PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin command -v "$program" >/dev/null || echo "$program" ;;
+		esac
 	done
+}
+
+# What the tests of D-Bus clients need besides.
+bus_clients="mandoc pkg-config xmllint gdbus-codegen dbus-monitor dbus-broker unshare
+	/usr/include/glib-2.0/glib.h /usr/include/systemd/sd-bus.h /usr/lib/polkit-1/polkitd
+	/usr/lib/python3/dist-packages/gi /usr/share/xml/dbus-1/introspect.dtd"
+
+# heimdal_directory is where Heimdal's clients are unpacked.
+heimdal_directory() {
+	echo "${XDG_CACHE_HOME:-$HOME/.cache}/kcmd-tests/heimdal"
+}
+
+# unpack_heimdal unpacks Heimdal's clients and the libraries that they need and
+# that are not installed. They cannot be installed: that would remove MIT's. It
+# returns 1, and has said why, if they are not there in the end.
+unpack_heimdal() (
+	target=$(heimdal_directory)
+	[ ! -x "$target/usr/bin/kgetcred" ] || exit 0
+	if ! command -v apt-get >/dev/null; then
+		echo "Heimdal's clients are not there, and there is no apt-get to get them." >&2
+		exit 1
+	fi
+	echo "Unpacking: heimdal-clients"
+	mkdir -p "${target%/*}" &&
+		new=$(mktemp -d "$target.XXXXXX") || exit 1
+	trap 'rm -rf "$new"' EXIT
+	# In one step, so that what is there is complete. What apt says is of interest
+	# only if it fails.
+	if ! fetch_heimdal "$new" </dev/null >"$new/log" 2>&1; then
+		cat "$new/log" >&2
+		exit 1
+	fi
+	rm "$new/log"
+	mv -T "$new" "$target"
+)
+
+# fetch_heimdal does so in a new directory.
+fetch_heimdal() {
+	local package list
+	# On a new machine apt knows no packages yet; only root can change that.
+	apt-cache show heimdal-clients >/dev/null 2>&1 || apt-get -q update
+	list=heimdal-clients
+	for package in $(libraries_of $(libraries_of heimdal-clients) --recurse); do
+		dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed ||
+			list="$list $package"
+	done
+	# apt's own user writes there, if it can.
+	chmod 755 "$1" && mkdir -m 777 "$1/download" && cd "$1/download" &&
+		apt-get -q download $list || return 1
+	for package in *.deb; do
+		dpkg -x "$package" "$1" || return 1
+	done
+	rm -r "$1/download"
+}
+
+# libraries_of prints the packages of libraries that packages depend on.
+libraries_of() {
+	apt-cache depends --important "$@" | sed -n 's/^ *|\?\(Depends:\)\? *\(lib[^ ]*\)$/\2/p' | sort -u
 }
 
 # install_programs installs what is missing of the programs. It returns 1, and

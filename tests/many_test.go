@@ -10,16 +10,7 @@ import (
 // Many clients at once, each with a cache of its own in one collection, do not
 // get in each other's way.
 func TestManyAtOnce(t *testing.T) {
-	needKerberos(t)
-	w, err := newWorld("many")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(w.lab.Close)
-	t.Cleanup(func() { checkEnd(t, w.daemon) })
-	if err := w.daemon.Start(); err != nil {
-		t.Fatal(err)
-	}
+	w := newStartedWorld(t, "many")
 
 	const clients = 12
 	var all sync.WaitGroup

@@ -1,9 +1,6 @@
 package tests
 
 import (
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -11,16 +8,11 @@ import (
 	"kcmd.org/kcmd/tests/lab"
 )
 
-// required tells whether what is missing on the machine fails a test instead
-// of skipping it. tests/run sets it once it has installed everything, so that
-// a test that quietly stopped running is noticed.
-func required() bool { return os.Getenv("LAB_REQUIRED") == "1" }
-
 // need skips the test unless the programs are installed.
 func need(t *testing.T, programs ...string) {
 	t.Helper()
 	if err := lab.Missing(programs...); err != nil {
-		if required() {
+		if lab.Required() {
 			t.Fatal(err)
 		}
 		t.Skip(err)
@@ -36,31 +28,8 @@ func needKerberos(t *testing.T) {
 	need(t, lab.KerberosPrograms...)
 }
 
-// program builds the daemon once and returns the path of the binary. With
-// LAB_RACE=1 it has the race detector in it, whose findings make it exit with
-// another code than 0. LAB_KCMD names a binary to be tested in its place, such
-// as the one that is installed.
-var program = sync.OnceValues(func() (string, error) {
-	if path := os.Getenv("LAB_KCMD"); path != "" {
-		return filepath.Abs(path)
-	}
-	if err := lookAtSources(); err != nil {
-		return "", err
-	}
-	return shared.Build(os.Getenv("LAB_RACE") == "1")
-})
-
-// lookAtSources looks at every directory of the module. The go command takes
-// the result of a test from its cache until a file changes that the test has
-// looked at; what another process has built the daemon from it would not see.
-func lookAtSources() error {
-	return filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() && d.Name() == ".git" {
-			return fs.SkipDir
-		}
-		return err
-	})
-}
+// program builds the daemon once and returns the path of the binary.
+var program = sync.OnceValues(func() (string, error) { return shared.Program("..") })
 
 // newLab returns a lab of the test's own with a daemon in it, not started.
 func newLab(t *testing.T) (*lab.Lab, *lab.Daemon) {

@@ -24,15 +24,28 @@ import (
 //	kcmd restart            stop and start
 //	kcmd run [VARIABLE=VALUE...] [flag...]
 //	                        run it in the foreground, with nothing else
-//	kcmd activated          have systemd-socket-activate listen on its socket
+//	kcmd activated [NAME...]
+//	                        have systemd-socket-activate listen on its socket,
+//	                        or on a socket for each name ("kcm" is $SOCKET)
+//	kcmd configured FILE    start it with that file, in which variables are
+//	                        replaced, and which says where its sockets are
 //	kcmd running            it has not ended
 //	kcmd said LINE          it has told systemd so, as sd_notify(3) has it
+//	kcmd logged REGEX       there is such a line in its log
 //
 //	kinit [flag...] USER    with the user's password on its standard input
 //	klist, kvno, kswitch, kdestroy, busctl, gdbus
 //	                        the real programs
 //	as UID COMMAND...       one of the commands above (not kcmd), or any
 //	                        program, as another user; needs root
+//	via NAME COMMAND...     through the socket $SOCKETS/NAME.sock
+//	heimdal COMMAND...      Heimdal's kinit, klist, kgetcred, kswitch, kdestroy;
+//	                        needs root
+//	container NAME SOCKET   prepare a container with a user namespace, whose uid 0
+//	                        is 50000 outside, and into which that socket is
+//	                        mounted where clients look for it unasked
+//	in NAME COMMAND...      in that container, as its root; needs root
+//	                        (as, via, in, heimdal can be combined)
 //	until REGEX COMMAND...  repeat the command until it succeeds and its output
 //	                        matches, as what goes over the bus takes a moment
 //
@@ -49,8 +62,9 @@ import (
 //	forget NAME             what the monitor has seen so far does not count
 //
 // Conditions: [root]; and whether something is installed: [bus] (a bus and its
-// clients), [faketime], [activation] (systemd-socket-activate).
-// Variables: $service, $UID, $SOCKET, $DATABASE, $KEYTAB, $KRB5_CONFIG.
+// clients), [faketime], [activation] (systemd-socket-activate), [heimdal].
+// Variables: $service, $UID, $SOCKET, $SOCKETS (the directory of sockets),
+// $DATABASE, $KEYTAB, $KRB5_CONFIG.
 func TestScripts(t *testing.T) {
 	needKerberos(t)
 	if _, err := program(); err != nil {
@@ -81,7 +95,9 @@ func condition(name string) (bool, error) {
 	case "bus":
 		return installed(lab.Missing(lab.BusPrograms...))
 	case "faketime":
-		return required() || lab.Faketime() != "", nil
+		return lab.Required() || lab.Faketime() != "", nil
+	case "heimdal":
+		return installed(lab.MissingHeimdal())
 	case "activation":
 		return installed(lab.Missing("systemd-socket-activate"))
 	}
@@ -89,7 +105,7 @@ func condition(name string) (bool, error) {
 }
 
 func installed(missing error) (bool, error) {
-	if missing != nil && required() {
+	if missing != nil && lab.Required() {
 		return false, missing
 	}
 	return missing == nil, nil

@@ -14,20 +14,39 @@ import (
 
 // Operations that the tests send.
 const (
-	opInitialize   = 4
-	opStore        = 6
-	opGetPrincipal = 8
-	opGetDefault   = 20
-	opGetKDCOffset = 22
-	opGetCredList  = 13001
+	opGenNew           = 3
+	opInitialize       = 4
+	opDestroy          = 5
+	opStore            = 6
+	opRetrieve         = 7
+	opGetPrincipal     = 8
+	opGetCredUUIDs     = 9
+	opGetCredByUUID    = 10
+	opRemoveCred       = 11
+	opChown            = 13
+	opChmod            = 14
+	opGetInitialTicket = 15
+	opMoveCache        = 17
+	opGetCacheUUIDs    = 18
+	opGetCacheByUUID   = 19
+	opGetDefault       = 20
+	opSetDefault       = 21
+	opGetKDCOffset     = 22
+	opSetKDCOffset     = 23
+	opGetCredList      = 13001
+	opReplace          = 13002
 )
 
 // Codes that the tests expect.
 const (
 	codeFormat   = -1765328185 // KRB5_CC_FORMAT
 	codeNoFile   = -1765328189 // KRB5_FCC_NOFILE
+	codePerm     = -1765328190 // KRB5_FCC_PERM
 	codeBadName  = -1765328245 // KRB5_CC_BADNAME
+	codeNotFound = -1765328243 // KRB5_CC_NOTFOUND
+	codeEnd      = -1765328242 // KRB5_CC_END
 	codeInternal = -1765328188 // KRB5_FCC_INTERNAL
+	codeQuota    = 122         // EDQUOT
 )
 
 // A wire is a connection to the KCM socket.

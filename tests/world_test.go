@@ -1,13 +1,9 @@
 package tests
 
 import (
-	"bytes"
-	"errors"
-	"fmt"
 	"os"
-	"os/exec"
 	"strconv"
-	"strings"
+	"testing"
 	"time"
 
 	"kcmd.org/kcmd/tests/lab"
@@ -26,6 +22,9 @@ type world struct {
 	krb5conf string
 	service  string
 	monitors map[string]*monitor
+
+	// containers have the path of the socket that is mounted in each.
+	containers map[string]string
 }
 
 // worldKey is where a script keeps its world.
@@ -59,6 +58,8 @@ func newWorld(name string) (w *world, err error) {
 		krb5conf: l.Path("krb5.conf"),
 		service:  "host/" + name + ".kcmd.test",
 		monitors: make(map[string]*monitor),
+
+		containers: make(map[string]string),
 	}
 	w.daemon.Verbose = true
 	if w.realm, err = l.NewRealm(); err != nil {
@@ -73,11 +74,34 @@ func newWorld(name string) (w *world, err error) {
 	return w, nil
 }
 
+// newStartedWorld makes a world for a test that is no script, and starts its
+// daemon.
+func newStartedWorld(t *testing.T, name string) *world {
+	t.Helper()
+	needKerberos(t)
+	w, err := newWorld(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.lab.Close)
+	t.Cleanup(func() { checkEnd(t, w.daemon) })
+	if err := w.daemon.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
 // useKDC has clients ask that KDC from now on.
 func (w *world) useKDC(kdc *lab.KDC) error {
 	w.kdc = kdc
+	if err := w.realm.WriteConfig(w.roomConf(), kdc.Port, lab.WellKnownSocket); err != nil {
+		return err
+	}
 	return w.realm.WriteConfig(w.krb5conf, kdc.Port, w.daemon.Socket)
 }
+
+// roomConf is the krb5.conf of clients that have a /run of their own.
+func (w *world) roomConf() string { return w.lab.Path("krb5-room.conf") }
 
 // env returns the variables that clients and scripts have.
 func (w *world) env() []string {
@@ -85,51 +109,8 @@ func (w *world) env() []string {
 		"service="+w.service,
 		"UID="+strconv.Itoa(os.Getuid()),
 		"SOCKET="+w.daemon.Socket,
+		"SOCKETS="+w.lab.Dir,
 		"DATABASE="+w.daemon.Database,
 		"KEYTAB="+w.realm.Keytab,
 	)
-}
-
-// An outcome is how a command ended and what it said.
-type outcome struct {
-	Stdout, Stderr string
-	Err            error
-}
-
-// client runs a command with an environment. "kinit" gets the password of the
-// user that is its last argument; a leading "as UID" is taken off and obeyed.
-func client(dir string, env []string, args []string) outcome {
-	uid := -1
-	if len(args) > 2 && args[0] == "as" {
-		n, err := strconv.ParseUint(args[1], 10, 32)
-		if err != nil {
-			return outcome{Err: fmt.Errorf("as: %w", err)}
-		}
-		uid, args = int(n), args[2:]
-	}
-	if len(args) == 0 {
-		return outcome{Err: errors.New("no command")}
-	}
-
-	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Dir, cmd.Env = dir, env
-	if args[0] == "kinit" {
-		user, _, _ := strings.Cut(args[len(args)-1], "@")
-		cmd.Stdin = strings.NewReader(lab.Password(user) + "\n")
-	}
-	if uid >= 0 {
-		lab.As(cmd, uint32(uid))
-	}
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := lab.Start(cmd); err != nil {
-		return outcome{Err: err}
-	}
-	// A client that waits for an answer for ever is a failure like others.
-	timer := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
-	err := cmd.Wait()
-	if !timer.Stop() {
-		err = fmt.Errorf("%s did not end within %v", args[0], patience)
-	}
-	return outcome{stdout.String(), stderr.String(), err}
 }

@@ -3,10 +3,42 @@ package lab
 import (
 	"bytes"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 )
+
+// Program returns the path of the daemon's binary: the one that LAB_KCMD names,
+// such as the one that is installed, or one that it builds, with LAB_RACE=1 with
+// the race detector in it, whose findings make it exit with another code than 0.
+// root is the directory of the module.
+func (l *Lab) Program(root string) (string, error) {
+	if path := os.Getenv("LAB_KCMD"); path != "" {
+		return filepath.Abs(path)
+	}
+	if err := lookAtSources(root); err != nil {
+		return "", err
+	}
+	return l.Build(os.Getenv("LAB_RACE") == "1")
+}
+
+// lookAtSources looks at every directory of the module. The go command takes
+// the result of a test from its cache until a file changes that the test has
+// looked at; what another process has built the daemon from it would not see.
+func lookAtSources(root string) error {
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && d.Name() == ".git" {
+			return fs.SkipDir
+		}
+		return err
+	})
+}
+
+// Required tells whether what is missing on the machine fails a test instead
+// of skipping it. tests/run sets it once it has installed everything, so that
+// a test that quietly stopped running is noticed.
+func Required() bool { return os.Getenv("LAB_REQUIRED") == "1" }
 
 // Build builds kcmd into the lab and returns the path of the binary. With
 // race it has the race detector in it, which needs a C compiler. The program

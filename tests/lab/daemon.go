@@ -25,9 +25,14 @@ type Daemon struct {
 	Bus *Bus
 	// Verbose has it log every request.
 	Verbose bool
-	// Wrapper is a command that starts the daemon, with its arguments, in
-	// place of starting it directly. Readiness is then not waited for.
-	Wrapper []string
+	// Activated lists the sockets that systemd-socket-activate listens on and
+	// passes to the daemon, each under its name, which SocketPath turns into a
+	// path. It starts the daemon when the first client comes, so that readiness
+	// is not waited for.
+	Activated []string
+	// Unaddressed starts the daemon without the flag that says where its
+	// socket is.
+	Unaddressed bool
 
 	lab   *Lab
 	proc  *process
@@ -38,10 +43,10 @@ type Daemon struct {
 func (l *Lab) NewDaemon(program string) *Daemon {
 	d := &Daemon{
 		Program:  program,
-		Socket:   l.Path("kcm.sock"),
 		Database: l.Path("state", "kcmd.db"),
 		lab:      l,
 	}
+	d.Socket = d.SocketPath("kcm")
 	l.OnClose(func() {
 		if d.ready != nil {
 			d.ready.close()
@@ -53,7 +58,10 @@ func (l *Lab) NewDaemon(program string) *Daemon {
 // Args returns the arguments that the daemon is started with, before any that
 // Start is given.
 func (d *Daemon) Args() []string {
-	args := []string{"--socket", d.Socket, "--store", "sqlite:" + d.Database}
+	args := []string{"--store", "sqlite:" + d.Database}
+	if !d.Unaddressed {
+		args = append(args, "--socket", d.Socket)
+	}
 	if d.Verbose {
 		args = append(args, "--log-level", "debug")
 	}
@@ -65,6 +73,11 @@ func (d *Daemon) Args() []string {
 		args = append(args, "--session")
 	}
 	return args
+}
+
+// SocketPath returns the path of the socket of that name: "kcm" is Socket.
+func (d *Daemon) SocketPath(name string) string {
+	return d.lab.Path(name + ".sock")
 }
 
 // Command returns a command that runs the binary with exactly these arguments
@@ -97,13 +110,10 @@ func (d *Daemon) Start(args ...string) error {
 	}
 
 	cmd := d.Command(append(d.Args(), args...)...)
-	if d.Wrapper != nil {
-		cmd.Path, err = exec.LookPath(d.Wrapper[0])
-		if err != nil {
+	if d.Activated != nil {
+		if err := d.activate(cmd); err != nil {
 			return fmt.Errorf("cannot start kcmd: %w", err)
 		}
-		cmd.Args = append(d.Wrapper, cmd.Args...)
-		cmd.Err = nil
 	}
 	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+d.ready.path)
 	p, err := d.lab.background(cmd, d.lab.Path("kcmd.log"))
@@ -111,18 +121,42 @@ func (d *Daemon) Start(args ...string) error {
 		return fmt.Errorf("cannot start kcmd: %w", err)
 	}
 	d.proc = p
-	if d.Wrapper != nil {
-		// It starts the daemon when the first client comes.
-		return p.await(func() bool {
-			_, err := os.Stat(d.Socket)
-			return err == nil
-		})
+	if d.Activated != nil {
+		return p.await(d.listening)
 	}
 	if err := p.await(func() bool { return d.Said("READY=1") }); err != nil {
 		p.kill()
 		return fmt.Errorf("cannot start kcmd: %w", err)
 	}
 	return nil
+}
+
+// activate has systemd-socket-activate start the command.
+func (d *Daemon) activate(cmd *exec.Cmd) error {
+	activator, err := exec.LookPath("systemd-socket-activate")
+	if err != nil {
+		return err
+	}
+	args := []string{"systemd-socket-activate", "--fdname=" + strings.Join(d.Activated, ":")}
+	for _, name := range d.Activated {
+		args = append(args, "--listen="+d.SocketPath(name))
+		// Of the one before, which is not to be taken for the new one.
+		os.Remove(d.SocketPath(name))
+	}
+	cmd.Path, cmd.Err = activator, nil
+	cmd.Args = append(args, cmd.Args...)
+	return nil
+}
+
+// listening tells whether all the sockets of Activated are there. It opens them
+// to all users, as a socket unit does.
+func (d *Daemon) listening() bool {
+	for _, name := range d.Activated {
+		if os.Chmod(d.SocketPath(name), 0o666) != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // Stop asks the daemon to end. It is an error if it does not exit with 0.

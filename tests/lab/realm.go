@@ -197,11 +197,13 @@ func (k *KDC) TicketsIssued(service string) (int, error) {
 }
 
 // WriteConfig writes a krb5.conf for clients of the KDC on that port and of
-// the KCM server at that socket.
+// the KCM server at that socket. It serves both libraries: Heimdal's does not
+// know some of its keys, and nothing of sockets.
 func (r *Realm) WriteConfig(path string, port int, socket string) error {
 	conf := fmt.Sprintf(`[libdefaults]
 	default_realm = %[1]s
 	default_ccache_name = KCM:
+	default_cc_type = KCM
 	kcm_socket = %[2]s
 	ticket_lifetime = 8h
 	renew_lifetime = 1d

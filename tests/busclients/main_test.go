@@ -1,0 +1,68 @@
+// Package busclients tries kcmd with the D-Bus clients that people use: busctl
+// and gdbus, programs in Python and C over GLib and over sd-bus, a shell script,
+// and the examples of org.kcmd.KCM1(5) as they are printed there. Each test has
+// the daemon as a process on a private bus, and tickets of a real KDC.
+//
+// These tests know kcmd from outside only and import nothing of it but the lab.
+package busclients
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+	"testing"
+
+	"kcmd.org/kcmd/tests/lab"
+)
+
+// shared is the lab of the whole test binary, with the daemon's binary and the
+// KDC. What else a test starts is in a lab of its own.
+var shared *lab.Lab
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	lab.CloseOnSignal()
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	if err := lab.UseSystemPath(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	// Other users read the files of the lab, whatever the user's habits are.
+	syscall.Umask(0o022)
+	var err error
+	if shared, err = lab.New(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer shared.Close()
+	return m.Run()
+}
+
+// program builds the daemon once and returns the path of the binary.
+var program = sync.OnceValues(func() (string, error) { return shared.Program("../..") })
+
+// realm starts a KDC once.
+var realm = sync.OnceValues(func() (*lab.Realm, error) { return shared.NewRealm() })
+
+// skip skips the test, but where everything is said to be installed: there it
+// fails, so that a test that quietly stopped running is noticed.
+func skip(t *testing.T, why ...any) {
+	t.Helper()
+	if lab.Required() {
+		t.Fatal(why...)
+	}
+	t.Skip(why...)
+}
+
+// need skips the test unless the programs are installed.
+func need(t *testing.T, programs ...string) {
+	t.Helper()
+	if err := lab.Missing(programs...); err != nil {
+		skip(t, err)
+	}
+}

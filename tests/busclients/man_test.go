@@ -1,0 +1,114 @@
+package busclients
+
+import (
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"kcmd.org/kcmd/tests/lab"
+)
+
+// examples returns the examples of org.kcmd.KCM1(5) by their titles, as the page
+// is printed.
+func examples(t *testing.T) map[string]string {
+	t.Helper()
+	need(t, "mandoc")
+	page, err := exec.Command("mandoc", "-T", "utf8", filepath.Join("..", "..", "data", "man", "org.kcmd.KCM1.5")).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Bold and underlined text is printed over and over.
+	text := regexp.MustCompile(".\b").ReplaceAllString(string(page), "")
+	_, text, _ = strings.Cut(text, "\nEXAMPLES\n")
+	text, _, _ = strings.Cut(text, "\nSEE ALSO\n")
+	found := make(map[string]string)
+	var title string
+	for line := range strings.Lines(text) {
+		const heading, literal = "   ", "           "
+		switch rest, ok := strings.CutPrefix(line, literal); {
+		case line == "\n":
+			found[title] += "\n"
+		case ok:
+			found[title] += rest
+		case strings.HasPrefix(line, heading) && line[len(heading)] != ' ':
+			title = strings.TrimSpace(line)
+		}
+	}
+	for title, text := range found {
+		found[title] = strings.Trim(text, "\n") + "\n"
+	}
+	return found
+}
+
+// example returns one of the examples.
+func example(t *testing.T, title string) string {
+	t.Helper()
+	text := examples(t)[title]
+	if len(text) < 100 {
+		t.Fatalf("no example %q", title)
+	}
+	return text
+}
+
+// TestTrayExample runs the tray of the man page, which is a page of code.
+func TestTrayExample(t *testing.T) {
+	needPython(t)
+	text := example(t, "A tray")
+	if lines := strings.Count(text, "\n"); lines > 45 {
+		t.Errorf("the example has %d lines", lines)
+	}
+	w := newWorld(t, lab.SystemBus)
+	w.must(owner, "kinit", "alice")
+	l := w.listen(owner, python, w.write("tray.py", text))
+	foreign := w.listen(stranger, python, w.write("tray.py", text))
+	l.await(`^new alice@KCMD\.TEST valid 20\d\d-`)
+	w.must(owner, "kinit", "bob")
+	l.await(`^new bob@KCMD\.TEST valid`)
+	w.must(owner, "kvno", lab.Service)
+	l.await(`^changed bob@KCMD\.TEST valid`)
+	l.forget()
+	w.must(owner, "kdestroy")
+	l.await(`^gone bob@KCMD\.TEST`)
+	w.must(owner, "kinit", "-l", "5m", "alice")
+	l.await(`^changed alice@KCMD\.TEST expiring`)
+	if text := foreign.text(); text != "" {
+		t.Errorf("another user's tray shows:\n%s", text)
+	}
+}
+
+func TestProxyExample(t *testing.T) {
+	needPython(t)
+	w := newWorld(t, lab.SystemBus)
+	l := w.listen(owner, python, w.write("default.py", example(t, "One collection")))
+	l.await(`^the default is not there`)
+	w.must(owner, "kinit", "alice")
+	l.await(`^the default is KCM:33$`)
+}
+
+func TestShellExample(t *testing.T) {
+	w := newWorld(t, lab.SystemBus)
+	l := w.listen(owner, "sh", w.write("wait", example(t, "Waiting for a ticket")))
+	// It does not say when it waits: what comes before, it need not see.
+	for done := false; !done; {
+		w.must(owner, "kinit", "alice")
+		select {
+		case <-l.done:
+			done = true
+		default:
+		}
+	}
+	l.await(`^Default principal: alice@KCMD\.TEST`)
+	if !l.cmd.ProcessState.Success() {
+		t.Errorf("it ended with %v", l.cmd.ProcessState)
+	}
+}
+
+func TestBusctlExample(t *testing.T) {
+	w := newWorld(t, lab.SystemBus)
+	w.must(owner, "kinit", "alice")
+	script := strings.ReplaceAll(example(t, "Looking around"), "EXAMPLE.COM", lab.RealmName)
+	want(t, w.must(owner, "sh", "-e", w.write("look", script)),
+		"/org/kcmd/KCM1/user/33/cache/", `^\.DestroyAll +method`, `^s "KCM:33"$`, `^ao 1 "/org/kcmd`, `readonly b Subscribed`, `^\(\{objectpath '/org`)
+}

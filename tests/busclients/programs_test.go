@@ -1,0 +1,130 @@
+package busclients
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"kcmd.org/kcmd/tests/lab"
+)
+
+// python is the interpreter that the packages of Debian are for: the first one
+// in PATH may be another.
+const python = "/usr/bin/python3"
+
+// needPython skips the test unless Python can talk to GLib.
+func needPython(t *testing.T) {
+	t.Helper()
+	if out, err := exec.Command(python, "-c", "from gi.repository import Gio").CombinedOutput(); err != nil {
+		skip(t, "needs packages python3-gi and gir1.2-glib-2.0: ", string(out))
+	}
+}
+
+// file copies a file of testdata to where every user can read it.
+func (w *world) file(name string) string {
+	w.t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return w.write(name, string(text))
+}
+
+func (w *world) write(name, text string) string {
+	w.t.Helper()
+	path := w.lab.Path(name)
+	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+		w.t.Fatal(err)
+	}
+	return path
+}
+
+// compile builds a program of testdata, with what pkg-config says of a library.
+func (w *world) compile(source, library string, more ...string) string {
+	w.t.Helper()
+	need(w.t, "gcc", "pkg-config")
+	flags, err := exec.Command("pkg-config", "--cflags", "--libs", library).Output()
+	if err != nil {
+		skip(w.t, "needs the headers of ", library)
+	}
+	program := w.lab.Path(strings.TrimSuffix(source, ".c"))
+	args := append([]string{"-Wall", "-o", program, w.file(source)}, more...)
+	if out := w.must(os.Getuid(), "gcc", append(args, strings.Fields(string(flags))...)...); out != "" {
+		w.t.Errorf("gcc %s: %s", source, out)
+	}
+	return program
+}
+
+// TestObjectManagerClient: a GDBusObjectManagerClient needs no call besides,
+// and finds its way back when the daemon is restarted.
+func TestObjectManagerClient(t *testing.T) {
+	needPython(t)
+	onBothBuses(t, func(t *testing.T, w *world) {
+		w.must(w.self(), "kinit", "alice")
+		l := w.listen(w.self(), python, w.file("listen.py"), string(w.bus.Type), "manager")
+		l.await("^object " + w.cachePath("alice"))
+		l.await("^ready")
+		w.must(w.self(), "kinit", "bob")
+		l.await("^signal object-added")
+		l.await("^signal changed Caches")
+		w.must(w.self(), "kvno", lab.Service)
+		l.await("^signal TicketsAdded")
+		l.forget()
+		if err := w.daemon.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		l.await("^signal object-removed")
+		if err := w.daemon.Start(); err != nil {
+			t.Fatal(err)
+		}
+		l.await("^signal object-added")
+		l.forget()
+		w.must(w.self(), "kdestroy", "-A")
+		l.await("^signal object-removed")
+		l.await("^signal changed .*Caches")
+	})
+}
+
+// TestProxy: nor does a GDBusProxy.
+func TestProxy(t *testing.T) {
+	needPython(t)
+	onBothBuses(t, func(t *testing.T, w *world) {
+		l := w.listen(w.self(), python, w.file("listen.py"), string(w.bus.Type), "proxy", collectionPath(w.self()))
+		l.await("^ready")
+		w.must(w.self(), "kinit", "alice")
+		l.await("^signal changed Caches DefaultCache DefaultCacheName NextExpiry")
+	})
+}
+
+// TestCodegen compiles and runs C code that gdbus-codegen makes from the XML.
+func TestCodegen(t *testing.T) {
+	need(t, "gdbus-codegen")
+	onBothBuses(t, func(t *testing.T, w *world) {
+		files, err := filepath.Glob(filepath.Join("..", "..", "introspection", "*.xml"))
+		if err != nil || len(files) != 3 {
+			t.Fatalf("%d files, %v", len(files), err)
+		}
+		args := []string{"--interface-prefix", "org.kcmd.KCM1.", "--c-namespace", "Kcm", "--c-generate-object-manager", "--generate-c-code", w.lab.Path("kcm")}
+		for _, file := range files {
+			file, err := filepath.Abs(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			args = append(args, file)
+		}
+		w.must(os.Getuid(), "gdbus-codegen", args...)
+		program := w.compile("codegen.c", "gio-unix-2.0", w.lab.Path("kcm.c"))
+		l := w.listen(w.self(), program, string(w.bus.Type))
+		l.await("^ready")
+		w.must(w.self(), "kinit", "alice")
+		l.await(`^added alice@KCMD\.TEST valid`)
+		l.await("^tickets 1 of 1")
+		l.await("^removed /org/kcmd")
+		<-l.done
+		if !l.cmd.ProcessState.Success() {
+			t.Errorf("it ended with %v", l.cmd.ProcessState)
+		}
+	})
+}
