@@ -105,6 +105,32 @@ func TestShellExample(t *testing.T) {
 	}
 }
 
+func TestGoExample(t *testing.T) {
+	w := newWorld(t, lab.SystemBus)
+	program := w.lab.Path("example")
+	// In this module, which has godbus.
+	build := exec.Command("go", "build", "-o", program, w.write("example.go", example(t, "A listener in Go")))
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	listensAsExample(w, program)
+}
+
+func TestCExample(t *testing.T) {
+	w := newWorld(t, lab.SystemBus)
+	listensAsExample(w, w.compile(w.write("example.c", example(t, "A listener in C")), "libsystemd"))
+}
+
+// listensAsExample runs an example that prints what it is told.
+func listensAsExample(w *world, program string) {
+	w.t.Helper()
+	l := w.listen(owner, program)
+	l.await(`^subscribed$`)
+	w.must(owner, "kinit", "alice")
+	l.await(`InterfacesAdded /org/kcmd/KCM1$`)
+	l.await(`TicketsAdded /org/kcmd/KCM1/user/33/cache/`)
+}
+
 func TestBusctlExample(t *testing.T) {
 	w := newWorld(t, lab.SystemBus)
 	w.must(owner, "kinit", "alice")

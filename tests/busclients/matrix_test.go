@@ -143,7 +143,7 @@ func TestSignalMatrixOfSession(t *testing.T) {
 func (w *world) sdbus() string {
 	w.t.Helper()
 	if lab.Missing("gcc", "pkg-config") == nil && exec.Command("pkg-config", "--exists", "libsystemd").Run() == nil {
-		return w.compile("sdbus.c", "libsystemd")
+		return w.compile(w.file("sdbus.c"), "libsystemd")
 	}
 	w.t.Log("without sd-bus: needs packages gcc, pkg-config and libsystemd-dev")
 	return ""

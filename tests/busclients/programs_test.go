@@ -41,7 +41,7 @@ func (w *world) write(name, text string) string {
 	return path
 }
 
-// compile builds a program of testdata, with what pkg-config says of a library.
+// compile builds a program from its source, with what pkg-config says of a library.
 func (w *world) compile(source, library string, more ...string) string {
 	w.t.Helper()
 	need(w.t, "gcc", "pkg-config")
@@ -49,8 +49,8 @@ func (w *world) compile(source, library string, more ...string) string {
 	if err != nil {
 		skip(w.t, "needs the headers of ", library)
 	}
-	program := w.lab.Path(strings.TrimSuffix(source, ".c"))
-	args := append([]string{"-Wall", "-o", program, w.file(source)}, more...)
+	program := w.lab.Path(strings.TrimSuffix(filepath.Base(source), ".c"))
+	args := append([]string{"-Wall", "-o", program, source}, more...)
 	if out := w.must(os.Getuid(), "gcc", append(args, strings.Fields(string(flags))...)...); out != "" {
 		w.t.Errorf("gcc %s: %s", source, out)
 	}
@@ -115,7 +115,7 @@ func TestCodegen(t *testing.T) {
 			args = append(args, file)
 		}
 		w.must(os.Getuid(), "gdbus-codegen", args...)
-		program := w.compile("codegen.c", "gio-unix-2.0", w.lab.Path("kcm.c"))
+		program := w.compile(w.file("codegen.c"), "gio-unix-2.0", w.lab.Path("kcm.c"))
 		l := w.listen(w.self(), program, string(w.bus.Type))
 		l.await("^ready")
 		w.must(w.self(), "kinit", "alice")
