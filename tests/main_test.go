@@ -12,9 +12,7 @@ package tests
 
 import (
 	"flag"
-	"fmt"
 	"os"
-	"syscall"
 	"testing"
 
 	"kcmd.org/kcmd/tests/lab"
@@ -27,23 +25,5 @@ var shared *lab.Lab
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	lab.CloseOnSignal()
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	if err := lab.UseSystemPath(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	// Files of the lab have the mode that they are made with, whatever the
-	// user's habits are: other users read them.
-	syscall.Umask(0o022)
-	var err error
-	if shared, err = lab.New(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer shared.Close()
-	return m.Run()
+	os.Exit(lab.Main(func(l *lab.Lab) { shared = l }, m.Run))
 }

@@ -8,10 +8,8 @@ package busclients
 
 import (
 	"flag"
-	"fmt"
 	"os"
 	"sync"
-	"syscall"
 	"testing"
 
 	"kcmd.org/kcmd/tests/lab"
@@ -23,24 +21,7 @@ var shared *lab.Lab
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	lab.CloseOnSignal()
-	os.Exit(run(m))
-}
-
-func run(m *testing.M) int {
-	if err := lab.UseSystemPath(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	// Other users read the files of the lab, whatever the user's habits are.
-	syscall.Umask(0o022)
-	var err error
-	if shared, err = lab.New(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer shared.Close()
-	return m.Run()
+	os.Exit(lab.Main(func(l *lab.Lab) { shared = l }, m.Run))
 }
 
 // program builds the daemon once and returns the path of the binary.
