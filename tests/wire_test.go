@@ -131,9 +131,13 @@ func principal(components ...string) []byte {
 	return b
 }
 
+// began is when the tests began, in seconds since 1970: a credential made twice
+// is the same one.
+var began = uint32(time.Now().Unix())
+
 // credential is a ticket of alice for a service, that has just been issued.
 func credential(service string) []byte {
-	now := uint32(time.Now().Unix())
+	now := began
 	b := principal("alice")
 	b = append(b, principal("host", service)...)
 	b = append(b, 0, 18) // key: aes256-cts-hmac-sha1-96
