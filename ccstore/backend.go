@@ -2,6 +2,7 @@ package ccstore
 
 import (
 	"context"
+	"math"
 
 	"github.com/google/uuid"
 )
@@ -21,6 +22,10 @@ type Backend interface {
 	// Owners returns every owner for whom something is stored, in order.
 	Owners(ctx context.Context) ([]Owner, error)
 
+	// Due returns the caches in use whose tickets end before or at a time, in
+	// seconds since 1970: the earliest first, and at most limit of them.
+	Due(ctx context.Context, before int64, limit int) ([]Deadline, error)
+
 	// Close releases what the backend holds. No method is called after it.
 	Close() error
 }
@@ -29,8 +34,8 @@ type Backend interface {
 type Record struct {
 	Revision    uint64
 	Default     string             // name of the default cache, "" if never set
-	Caches      []CacheRecord      // in any order
-	Credentials []CredentialRecord // in any order
+	Caches      []CacheRecord      // in any order, with those that are set aside
+	Credentials []CredentialRecord // in any order, with those that are set aside
 }
 
 // A CacheRecord is a cache as a backend keeps it, without its credentials.
@@ -42,7 +47,12 @@ type CacheRecord struct {
 	KDCOffset int32  // seconds
 	Label     string // SELinux label of whoever made it
 	Changed   int64  // seconds since 1970
+	Ends      int64  // when the last of its tickets is of no more use, in seconds since 1970; or Never
+	Aside     string // why it is set aside; "" is in use
 }
+
+// Never is the end of what has none.
+const Never = math.MaxInt64
 
 // A CredentialRecord is a credential as a backend keeps it.
 type CredentialRecord struct {
@@ -50,6 +60,15 @@ type CredentialRecord struct {
 	Seq   uint64 // unique in the cache, rising; the order of storing
 	UUID  uuid.UUID
 	Data  []byte // what the client stored
+	Aside string // why it is set aside, and Data not there; "" is in use
+	Err   error  // why the backend cannot tell Data
+}
+
+// A Deadline is when a cache ends, as CacheRecord has it.
+type Deadline struct {
+	Owner Owner
+	Cache uuid.UUID
+	Ends  int64
 }
 
 // A Commit is a set of changes to one collection, which takes it from Revision
@@ -82,11 +101,26 @@ type (
 
 	// DeleteCredential removes a credential.
 	DeleteCredential struct{ Cache, Seq uint64 }
+
+	// SetCacheAside keeps a cache, but out of use: its name is free again.
+	SetCacheAside struct {
+		ID  uint64
+		Why string
+	}
+
+	// SetCredentialAside keeps a credential, but out of use. It goes when its
+	// cache is deleted or cleared.
+	SetCredentialAside struct {
+		Cache, Seq uint64
+		Why        string
+	}
 )
 
-func (SetDefault) isOp()       {}
-func (PutCache) isOp()         {}
-func (DeleteCache) isOp()      {}
-func (ClearCache) isOp()       {}
-func (PutCredential) isOp()    {}
-func (DeleteCredential) isOp() {}
+func (SetDefault) isOp()         {}
+func (PutCache) isOp()           {}
+func (DeleteCache) isOp()        {}
+func (ClearCache) isOp()         {}
+func (PutCredential) isOp()      {}
+func (DeleteCredential) isOp()   {}
+func (SetCacheAside) isOp()      {}
+func (SetCredentialAside) isOp() {}

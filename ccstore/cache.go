@@ -27,6 +27,9 @@ type Cache struct {
 	nextSeq  uint64 // of the next credential
 	tickets  int
 	bytes    int64
+	ends     int64 // the last end of a ticket, 0 without tickets
+	lasting  int   // tickets that end then
+	aside    int   // credentials that are kept but not in use
 	bySeq    *btree.Map[uint64, *Credential]
 	byServer *btree.Map[string, *Credential] // by server principal, then seq
 	byUUID   *btree.Map[string, *Credential]
@@ -112,15 +115,24 @@ func (c *Cache) Expired(now time.Time) bool {
 	return c.tickets > 0
 }
 
-// end returns when the last of the tickets ends, in seconds since 1970.
-func (c *Cache) end() uint32 {
-	var end uint32
-	for cred := range c.Credentials() {
-		if !cred.IsConfig() {
-			end = max(end, cred.EndTime)
-		}
+// Ends returns when the last of the tickets is of no more use, expired and past
+// renewal, in seconds since 1970; or Never, which is so without tickets as well.
+func (c *Cache) Ends() int64 {
+	if c.tickets == 0 {
+		return Never
 	}
-	return end
+	return c.ends
+}
+
+// ends returns when a ticket is of no more use, as Cache.Ends does.
+func (c *Credential) ends() int64 {
+	switch {
+	case c.EndTime == 0:
+		return Never
+	case c.Flags&ccache.FlagRenewable != 0:
+		return int64(max(c.EndTime, c.RenewTill))
+	}
+	return int64(c.EndTime)
 }
 
 // TGT returns the ticket-granting ticket for the client's own realm: of several
@@ -175,6 +187,7 @@ func (c *Cache) put(cred *Credential) {
 	c.bytes += int64(len(cred.Bytes()))
 	if !cred.IsConfig() {
 		c.tickets++
+		c.lasts(cred)
 	}
 	c.nextSeq = max(c.nextSeq, cred.seq+1)
 }
@@ -185,8 +198,35 @@ func (c *Cache) drop(cred *Credential) {
 	c.byServer.Delete(serverKey(cred))
 	c.byUUID.Delete(string(cred.UUID[:]))
 	c.bytes -= int64(len(cred.Bytes()))
-	if !cred.IsConfig() {
-		c.tickets--
+	if cred.IsConfig() {
+		return
+	}
+	c.tickets--
+	if cred.ends() < c.ends {
+		return
+	}
+	if c.lasting--; c.lasting == 0 {
+		c.findEnd()
+	}
+}
+
+// lasts takes note of the end of a ticket.
+func (c *Cache) lasts(cred *Credential) {
+	switch ends := cred.ends(); {
+	case ends > c.ends:
+		c.ends, c.lasting = ends, 1
+	case ends == c.ends:
+		c.lasting++
+	}
+}
+
+// findEnd finds the end among all tickets.
+func (c *Cache) findEnd() {
+	c.ends, c.lasting = 0, 0
+	for cred := range c.Credentials() {
+		if !cred.IsConfig() {
+			c.lasts(cred)
+		}
 	}
 }
 
@@ -195,5 +235,5 @@ func (c *Cache) clear() {
 	c.bySeq = new(btree.Map[uint64, *Credential])
 	c.byServer = new(btree.Map[string, *Credential])
 	c.byUUID = new(btree.Map[string, *Credential])
-	c.tickets, c.bytes = 0, 0
+	c.tickets, c.bytes, c.ends, c.lasting, c.aside = 0, 0, 0, 0, 0
 }

@@ -40,9 +40,13 @@ func (s *Store) checkOwner(ctx context.Context, owner Owner) error {
 	if err != nil {
 		return err
 	}
-	stored, unreadable := fromRecord(owner, r)
-	if len(unreadable) > 0 {
-		return errors.Join(unreadable...)
+	stored, repairs := fromRecord(owner, r)
+	var errs []error
+	for _, one := range repairs {
+		errs = append(errs, one.err)
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
 	}
 	if err := stored.check(); err != nil {
 		return fmt.Errorf("as stored: %w", err)
@@ -78,10 +82,11 @@ func (c *Collection) check() error {
 }
 
 func (c *Cache) check() error {
-	tickets, size := 0, int64(0)
+	tickets, size, ends := 0, int64(0), int64(0)
 	for cred := range c.Credentials() {
 		if !cred.IsConfig() {
 			tickets++
+			ends = max(ends, cred.ends())
 		}
 		size += int64(len(cred.Bytes()))
 		if byServer, ok := c.byServer.Get(serverKey(cred)); !ok || byServer != cred {
@@ -99,6 +104,9 @@ func (c *Cache) check() error {
 	}
 	if tickets != c.tickets || size != c.bytes {
 		return fmt.Errorf("holds %d tickets of %d bytes, says %d of %d", tickets, size, c.tickets, c.bytes)
+	}
+	if ends != c.ends {
+		return fmt.Errorf("ends at %d, says %d", ends, c.ends)
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ type Change struct {
 	Kind       ChangeKind
 	Cache      uuid.UUID   // all but DefaultChanged
 	Credential *Credential // CredentialAdded, CredentialRemoved
-	Reason     Reason      // CredentialRemoved
+	Reason     Reason      // CredentialRemoved, CacheDestroyed
 }
 
 // ChangeKind tells what a change did.
@@ -31,13 +31,14 @@ const (
 	CredentialRemoved                       // a credential is gone, the cache is not
 )
 
-// Reason tells why a credential was removed.
+// Reason tells why a credential or a cache was removed.
 type Reason string
 
-// Why a credential was removed.
+// Why a credential or a cache was removed.
 const (
 	Removed       Reason = "removed"       // a client asked for it
 	Replaced      Reason = "replaced"      // the same ticket was stored again
 	Reinitialized Reason = "reinitialized" // the cache was filled anew
 	Purged        Reason = "purged"        // the store made room
+	Reaped        Reason = "reaped"        // its tickets had ended long ago
 )

@@ -82,7 +82,7 @@ func (tx *Tx) enforceCaches(before *Collection, limit int) error {
 		if tx.Len() <= limit {
 			return nil
 		}
-		tx.reap(cache)
+		tx.discard(cache, Purged)
 	}
 	if tx.Len() > limit {
 		return &QuotaError{tx.owner, "caches", int64(tx.Len()), int64(limit)}
@@ -98,7 +98,7 @@ func (tx *Tx) enforceBytes(before *Collection, limit int64) error {
 		if tx.Size() <= limit {
 			return nil
 		}
-		tx.reap(cache)
+		tx.discard(cache, Purged)
 	}
 	size := tx.Size()
 	if size <= limit {
@@ -126,26 +126,19 @@ func (tx *Tx) expiredCaches() []*Cache {
 			list = append(list, cache)
 		}
 	}
-	slices.SortStableFunc(list, func(a, b *Cache) int { return cmp.Compare(a.end(), b.end()) })
+	slices.SortStableFunc(list, func(a, b *Cache) int { return cmp.Compare(a.expiry(), b.expiry()) })
 	return list
 }
 
-// reap destroys a cache on the store's own account. If it was the default, the
-// default moves to the valid cache whose TGT ends last, if there is one.
-func (tx *Tx) reap(cache *Cache) {
-	wasDefault := tx.Default() == cache
-	if err := tx.Destroy(cache.Name); err != nil || !wasDefault {
-		return
-	}
-	var next *Cache
-	for _, c := range tx.Caches() {
-		if tgt := c.TGT(); tgt != nil && !tgt.Expired(tx.now) && (next == nil || tgt.EndTime > next.TGT().EndTime) {
-			next = c
+// expiry returns when the last of the tickets expires, in seconds since 1970.
+func (c *Cache) expiry() uint32 {
+	var end uint32
+	for cred := range c.Credentials() {
+		if !cred.IsConfig() {
+			end = max(end, cred.EndTime)
 		}
 	}
-	if next != nil {
-		tx.SetDefault(next.Name)
-	}
+	return end
 }
 
 // An eviction is a ticket that may go, from its cache.

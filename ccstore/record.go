@@ -9,45 +9,109 @@ import (
 	"kcmd.org/kcmd/ccstore/ccache"
 )
 
-// fromRecord makes a collection of what a backend keeps. Rows that cannot be
-// read are left where they are and out of the collection: each is named in
-// unreadable.
-func fromRecord(owner Owner, r *Record) (c *Collection, unreadable []error) {
+// A repair is a change that makes good what was found wrong with a record.
+type repair struct {
+	op   Op
+	err  error // what was found
+	lost bool  // something is set aside for it
+}
+
+// fromRecord makes a collection of what a backend keeps. What cannot be read is
+// left out, and is to be set aside by the repairs.
+func fromRecord(owner Owner, r *Record) (c *Collection, repairs []repair) {
 	c = newCollection(owner)
 	c.revision = r.Revision
 	c.defaultName = r.Default
 	for _, row := range r.Caches {
-		c.nextID = max(c.nextID, row.ID+1)
-		principal, err := ccache.ParsePrincipal(row.Principal)
-		if err != nil {
-			unreadable = append(unreadable, fmt.Errorf("cache %s: principal: %w", row.UUID, err))
-			continue
+		if err := c.addCache(row); err != nil {
+			repairs = append(repairs, repair{
+				SetCacheAside{row.ID, err.Error()}, fmt.Errorf("cache %s: %w", row.UUID, err), true,
+			})
 		}
-		cache := newCache(row.ID, row.UUID, row.Name)
-		cache.Principal = principal
-		cache.KDCOffset = row.KDCOffset
-		cache.Label = row.Label
-		cache.Changed = time.Unix(row.Changed, 0)
-		c.caches.Set(cache.id, cache)
-		c.byName.Set(cache.Name, cache.id)
-		c.byUUID.Set(string(cache.UUID[:]), cache.id)
 	}
 	slices.SortFunc(r.Credentials, func(a, b CredentialRecord) int {
 		return cmp.Or(cmp.Compare(a.Cache, b.Cache), cmp.Compare(a.Seq, b.Seq))
 	})
 	for _, row := range r.Credentials {
-		cache, ok := c.caches.Get(row.Cache)
-		if !ok {
-			unreadable = append(unreadable, fmt.Errorf("credential %s: its cache cannot be read", row.UUID))
+		// Without its cache it is as much aside as that is.
+		cache := c.cacheByID(row.Cache)
+		if cache == nil {
 			continue
 		}
-		cache.nextSeq = max(cache.nextSeq, row.Seq+1)
-		cred, err := ccache.ParseCredential(row.Data)
-		if err != nil {
-			unreadable = append(unreadable, fmt.Errorf("credential %s of cache %s: %w", row.UUID, cache.UUID, err))
-			continue
+		if err := cache.addCredential(row); err != nil {
+			repairs = append(repairs, repair{
+				SetCredentialAside{row.Cache, row.Seq, err.Error()},
+				fmt.Errorf("credential %s of cache %s: %w", row.UUID, cache.UUID, err), true,
+			})
 		}
-		cache.put(&Credential{Credential: cred, UUID: row.UUID, seq: row.Seq})
 	}
-	return c, unreadable
+	for _, row := range r.Caches {
+		// A database made by an older version does not know the ends.
+		if cache := c.cacheByID(row.ID); cache != nil && cache.Ends() != row.Ends {
+			repairs = append(repairs, repair{
+				PutCache{cache.record()}, fmt.Errorf("cache %s: its end is not the one that is stored", cache.UUID), false,
+			})
+		}
+	}
+	return c, repairs
+}
+
+// addCache adds a stored cache to c, without credentials.
+func (c *Collection) addCache(row CacheRecord) error {
+	c.nextID = max(c.nextID, row.ID+1)
+	if row.Aside != "" {
+		c.aside++
+		return nil
+	}
+	principal, err := ccache.ParsePrincipal(row.Principal)
+	if err != nil {
+		c.aside++
+		return fmt.Errorf("principal: %w", err)
+	}
+	cache := newCache(row.ID, row.UUID, row.Name)
+	cache.Principal = principal
+	cache.KDCOffset = row.KDCOffset
+	cache.Label = row.Label
+	cache.Changed = time.Unix(row.Changed, 0)
+	c.caches.Set(cache.id, cache)
+	c.byName.Set(cache.Name, cache.id)
+	c.byUUID.Set(string(cache.UUID[:]), cache.id)
+	return nil
+}
+
+// addCredential adds a stored credential to c.
+func (c *Cache) addCredential(row CredentialRecord) error {
+	c.nextSeq = max(c.nextSeq, row.Seq+1)
+	if row.Aside != "" {
+		c.aside++
+		return nil
+	}
+	cred, err := readCredential(row)
+	if err != nil {
+		c.aside++
+		return err
+	}
+	c.put(&Credential{Credential: cred, UUID: row.UUID, seq: row.Seq})
+	return nil
+}
+
+func readCredential(row CredentialRecord) (*ccache.Credential, error) {
+	if row.Err != nil {
+		return nil, row.Err
+	}
+	return ccache.ParseCredential(row.Data)
+}
+
+// record returns what a backend keeps of the cache.
+func (c *Cache) record() CacheRecord {
+	return CacheRecord{
+		ID:        c.id,
+		UUID:      c.UUID,
+		Name:      c.Name,
+		Principal: c.Principal.Append(nil),
+		KDCOffset: c.KDCOffset,
+		Label:     c.Label,
+		Changed:   c.Changed.Unix(),
+		Ends:      c.Ends(),
+	}
 }

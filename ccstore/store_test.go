@@ -124,34 +124,6 @@ func TestLoadFails(t *testing.T) {
 	}
 }
 
-// TestUnreadable has a row that cannot be read: the others can, it stays where
-// it is, and what comes after it does not take its place.
-func TestUnreadable(t *testing.T) {
-	b := memory.New()
-	s := ccstore.Open(b, ccstore.Options{})
-	if err := initialize(s, "x"); err != nil {
-		t.Fatal(err)
-	}
-	junk := ccstore.PutCredential{CredentialRecord: ccstore.CredentialRecord{Cache: 1, Seq: 7, Data: []byte("junk")}}
-	if err := b.Commit(t.Context(), &ccstore.Commit{Owner: owner, Revision: 1, Ops: []ccstore.Op{junk}}); err != nil {
-		t.Fatal(err)
-	}
-	s = ccstore.Open(b, ccstore.Options{})
-	err := s.Update(t.Context(), owner, func(tx *ccstore.Tx) error {
-		return tx.Store("x", storetest.TGT("alice@EXAMPLE.COM"))
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := b.Load(t.Context(), owner)
-	if err != nil || len(r.Credentials) != 2 {
-		t.Errorf("%d credentials are stored, %v; want 2", len(r.Credentials), err)
-	}
-	if err := s.Check(t.Context()); err == nil {
-		t.Error("Check finds nothing wrong")
-	}
-}
-
 // TestSharedCommit holds up one commit: the updates that come meanwhile share
 // the next one, and one that fails among them harms no other.
 func TestSharedCommit(t *testing.T) {

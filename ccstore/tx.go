@@ -52,9 +52,12 @@ func (tx *Tx) Replace(name string, principal ccache.Principal, kdcOffset int32, 
 	cache := tx.emptyCache(name)
 	cache.Principal = principal
 	cache.KDCOffset = kdcOffset
-	tx.putCache(cache)
+	tx.putCache(cache) // there must be a cache that credentials belong to
 	for _, cred := range credentials {
 		tx.store(cache, cred)
+	}
+	if len(credentials) > 0 {
+		tx.putCache(cache) // now its end is known
 	}
 }
 
@@ -64,13 +67,17 @@ func (tx *Tx) Destroy(name string) error {
 	if err != nil {
 		return err
 	}
+	tx.destroy(cache, Removed)
+	return nil
+}
+
+func (tx *Tx) destroy(cache *Cache, why Reason) {
 	c := tx.write()
 	c.caches.Delete(cache.id)
 	c.byName.Delete(cache.Name)
 	c.byUUID.Delete(string(cache.UUID[:]))
 	tx.ops = append(tx.ops, DeleteCache{cache.id})
-	tx.changes = append(tx.changes, Change{Kind: CacheDestroyed, Cache: cache.UUID})
-	return nil
+	tx.changes = append(tx.changes, Change{Kind: CacheDestroyed, Cache: cache.UUID, Reason: why})
 }
 
 // Move gives the contents of the cache from to the cache to, which is made if
@@ -251,15 +258,7 @@ func cloneCredential(c *ccache.Credential) *ccache.Credential {
 // putCache notes that cache, a copy of ours, changed.
 func (tx *Tx) putCache(cache *Cache) {
 	cache.Changed = tx.now.Truncate(time.Second)
-	tx.ops = append(tx.ops, PutCache{CacheRecord{
-		ID:        cache.id,
-		UUID:      cache.UUID,
-		Name:      cache.Name,
-		Principal: cache.Principal.Append(nil),
-		KDCOffset: cache.KDCOffset,
-		Label:     cache.Label,
-		Changed:   cache.Changed.Unix(),
-	}})
+	tx.ops = append(tx.ops, PutCache{cache.record()})
 }
 
 func (tx *Tx) removed(cache *Cache, cred *Credential, why Reason) {

@@ -578,7 +578,10 @@ func (emptyBackend) Load(context.Context, ccstore.Owner) (*ccstore.Record, error
 }
 func (emptyBackend) Commit(context.Context, *ccstore.Commit) error   { return nil }
 func (emptyBackend) Owners(context.Context) ([]ccstore.Owner, error) { return nil, nil }
-func (emptyBackend) Close() error                                    { return nil }
+func (emptyBackend) Due(context.Context, int64, int) ([]ccstore.Deadline, error) {
+	return nil, nil
+}
+func (emptyBackend) Close() error { return nil }
 
 // TestQuota is told by the code that users read as "Disk quota exceeded".
 func TestQuota(t *testing.T) {

@@ -4,6 +4,7 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -89,6 +90,14 @@ func (c *collection) apply(op ccstore.Op) {
 		c.credentials[op.Cache][op.Seq] = op.CredentialRecord
 	case ccstore.DeleteCredential:
 		delete(c.credentials[op.Cache], op.Seq)
+	case ccstore.SetCacheAside:
+		cache := c.caches[op.ID]
+		cache.Aside = op.Why
+		c.caches[op.ID] = cache
+	case ccstore.SetCredentialAside:
+		cred := c.credentials[op.Cache][op.Seq]
+		cred.Aside = op.Why
+		c.credentials[op.Cache][op.Seq] = cred
 	}
 }
 
@@ -97,6 +106,23 @@ func (b *Backend) Owners(context.Context) ([]ccstore.Owner, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.SortedFunc(maps.Keys(b.collections), ccstore.Owner.Compare), nil
+}
+
+// Due implements ccstore.Backend. It looks at everything: what is in memory only
+// is not much.
+func (b *Backend) Due(_ context.Context, before int64, limit int) ([]ccstore.Deadline, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var list []ccstore.Deadline
+	for owner, c := range b.collections {
+		for _, cache := range c.caches {
+			if cache.Aside == "" && cache.Ends <= before {
+				list = append(list, ccstore.Deadline{Owner: owner, Cache: cache.UUID, Ends: cache.Ends})
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b ccstore.Deadline) int { return cmp.Compare(a.Ends, b.Ends) })
+	return list[:min(len(list), limit)], nil
 }
 
 // Close implements ccstore.Backend.

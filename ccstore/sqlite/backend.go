@@ -53,7 +53,8 @@ func (b *Backend) Load(ctx context.Context, owner ccstore.Owner) (*ccstore.Recor
 
 func loadCaches(ctx context.Context, tx *sql.Tx, collection int64) ([]ccstore.CacheRecord, error) {
 	rows, err := tx.QueryContext(ctx,
-		"SELECT id, uuid, name, principal, kdc_offset, label, changed FROM caches WHERE collection = ?", collection)
+		`SELECT id, uuid, name, principal, kdc_offset, label, changed, coalesce(ends, ?), coalesce(aside, '')
+		FROM caches WHERE collection = ?`, ccstore.Never, collection)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +63,7 @@ func loadCaches(ctx context.Context, tx *sql.Tx, collection int64) ([]ccstore.Ca
 	for rows.Next() {
 		var r ccstore.CacheRecord
 		var id, name []byte
-		if err := rows.Scan(&r.ID, &id, &name, &r.Principal, &r.KDCOffset, &r.Label, &r.Changed); err != nil {
+		if err := rows.Scan(&r.ID, &id, &name, &r.Principal, &r.KDCOffset, &r.Label, &r.Changed, &r.Ends, &r.Aside); err != nil {
 			return nil, err
 		}
 		r.UUID = uuid.UUID(id) // the table holds 16 bytes or nothing
@@ -74,7 +75,8 @@ func loadCaches(ctx context.Context, tx *sql.Tx, collection int64) ([]ccstore.Ca
 
 func loadCredentials(ctx context.Context, tx *sql.Tx, collection int64) ([]ccstore.CredentialRecord, error) {
 	rows, err := tx.QueryContext(ctx,
-		"SELECT cache, seq, uuid, data FROM credentials WHERE collection = ?", collection)
+		`SELECT cache, seq, uuid, iif(aside IS NULL, data, NULL), coalesce(aside, '')
+		FROM credentials WHERE collection = ?`, collection)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +85,7 @@ func loadCredentials(ctx context.Context, tx *sql.Tx, collection int64) ([]ccsto
 	for rows.Next() {
 		var r ccstore.CredentialRecord
 		var id []byte
-		if err := rows.Scan(&r.Cache, &r.Seq, &id, &r.Data); err != nil {
+		if err := rows.Scan(&r.Cache, &r.Seq, &id, &r.Data, &r.Aside); err != nil {
 			return nil, err
 		}
 		r.UUID = uuid.UUID(id)
@@ -106,6 +108,28 @@ func (b *Backend) Owners(ctx context.Context) ([]ccstore.Owner, error) {
 			return nil, err
 		}
 		list = append(list, o)
+	}
+	return list, rows.Err()
+}
+
+// Due implements ccstore.Backend.
+func (b *Backend) Due(ctx context.Context, before int64, limit int) ([]ccstore.Deadline, error) {
+	rows, err := b.read.QueryContext(ctx,
+		`SELECT namespace, uid, level, uuid, ends FROM caches JOIN collections ON collections.id = caches.collection
+		WHERE ends <= ? AND aside IS NULL ORDER BY ends LIMIT ?`, before, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []ccstore.Deadline
+	for rows.Next() {
+		var d ccstore.Deadline
+		var id []byte
+		if err := rows.Scan(&d.Owner.Namespace, &d.Owner.UID, &d.Owner.Level, &id, &d.Ends); err != nil {
+			return nil, err
+		}
+		d.Cache = uuid.UUID(id)
+		list = append(list, d)
 	}
 	return list, rows.Err()
 }

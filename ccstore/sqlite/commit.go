@@ -58,7 +58,11 @@ type writer struct {
 	find, create, revise, setDefault *sql.Stmt
 	putCache, deleteCache            *sql.Stmt
 	putCred, deleteCred, clearCache  *sql.Stmt
+	cacheAside, credAside            *sql.Stmt
 }
+
+// never is ccstore.Never in SQL, which the table has as NULL.
+const never = "9223372036854775807"
 
 func newWriter(ctx context.Context, db *sql.DB) (_ *writer, err error) {
 	w := &writer{}
@@ -74,14 +78,17 @@ func newWriter(ctx context.Context, db *sql.DB) (_ *writer, err error) {
 		{&w.revise, "UPDATE collections SET revision = ? WHERE id = ?"},
 		{&w.setDefault, "UPDATE collections SET default_name = ? WHERE id = ?"},
 		// An upsert: REPLACE would delete the old row, and by that its credentials.
-		{&w.putCache, `INSERT INTO caches (collection, id, uuid, name, principal, kdc_offset, label, changed)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (collection, id) DO UPDATE SET uuid = excluded.uuid,
-			name = excluded.name, principal = excluded.principal, kdc_offset = excluded.kdc_offset, label = excluded.label, changed = excluded.changed`},
+		{&w.putCache, `INSERT INTO caches (collection, id, uuid, name, principal, kdc_offset, label, changed, ends)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, nullif(?, ` + never + `)) ON CONFLICT (collection, id) DO UPDATE SET uuid = excluded.uuid,
+			name = excluded.name, principal = excluded.principal, kdc_offset = excluded.kdc_offset, label = excluded.label,
+			changed = excluded.changed, ends = excluded.ends`},
 		{&w.deleteCache, "DELETE FROM caches WHERE collection = ? AND id = ?"},
 		{&w.putCred, `INSERT INTO credentials (collection, cache, seq, uuid, data) VALUES (?, ?, ?, ?, ?)
 			ON CONFLICT (collection, cache, seq) DO UPDATE SET uuid = excluded.uuid, data = excluded.data`},
 		{&w.deleteCred, "DELETE FROM credentials WHERE collection = ? AND cache = ? AND seq = ?"},
 		{&w.clearCache, "DELETE FROM credentials WHERE collection = ? AND cache = ?"},
+		{&w.cacheAside, "UPDATE caches SET aside = ? WHERE collection = ? AND id = ?"},
+		{&w.credAside, "UPDATE credentials SET aside = ? WHERE collection = ? AND cache = ? AND seq = ?"},
 	} {
 		if *s.stmt, err = w.conn.PrepareContext(ctx, s.query); err != nil {
 			w.close()
@@ -189,7 +196,7 @@ func (w *writer) applyOp(ctx context.Context, collection int64, op ccstore.Op) (
 	case ccstore.SetDefault:
 		_, err = w.setDefault.ExecContext(ctx, []byte(op.Name), collection)
 	case ccstore.PutCache:
-		_, err = w.putCache.ExecContext(ctx, collection, op.ID, op.UUID[:], []byte(op.Name), op.Principal, op.KDCOffset, op.Label, op.Changed)
+		_, err = w.putCache.ExecContext(ctx, collection, op.ID, op.UUID[:], []byte(op.Name), op.Principal, op.KDCOffset, op.Label, op.Changed, op.Ends)
 	case ccstore.DeleteCache:
 		_, err = w.deleteCache.ExecContext(ctx, collection, op.ID)
 	case ccstore.ClearCache:
@@ -198,6 +205,10 @@ func (w *writer) applyOp(ctx context.Context, collection int64, op ccstore.Op) (
 		_, err = w.putCred.ExecContext(ctx, collection, op.Cache, op.Seq, op.UUID[:], op.Data)
 	case ccstore.DeleteCredential:
 		_, err = w.deleteCred.ExecContext(ctx, collection, op.Cache, op.Seq)
+	case ccstore.SetCacheAside:
+		_, err = w.cacheAside.ExecContext(ctx, op.Why, collection, op.ID)
+	case ccstore.SetCredentialAside:
+		_, err = w.credAside.ExecContext(ctx, op.Why, collection, op.Cache, op.Seq)
 	default:
 		err = fmt.Errorf("unknown change %T", op)
 	}

@@ -82,6 +82,10 @@ func Run(t *testing.T, open func(t *testing.T) Open) {
 		{"Snapshot", testSnapshot},
 		{"Events", testEvents},
 		{"Reopen", testReopen},
+		{"Aside", testAside},
+		{"AsideName", testAsideName},
+		{"Due", testDue},
+		{"Reap", testReap},
 		{"Conflict", testConflict},
 		{"Concurrent", testConcurrent},
 		{"Random", testRandom},
@@ -637,7 +641,7 @@ func testEvents(t *testing.T, open Open) {
 	update(t, s, owner, func(tx *ccstore.Tx) error { return tx.SetKDCOffset("1000", 3) })
 	expect(kind(ccstore.CacheChanged, ""))
 	update(t, s, owner, func(tx *ccstore.Tx) error { return tx.Destroy("1000") })
-	expect(kind(ccstore.CacheDestroyed, ""))
+	expect(kind(ccstore.CacheDestroyed, "removed"))
 }
 
 func testReopen(t *testing.T, open Open) {

@@ -1,0 +1,144 @@
+package ccstore
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A state is what the store holds in memory of one owner. It goes when nobody
+// used it for a while.
+type state struct {
+	owner   Owner
+	current atomic.Pointer[Collection] // nil: to be loaded
+	users   atomic.Int64               // calls under way
+	idle    atomic.Bool                // not used since the sweeper last came by
+
+	loading sync.Mutex // held to load
+
+	mu      sync.Mutex
+	queue   []*update // waiting for a commit
+	leading bool      // somebody is about to commit, or does
+}
+
+// use begins a call that needs the state of owner, which ends with release.
+func (s *Store) use(owner Owner) (*state, error) {
+	if st, err := s.useKnown(owner); st != nil || err != nil {
+		return st, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, ErrClosed
+	}
+	st := s.states[owner]
+	if st == nil {
+		st = &state{owner: owner}
+		s.states[owner] = st
+		if s.sweeper == nil {
+			s.sweeper = time.AfterFunc(s.idle, s.sweep)
+		}
+	}
+	s.active.Add(1)
+	st.users.Add(1)
+	return st, nil
+}
+
+// useKnown does what use does if there is a state, and returns nil otherwise.
+func (s *Store) useKnown(owner Owner) (*state, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return nil, ErrClosed
+	}
+	st := s.states[owner]
+	if st == nil {
+		return nil, nil
+	}
+	s.active.Add(1)
+	st.users.Add(1)
+	if st.idle.Load() {
+		st.idle.Store(false)
+	}
+	return st, nil
+}
+
+func (s *Store) release(st *state) {
+	st.users.Add(-1)
+	s.active.Done()
+}
+
+// sweep drops the states that were not used since it last came by.
+func (s *Store) sweep() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	for owner, st := range s.states {
+		// Whoever begins to use it holds the same lock: nobody has two states.
+		if st.users.Load() == 0 && st.idle.Load() {
+			delete(s.states, owner)
+		}
+		st.idle.Store(true)
+	}
+	if len(s.states) == 0 {
+		s.sweeper = nil
+		return
+	}
+	s.sweeper.Reset(s.idle)
+}
+
+// Loaded returns the number of owners whose collections are in memory.
+func (s *Store) Loaded() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.states)
+}
+
+// load returns the current snapshot, from the backend if there is none.
+func (s *Store) load(ctx context.Context, st *state) (*Collection, error) {
+	if c := st.current.Load(); c != nil {
+		return c, nil
+	}
+	st.loading.Lock()
+	defer st.loading.Unlock()
+	if c := st.current.Load(); c != nil {
+		return c, nil
+	}
+	r, err := s.backend.Load(ctx, st.owner)
+	if err != nil {
+		return nil, backendError("load collection of "+st.owner.String(), err)
+	}
+	c, repairs := fromRecord(st.owner, r)
+	s.repair(ctx, c, repairs)
+	st.current.Store(c)
+	return c, nil
+}
+
+// repair makes the backend say what c says. If it cannot, what is wrong stays as
+// it is until c is loaded again.
+func (s *Store) repair(ctx context.Context, c *Collection, repairs []repair) {
+	if len(repairs) == 0 {
+		return
+	}
+	commit := &Commit{Owner: c.owner, Revision: c.revision}
+	for _, r := range repairs {
+		commit.Ops = append(commit.Ops, r.op)
+		if r.lost {
+			s.log.Error("stored entry cannot be read, set aside", "owner", c.owner, "err", r.err)
+		}
+	}
+	if err := s.backend.Commit(context.WithoutCancel(ctx), commit); err != nil {
+		s.log.Warn("cannot repair a collection", "owner", c.owner, "err", err)
+		return
+	}
+	c.revision++
+}
+
+// backendError says what the backend failed to do.
+func backendError(what string, err error) error {
+	return fmt.Errorf("%w: %s: %w", ErrBackend, what, err)
+}

@@ -1,0 +1,129 @@
+package ccstore_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/ccstore/memory"
+	"kcmd.org/kcmd/ccstore/storetest"
+)
+
+// loads counts how often a collection is loaded.
+type loads struct {
+	ccstore.Backend
+	n atomic.Int64
+}
+
+func (b *loads) Load(ctx context.Context, o ccstore.Owner) (*ccstore.Record, error) {
+	b.n.Add(1)
+	return b.Backend.Load(ctx, o)
+}
+
+func numbered(uid int) ccstore.Owner {
+	return ccstore.Owner{Namespace: ccstore.DefaultNamespace, UID: uint32(uid)}
+}
+
+// TestUnused has ten users come by, of whom one stays: the others' collections
+// leave memory, and are there again when they come back.
+func TestUnused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &loads{Backend: memory.New()}
+		s := ccstore.Open(b, ccstore.Options{Idle: time.Minute})
+		look := func(uid int) (revision uint64) {
+			err := s.View(t.Context(), numbered(uid), func(c *ccstore.Collection) error {
+				revision = c.Revision()
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return revision
+		}
+		for uid := range 10 {
+			err := s.Update(t.Context(), numbered(uid), func(tx *ccstore.Tx) error {
+				tx.Initialize("x", storetest.Principal("alice@EXAMPLE.COM"))
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 5 {
+			time.Sleep(30 * time.Second)
+			look(3)
+		}
+		if n := s.Loaded(); n != 1 {
+			t.Errorf("%d collections in memory, want 1", n)
+		}
+		if n := b.n.Load(); n != 10 {
+			t.Errorf("loaded %d times, want 10", n)
+		}
+		if look(7) != 1 || b.n.Load() != 11 {
+			t.Errorf("the collection of a user who comes back is loaded anew: %d loads", b.n.Load())
+		}
+		time.Sleep(3 * time.Minute)
+		if n := s.Loaded(); n != 0 {
+			t.Errorf("%d collections in memory, want 0", n)
+		}
+		if look(3) != 1 || s.Loaded() != 1 {
+			t.Error("the store does not go on after it was empty")
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestUnusedInUse has collections swept away as fast as can be while they are
+// used: no update is lost, and events come in order.
+func TestUnusedInUse(t *testing.T) {
+	const users, rounds = 4, 200
+	b := memory.New()
+	s := ccstore.Open(b, ccstore.Options{Idle: time.Microsecond})
+	t.Cleanup(func() { s.Close() })
+	var mu sync.Mutex
+	last := make(map[ccstore.Owner]uint64)
+	s.Watch(func(e ccstore.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		if e.Before.Revision() != last[e.Owner] {
+			t.Errorf("event from revision %d after %d", e.Before.Revision(), last[e.Owner])
+		}
+		last[e.Owner] = e.After.Revision()
+	})
+	var wg sync.WaitGroup
+	for worker := range 2 * users {
+		wg.Go(func() {
+			for i := range rounds {
+				err := s.Update(context.Background(), numbered(worker%users), func(tx *ccstore.Tx) error {
+					tx.Initialize(fmt.Sprintf("%d.%d", worker, i), storetest.Principal("alice@EXAMPLE.COM"))
+					return nil
+				})
+				if err != nil {
+					t.Errorf("Update: %v", err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for uid := range users {
+		err := s.View(t.Context(), numbered(uid), func(c *ccstore.Collection) error {
+			if c.Len() != 2*rounds {
+				t.Errorf("%d caches, want %d", c.Len(), 2*rounds)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if err := s.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
