@@ -49,6 +49,7 @@ type CacheRecord struct {
 	Changed   int64  // seconds since 1970
 	Ends      int64  // when the last of its tickets is of no more use, in seconds since 1970; or Never
 	Aside     string // why it is set aside; "" is in use
+	Err       error  // why the rest is not what was stored
 }
 
 // Never is the end of what has none.

@@ -63,10 +63,10 @@ func (c *Collection) addCache(row CacheRecord) error {
 		c.aside++
 		return nil
 	}
-	principal, err := ccache.ParsePrincipal(row.Principal)
+	principal, err := readPrincipal(row)
 	if err != nil {
 		c.aside++
-		return fmt.Errorf("principal: %w", err)
+		return err
 	}
 	cache := newCache(row.ID, row.UUID, row.Name)
 	cache.Principal = principal
@@ -77,6 +77,17 @@ func (c *Collection) addCache(row CacheRecord) error {
 	c.byName.Set(cache.Name, cache.id)
 	c.byUUID.Set(string(cache.UUID[:]), cache.id)
 	return nil
+}
+
+func readPrincipal(row CacheRecord) (ccache.Principal, error) {
+	if row.Err != nil {
+		return ccache.Principal{}, row.Err
+	}
+	principal, err := ccache.ParsePrincipal(row.Principal)
+	if err != nil {
+		return ccache.Principal{}, fmt.Errorf("principal: %w", err)
+	}
+	return principal, nil
 }
 
 // addCredential adds a stored credential to c.

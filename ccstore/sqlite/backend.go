@@ -4,7 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"log/slog"
 	"os"
+	"sync"
 
 	"github.com/google/uuid"
 
@@ -13,11 +15,16 @@ import (
 
 // A Backend keeps collections in an SQLite database.
 type Backend struct {
+	path     string // absolute, without symbolic links but for the file itself
+	log      *slog.Logger
 	lock     *os.File
 	read     *sql.DB
 	write    *sql.DB
 	requests chan *request // to the goroutine that writes
 	stopped  chan struct{} // closed at its end
+
+	damaged      sync.Once // the store is found to be damaged
+	stopChecking func()    // ends the check that goes on beside
 }
 
 var _ ccstore.Backend = (*Backend)(nil)
@@ -27,14 +34,19 @@ func (b *Backend) Load(ctx context.Context, owner ccstore.Owner) (*ccstore.Recor
 	// The transaction gives all statements one snapshot.
 	tx, err := b.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
-		return nil, err
+		return nil, b.noted(err)
 	}
 	defer tx.Rollback()
+	r, err := load(ctx, tx, owner)
+	return r, b.noted(err)
+}
 
+// load reads the collection of owner.
+func load(ctx context.Context, tx *sql.Tx, owner ccstore.Owner) (*ccstore.Record, error) {
 	var id int64
 	var name []byte
 	r := &ccstore.Record{}
-	err = tx.QueryRowContext(ctx,
+	err := tx.QueryRowContext(ctx,
 		"SELECT id, revision, default_name FROM collections WHERE namespace = ? AND uid = ? AND level = ?",
 		owner.Namespace, owner.UID, owner.Level).Scan(&id, &r.Revision, &name)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -44,16 +56,18 @@ func (b *Backend) Load(ctx context.Context, owner ccstore.Owner) (*ccstore.Recor
 		return nil, err
 	}
 	r.Default = string(name)
-	if r.Caches, err = loadCaches(ctx, tx, id); err != nil {
+	if r.Caches, err = loadCaches(ctx, tx, owner, id); err != nil {
 		return nil, err
 	}
-	r.Credentials, err = loadCredentials(ctx, tx, id)
-	return r, err
+	if r.Credentials, err = loadCredentials(ctx, tx, owner, id); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
-func loadCaches(ctx context.Context, tx *sql.Tx, collection int64) ([]ccstore.CacheRecord, error) {
+func loadCaches(ctx context.Context, tx *sql.Tx, owner ccstore.Owner, collection int64) ([]ccstore.CacheRecord, error) {
 	rows, err := tx.QueryContext(ctx,
-		`SELECT id, uuid, name, principal, kdc_offset, label, changed, coalesce(ends, ?), coalesce(aside, '')
+		`SELECT id, uuid, name, principal, kdc_offset, label, changed, coalesce(ends, ?), coalesce(aside, ''), sum
 		FROM caches WHERE collection = ?`, ccstore.Never, collection)
 	if err != nil {
 		return nil, err
@@ -63,19 +77,23 @@ func loadCaches(ctx context.Context, tx *sql.Tx, collection int64) ([]ccstore.Ca
 	for rows.Next() {
 		var r ccstore.CacheRecord
 		var id, name []byte
-		if err := rows.Scan(&r.ID, &id, &name, &r.Principal, &r.KDCOffset, &r.Label, &r.Changed, &r.Ends, &r.Aside); err != nil {
-			return nil, err
+		var sum sql.NullInt64
+		if err := rows.Scan(&r.ID, &id, &name, &r.Principal, &r.KDCOffset, &r.Label, &r.Changed, &r.Ends, &r.Aside, &sum); err != nil {
+			return nil, notAsWritten(err)
 		}
-		r.UUID = uuid.UUID(id) // the table holds 16 bytes or nothing
+		if r.UUID, err = uuid.FromBytes(id); err != nil {
+			return nil, notAsWritten(err)
+		}
 		r.Name = string(name)
+		r.Err = checkSum(sum, cacheSum(owner, &r))
 		list = append(list, r)
 	}
 	return list, rows.Err()
 }
 
-func loadCredentials(ctx context.Context, tx *sql.Tx, collection int64) ([]ccstore.CredentialRecord, error) {
+func loadCredentials(ctx context.Context, tx *sql.Tx, owner ccstore.Owner, collection int64) ([]ccstore.CredentialRecord, error) {
 	rows, err := tx.QueryContext(ctx,
-		`SELECT cache, seq, uuid, iif(aside IS NULL, data, NULL), coalesce(aside, '')
+		`SELECT cache, seq, uuid, iif(aside IS NULL, data, NULL), coalesce(aside, ''), iif(aside IS NULL, sum, NULL)
 		FROM credentials WHERE collection = ?`, collection)
 	if err != nil {
 		return nil, err
@@ -85,10 +103,14 @@ func loadCredentials(ctx context.Context, tx *sql.Tx, collection int64) ([]ccsto
 	for rows.Next() {
 		var r ccstore.CredentialRecord
 		var id []byte
-		if err := rows.Scan(&r.Cache, &r.Seq, &id, &r.Data, &r.Aside); err != nil {
-			return nil, err
+		var sum sql.NullInt64
+		if err := rows.Scan(&r.Cache, &r.Seq, &id, &r.Data, &r.Aside, &sum); err != nil {
+			return nil, notAsWritten(err)
 		}
-		r.UUID = uuid.UUID(id)
+		if r.UUID, err = uuid.FromBytes(id); err != nil {
+			return nil, notAsWritten(err)
+		}
+		r.Err = checkSum(sum, credentialSum(owner, &r))
 		list = append(list, r)
 	}
 	return list, rows.Err()
@@ -96,7 +118,17 @@ func loadCredentials(ctx context.Context, tx *sql.Tx, collection int64) ([]ccsto
 
 // Owners implements ccstore.Backend.
 func (b *Backend) Owners(ctx context.Context) ([]ccstore.Owner, error) {
-	rows, err := b.read.QueryContext(ctx, "SELECT namespace, uid, level FROM collections ORDER BY namespace, uid, level")
+	owners, err := listOwners(ctx, b.read)
+	return owners, b.noted(err)
+}
+
+// A querier is a database or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+func listOwners(ctx context.Context, q querier) ([]ccstore.Owner, error) {
+	rows, err := q.QueryContext(ctx, "SELECT namespace, uid, level FROM collections ORDER BY namespace, uid, level")
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +137,7 @@ func (b *Backend) Owners(ctx context.Context) ([]ccstore.Owner, error) {
 	for rows.Next() {
 		var o ccstore.Owner
 		if err := rows.Scan(&o.Namespace, &o.UID, &o.Level); err != nil {
-			return nil, err
+			return nil, notAsWritten(err)
 		}
 		list = append(list, o)
 	}
@@ -114,6 +146,11 @@ func (b *Backend) Owners(ctx context.Context) ([]ccstore.Owner, error) {
 
 // Due implements ccstore.Backend.
 func (b *Backend) Due(ctx context.Context, before int64, limit int) ([]ccstore.Deadline, error) {
+	list, err := b.due(ctx, before, limit)
+	return list, b.noted(err)
+}
+
+func (b *Backend) due(ctx context.Context, before int64, limit int) ([]ccstore.Deadline, error) {
 	rows, err := b.read.QueryContext(ctx,
 		`SELECT namespace, uid, level, uuid, ends FROM caches JOIN collections ON collections.id = caches.collection
 		WHERE ends <= ? AND aside IS NULL ORDER BY ends LIMIT ?`, before, limit)
@@ -126,9 +163,11 @@ func (b *Backend) Due(ctx context.Context, before int64, limit int) ([]ccstore.D
 		var d ccstore.Deadline
 		var id []byte
 		if err := rows.Scan(&d.Owner.Namespace, &d.Owner.UID, &d.Owner.Level, &id, &d.Ends); err != nil {
-			return nil, err
+			return nil, notAsWritten(err)
 		}
-		d.Cache = uuid.UUID(id)
+		if d.Cache, err = uuid.FromBytes(id); err != nil {
+			return nil, notAsWritten(err)
+		}
 		list = append(list, d)
 	}
 	return list, rows.Err()
@@ -138,15 +177,18 @@ func (b *Backend) Due(ctx context.Context, before int64, limit int) ([]ccstore.D
 func (b *Backend) Close() error {
 	close(b.requests)
 	<-b.stopped
-	return b.closeFiles()
+	b.stopChecking()
+	return errors.Join(b.closeFile(), b.lock.Close())
 }
 
-func (b *Backend) closeFiles() error {
+// closeFile closes the connections to the database.
+func (b *Backend) closeFile() error {
 	var errs []error
 	for _, db := range []*sql.DB{b.read, b.write} { // the last to close folds the WAL into the file
 		if db != nil {
 			errs = append(errs, db.Close())
 		}
 	}
-	return errors.Join(append(errs, b.lock.Close())...)
+	b.read, b.write = nil, nil
+	return errors.Join(errs...)
 }

@@ -22,7 +22,7 @@ func (b *Backend) Commit(_ context.Context, c *ccstore.Commit) error {
 	r := &request{commit: c, done: make(chan struct{})}
 	b.requests <- r
 	<-r.done
-	return r.err
+	return b.noted(r.err)
 }
 
 // maxBatch bounds the commits that share a transaction.
@@ -78,13 +78,13 @@ func newWriter(ctx context.Context, db *sql.DB) (_ *writer, err error) {
 		{&w.revise, "UPDATE collections SET revision = ? WHERE id = ?"},
 		{&w.setDefault, "UPDATE collections SET default_name = ? WHERE id = ?"},
 		// An upsert: REPLACE would delete the old row, and by that its credentials.
-		{&w.putCache, `INSERT INTO caches (collection, id, uuid, name, principal, kdc_offset, label, changed, ends)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, nullif(?, ` + never + `)) ON CONFLICT (collection, id) DO UPDATE SET uuid = excluded.uuid,
+		{&w.putCache, `INSERT INTO caches (collection, id, uuid, name, principal, kdc_offset, label, changed, ends, sum)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, nullif(?, ` + never + `), ?) ON CONFLICT (collection, id) DO UPDATE SET uuid = excluded.uuid,
 			name = excluded.name, principal = excluded.principal, kdc_offset = excluded.kdc_offset, label = excluded.label,
-			changed = excluded.changed, ends = excluded.ends`},
+			changed = excluded.changed, ends = excluded.ends, sum = excluded.sum`},
 		{&w.deleteCache, "DELETE FROM caches WHERE collection = ? AND id = ?"},
-		{&w.putCred, `INSERT INTO credentials (collection, cache, seq, uuid, data) VALUES (?, ?, ?, ?, ?)
-			ON CONFLICT (collection, cache, seq) DO UPDATE SET uuid = excluded.uuid, data = excluded.data`},
+		{&w.putCred, `INSERT INTO credentials (collection, cache, seq, uuid, data, sum) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT (collection, cache, seq) DO UPDATE SET uuid = excluded.uuid, data = excluded.data, sum = excluded.sum`},
 		{&w.deleteCred, "DELETE FROM credentials WHERE collection = ? AND cache = ? AND seq = ?"},
 		{&w.clearCache, "DELETE FROM credentials WHERE collection = ? AND cache = ?"},
 		{&w.cacheAside, "UPDATE caches SET aside = ? WHERE collection = ? AND id = ?"},
@@ -165,7 +165,7 @@ func (w *writer) apply(c *ccstore.Commit) error {
 		return err
 	}
 	for _, op := range c.Ops {
-		if err := w.applyOp(ctx, id, op); err != nil {
+		if err := w.applyOp(ctx, c.Owner, id, op); err != nil {
 			return err
 		}
 	}
@@ -191,18 +191,19 @@ func (w *writer) collection(ctx context.Context, c *ccstore.Commit) (id int64, e
 	return id, err
 }
 
-func (w *writer) applyOp(ctx context.Context, collection int64, op ccstore.Op) (err error) {
+func (w *writer) applyOp(ctx context.Context, owner ccstore.Owner, collection int64, op ccstore.Op) (err error) {
 	switch op := op.(type) {
 	case ccstore.SetDefault:
 		_, err = w.setDefault.ExecContext(ctx, []byte(op.Name), collection)
 	case ccstore.PutCache:
-		_, err = w.putCache.ExecContext(ctx, collection, op.ID, op.UUID[:], []byte(op.Name), op.Principal, op.KDCOffset, op.Label, op.Changed, op.Ends)
+		_, err = w.putCache.ExecContext(ctx, collection, op.ID, op.UUID[:], []byte(op.Name), op.Principal, op.KDCOffset, op.Label, op.Changed, op.Ends,
+			cacheSum(owner, &op.CacheRecord))
 	case ccstore.DeleteCache:
 		_, err = w.deleteCache.ExecContext(ctx, collection, op.ID)
 	case ccstore.ClearCache:
 		_, err = w.clearCache.ExecContext(ctx, collection, op.ID)
 	case ccstore.PutCredential:
-		_, err = w.putCred.ExecContext(ctx, collection, op.Cache, op.Seq, op.UUID[:], op.Data)
+		_, err = w.putCred.ExecContext(ctx, collection, op.Cache, op.Seq, op.UUID[:], op.Data, credentialSum(owner, &op.CredentialRecord))
 	case ccstore.DeleteCredential:
 		_, err = w.deleteCred.ExecContext(ctx, collection, op.Cache, op.Seq)
 	case ccstore.SetCacheAside:

@@ -3,14 +3,17 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
-	"syscall"
+	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -26,15 +29,18 @@ const (
 	Normal Synchronous = "normal" // the kernel: survives the end of the daemon; a power cut may lose the last commits
 )
 
-// Options are what Open may be told.
+// Options are what Open may be told. The zero value is fine.
 type Options struct {
-	Synchronous Synchronous // default Full
+	Synchronous Synchronous  // default Full
+	Logger      *slog.Logger // default: none
 }
 
 // Open opens the database at path, makes it if it is not there, and brings it
 // to the current version. The file and its directory must be the caller's own
-// and closed to others. A database of another program, of a newer version, or
-// that another process has open is refused and left as it is.
+// and closed to others, and nobody else may be able to replace a directory above
+// them. A database of another program, of a newer version, or that another
+// process has open is refused and left as it is. One that is damaged is moved
+// aside, and an empty one takes its place; the log says so.
 func Open(ctx context.Context, path string, o Options) (*Backend, error) {
 	b, err := open(ctx, path, o)
 	if err != nil {
@@ -47,46 +53,90 @@ func open(ctx context.Context, path string, o Options) (_ *Backend, err error) {
 	if o.Synchronous == "" {
 		o.Synchronous = Full
 	}
-	path, err = filepath.Abs(path)
-	if err != nil {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if path, err = resolve(path); err != nil {
 		return nil, err
 	}
 	if err := checkDirectory(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
-	lock, err := lockFile(path + "-lock")
+	// Who never used a file has no right to move it.
+	used := exists(path + lockSuffix)
+	ours, err := checkBeginning(path, used)
 	if err != nil {
 		return nil, err
 	}
-	b := &Backend{lock: lock, requests: make(chan *request), stopped: make(chan struct{})}
+	lock, err := lockFile(path + lockSuffix)
+	if err != nil {
+		return nil, err
+	}
+	b := &Backend{
+		path: path, log: o.Logger, lock: lock,
+		requests: make(chan *request), stopped: make(chan struct{}), stopChecking: func() {},
+	}
 	defer func() {
 		if err != nil {
-			b.closeFiles()
+			b.closeFile()
+			lock.Close()
+			if !used {
+				os.Remove(path + lockSuffix) // leave no trace beside what is not ours
+			}
 		}
 	}()
-	if err := createFile(path); err != nil {
+	if err := b.checkGone(used); err != nil {
 		return nil, err
 	}
-	version, err := probe(ctx, path)
+	w, err := b.start(ctx, o)
+	if isCorrupt(err) && ours {
+		b.closeFile()
+		if err = b.moveAside(err); err == nil {
+			w, err = b.start(ctx, o)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	if b.write, err = openDB(path, "_txlock=immediate", pragmas(o.Synchronous), 1); err != nil {
+	go b.writeLoop(w)
+	return b, nil
+}
+
+// lockSuffix is that of the file which whoever uses the database has locked. It
+// stays, and shows that the database is ours.
+const lockSuffix = "-lock"
+
+// start opens the connections to the database and brings it to the current
+// version.
+func (b *Backend) start(ctx context.Context, o Options) (*writer, error) {
+	if err := createFile(b.path); err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, b.write, version); err != nil {
+	if err := b.probe(ctx); err != nil {
+		return nil, err
+	}
+	left, err := b.checkLeft()
+	if err != nil {
+		return nil, err
+	}
+	if b.write, err = openDB(b.path, "_txlock=immediate", pragmas(o.Synchronous), 1); err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, b.write); err != nil {
 		return nil, err
 	}
 	reading := append(pragmas(o.Synchronous), "query_only(1)")
-	if b.read, err = openDB(path, "_txlock=deferred", reading, readers); err != nil {
+	if b.read, err = openDB(b.path, "_txlock=deferred", reading, readers); err != nil {
 		return nil, err
 	}
 	w, err := newWriter(ctx, b.write)
 	if err != nil {
 		return nil, err
 	}
-	go b.writeLoop(w)
-	return b, nil
+	if left {
+		b.checkBeside()
+	}
+	return w, nil
 }
 
 // readers bounds the collections that are loaded at the same time.
@@ -119,78 +169,106 @@ func openDB(path, setting string, pragmas []string, conns int) (*sql.DB, error) 
 	return db, nil
 }
 
-// probe returns the version of the database, 0 if it is empty, and refuses one
-// that is not for us. It changes nothing: not even the journal mode, nor does
-// it fold a WAL into the file, as any other connection would.
-func probe(ctx context.Context, path string) (version int, err error) {
-	db, err := openDB(path, "mode=ro", []string{"busy_timeout(5000)", "trusted_schema(0)"}, 1)
-	if err != nil {
-		return 0, err
+// checkBeginning refuses a file that is no database at all, unless kcmd used it
+// and it is damaged. It reports whether the file is or was ours.
+func checkBeginning(path string, used bool) (ours bool, err error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return used, nil
 	}
-	defer db.Close()
-	return checkHeader(ctx, db)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	header := make([]byte, 72)
+	n, err := io.ReadFull(f, header)
+	if err := notShort(err); err != nil {
+		return false, err
+	}
+	const magic = "SQLite format 3\x00"
+	if n > 0 && !strings.HasPrefix(string(header), magic) && !used {
+		return false, errors.New("file is not a database")
+	}
+	return used || binary.BigEndian.Uint32(header[68:]) == applicationID, nil
 }
 
-// checkDirectory refuses a directory in which others could put another file in
-// the place of ours.
-func checkDirectory(dir string) error {
-	st, err := os.Stat(dir)
+// checkGone says so if the database was there once and is not any longer. A WAL
+// that is left of it is moved aside: SQLite would delete it.
+func (b *Backend) checkGone(used bool) error {
+	st, err := os.Lstat(b.path)
+	if err == nil && st.Size() > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	wal, err := walSize(b.path)
 	if err != nil {
 		return err
 	}
-	if !st.IsDir() {
-		return fmt.Errorf("%s is not a directory", dir)
+	if wal > 0 {
+		return b.moveAside(errors.New("write-ahead log without its database"))
 	}
-	if perm := st.Mode().Perm(); perm&0o022 != 0 {
-		return fmt.Errorf("others may write to directory %s (mode %#o, allowed is 0700 to 0755)", dir, perm)
-	}
-	return checkOwner("directory "+dir, st, uint32(os.Geteuid()), 0)
-}
-
-// checkOwner refuses what belongs to none of the allowed uids.
-func checkOwner(what string, st fs.FileInfo, allowed ...uint32) error {
-	uid := st.Sys().(*syscall.Stat_t).Uid
-	if !slices.Contains(allowed, uid) {
-		return fmt.Errorf("%s belongs to uid %d, this process runs as %d", what, uid, os.Geteuid())
+	if used {
+		b.log.Warn("the store is missing or an empty file, though there was one; it is made anew", "store", b.path)
 	}
 	return nil
 }
 
-// createFile makes the file if it is not there, and refuses one that is not
-// ours alone.
-func createFile(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+// probe refuses a database that is not for us, and finds out whether it is
+// damaged. It changes nothing: not even the journal mode, nor does it fold a WAL
+// into the file, as any other connection would.
+func (b *Backend) probe(ctx context.Context) error {
+	db, err := openReadOnly(b.path)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
+	defer db.Close()
+	version, err := checkHeader(ctx, db)
+	if err != nil || version == 0 {
 		return err
 	}
-	if !st.Mode().IsRegular() {
-		return errors.New("it is not a regular file")
+	if b.marked() {
+		if err := checkIntegrity(ctx, db, ""); err != nil {
+			return err
+		}
+		b.log.Info("the store was marked as damaged, but nothing is wrong with it", "store", b.path)
+		return b.unmark()
 	}
-	if perm := st.Mode().Perm(); perm&0o077 != 0 {
-		return fmt.Errorf("others may use it (mode %#o, allowed is 0600)", perm)
-	}
-	return checkOwner("it", st, uint32(os.Geteuid()))
+	// Without it nothing can be found, and it is small.
+	return checkIntegrity(ctx, db, "collections")
 }
 
-// lockFile takes the lock that a process holds while it uses the store. It is a
-// file of its own: closing a second descriptor of the database itself would
-// drop SQLite's locks on it.
-func lockFile(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+// openReadOnly opens the database for reading, in a way that leaves no files
+// beside it if there are none.
+func openReadOnly(path string) (*sql.DB, error) {
+	wal, err := walSize(path)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, errors.New("another process uses it")
-		}
-		return nil, fmt.Errorf("lock %s: %w", path, err)
+	setting := "mode=ro"
+	if wal == 0 {
+		// All is in one file, which nobody changes as long as it is so.
+		setting += "&immutable=1"
 	}
-	return f, nil
+	return openDB(path, setting, []string{"busy_timeout(5000)", "trusted_schema(0)", "cell_size_check(1)"}, 1)
+}
+
+// checkLeft looks at the WAL that a killed daemon has left, if one was killed.
+func (b *Backend) checkLeft() (left bool, err error) {
+	size, err := walSize(b.path)
+	if err != nil || size == 0 {
+		return false, err
+	}
+	err = checkWAL(b.path)
+	if errors.Is(err, errWALHeader) {
+		// SQLite would write over it.
+		to, e := moveAside(b.path, time.Now(), "-wal")
+		if e != nil {
+			return true, e
+		}
+		b.log.Error("the last changes to the store are lost", "store", b.path, "moved_to", to+"-wal", "err", err)
+		return true, nil
+	}
+	if err != nil {
+		b.log.Error("the last changes to the store are lost, by a power cut or by damage", "store", b.path, "err", err)
+	}
+	return true, nil
 }

@@ -33,9 +33,13 @@ func migrations() ([]string, error) {
 	return scripts, nil
 }
 
-// migrate brings the database from version to the current one.
-func migrate(ctx context.Context, db *sql.DB, version int) error {
+// migrate brings the database to the current version.
+func migrate(ctx context.Context, db *sql.DB) error {
 	scripts, err := migrations()
+	if err != nil {
+		return err
+	}
+	version, err := checkHeader(ctx, db)
 	if err != nil {
 		return err
 	}
@@ -55,25 +59,38 @@ func checkHeader(ctx context.Context, db *sql.DB) (version int, err error) {
 		return 0, err
 	}
 	current := len(scripts)
-	var id, tables int
+	var id int
 	if err := db.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
 		return 0, err
 	}
 	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
 		return 0, err
 	}
-	if err := db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil {
-		return 0, err
-	}
 	switch {
-	case id == 0 && version == 0 && tables == 0:
-		return 0, nil
+	case id == 0 && version == 0:
+		return 0, checkEmpty(ctx, db)
 	case id != applicationID:
-		return 0, fmt.Errorf("it is a database of another program (application_id %#x, ours is %#x)", id, applicationID)
+		return 0, notOurs(id)
 	case version < 1 || version > current:
 		return 0, fmt.Errorf("its version is %d, this kcmd knows 1 to %d", version, current)
 	}
 	return version, nil
+}
+
+// checkEmpty refuses a database that has tables and does not say whose it is.
+func checkEmpty(ctx context.Context, db *sql.DB) error {
+	var tables int
+	if err := db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil {
+		return err
+	}
+	if tables > 0 {
+		return notOurs(0)
+	}
+	return nil
+}
+
+func notOurs(id int) error {
+	return fmt.Errorf("it is a database of another program (application_id %#x, ours is %#x)", id, applicationID)
 }
 
 // upgrade runs one script. The version is set in the same transaction.

@@ -1,9 +1,7 @@
 package sqlite_test
 
 import (
-	"bytes"
 	"context"
-	"database/sql"
 	"os"
 	"path/filepath"
 	"strings"
@@ -94,75 +92,6 @@ func TestBatch(t *testing.T) {
 	owners, err := s.Owners(t.Context())
 	if err != nil || len(owners) != 51 {
 		t.Errorf("%d owners, %v; want 51", len(owners), err)
-	}
-}
-
-func TestRefused(t *testing.T) {
-	exec := func(t *testing.T, path, query string) {
-		t.Helper()
-		db, err := sql.Open("sqlite", path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer db.Close()
-		if _, err := db.Exec(query); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chmod(path, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	tests := []struct {
-		name    string
-		prepare func(t *testing.T, path string)
-		want    string
-	}{
-		{"another program's database", func(t *testing.T, path string) {
-			exec(t, path, "CREATE TABLE notes (text)")
-		}, "database of another program"},
-		{"a newer version", func(t *testing.T, path string) {
-			b := open(t, path)
-			b.Close()
-			exec(t, path, "PRAGMA user_version = 1000")
-		}, "its version is 1000, this kcmd knows 1 to"},
-		{"not a database", func(t *testing.T, path string) {
-			os.WriteFile(path, bytes.Repeat([]byte("no database "), 1000), 0o600)
-		}, "file is not a database"},
-		{"mode", func(t *testing.T, path string) {
-			os.WriteFile(path, nil, 0o600)
-			os.Chmod(path, 0o640)
-		}, "others may use it (mode 0640, allowed is 0600)"},
-		{"directory mode", func(t *testing.T, path string) {
-			os.Chmod(filepath.Dir(path), 0o777)
-		}, "others may write to directory"},
-		{"a directory", func(t *testing.T, path string) {
-			os.Mkdir(path, 0o700)
-		}, "is a directory"},
-		{"a symbolic link", func(t *testing.T, path string) {
-			os.Symlink("/etc/passwd", path)
-		}, "too many levels of symbolic links"},
-		{"in use", func(t *testing.T, path string) {
-			b := open(t, path)
-			t.Cleanup(func() { b.Close() })
-		}, "another process uses it"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			path := filepath.Join(privateDir(t), "kcmd.db")
-			tt.prepare(t, path)
-			before, _ := os.ReadFile(path)
-			b, err := sqlite.Open(t.Context(), path, sqlite.Options{})
-			if err == nil {
-				b.Close()
-				t.Fatal("was opened")
-			}
-			if !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), path) {
-				t.Errorf("error %q, want it to name %s and to say %q", err, path, tt.want)
-			}
-			if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
-				t.Error("the file was changed")
-			}
-		})
 	}
 }
 

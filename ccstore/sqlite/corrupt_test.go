@@ -1,0 +1,393 @@
+package sqlite_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/ccstore/ccache"
+	"kcmd.org/kcmd/ccstore/sqlite"
+	"kcmd.org/kcmd/ccstore/storetest"
+)
+
+const pageSize = 4096
+
+// A logText is what was logged, while it is still written to.
+type logText struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logText) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *logText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// openLogged opens a store at path. Unlike storetest.New it may be damaged.
+func openLogged(t *testing.T, path string) (*ccstore.Store, *logText) {
+	t.Helper()
+	text := &logText{}
+	log := slog.New(slog.NewTextHandler(io.MultiWriter(text), nil))
+	b, err := sqlite.Open(t.Context(), path, sqlite.Options{Logger: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := ccstore.Open(b, ccstore.Options{Logger: log})
+	t.Cleanup(func() { s.Close() })
+	return s, text
+}
+
+func user(uid uint32) ccstore.Owner {
+	return ccstore.Owner{Namespace: ccstore.DefaultNamespace, UID: uid}
+}
+
+// smallStore makes a database of a few users with pages of all kinds: in trees
+// of two levels, overflowing, and free. It returns its bytes and what each of
+// the users has.
+func smallStore(t *testing.T) (file []byte, contents map[ccstore.Owner][]string) {
+	t.Helper()
+	return storeWith(t, 40)
+}
+
+// storeWith makes one in which each user has so many tickets in a cache.
+func storeWith(t *testing.T, tickets int) (file []byte, contents map[ccstore.Owner][]string) {
+	t.Helper()
+	path := filepath.Join(privateDir(t), "kcmd.db")
+	s := storetest.New(t, open(t, path))
+	contents = make(map[ccstore.Owner][]string)
+	for uid := range uint32(8) {
+		client := fmt.Sprintf("user%d@EXAMPLE.COM", uid)
+		creds := []*ccache.Credential{storetest.Config(client, "fast_avail", "yes"), storetest.TGT(client)}
+		for i := range tickets {
+			creds = append(creds, storetest.Ticket(client, fmt.Sprintf("host/%d@EXAMPLE.COM", i)))
+		}
+		creds[9].Ticket = bytes.Repeat([]byte(client), 600) // over several pages
+		update(t, s, user(uid), func(tx *ccstore.Tx) error {
+			tx.Replace("gone", storetest.Principal(client), 0, creds[:10])
+			tx.Replace(fmt.Sprint(uid), storetest.Principal(client), 0, creds)
+			tx.Replace(fmt.Sprint(uid)+":b", storetest.Principal(client), 5, creds[:2])
+			return nil
+		})
+		update(t, s, user(uid), func(tx *ccstore.Tx) error { return tx.Destroy("gone") })
+		err := s.View(t.Context(), user(uid), func(c *ccstore.Collection) error {
+			contents[user(uid)] = described(c)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file, contents
+}
+
+func update(t *testing.T, s *ccstore.Store, o ccstore.Owner, f func(tx *ccstore.Tx) error) {
+	t.Helper()
+	if err := s.Update(t.Context(), o, f); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// described returns all that a client can get to know of a collection.
+func described(c *ccstore.Collection) []string {
+	list := []string{}
+	for _, cache := range c.Caches() {
+		list = append(list, fmt.Sprintf("%s %s %s %d %q", cache.UUID, cache.Name, cache.Principal, cache.KDCOffset, cache.Label))
+		for cred := range cache.Credentials() {
+			list = append(list, fmt.Sprintf("%s %s %x", cache.Name, cred.UUID, cred.Bytes()))
+		}
+	}
+	return list
+}
+
+// What became of a damaged store.
+const (
+	whole  = "whole"
+	moved  = "moved aside"
+	failed = "failed for some" // and not for others
+	none   = "failed for all"
+	lost   = "entries set aside"
+)
+
+// serve uses a damaged store as a daemon does, and returns what became of it.
+// Nobody gets what is not his or is not what was stored, and what is missing is
+// in the log.
+func serve(t *testing.T, path string, contents map[ccstore.Owner][]string) string {
+	t.Helper()
+	damaged, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, log := openLogged(t, path)
+	outcome := whole
+	if aside, _ := filepath.Glob(path + ".corrupt-*"); len(aside) > 0 {
+		outcome = moved
+		if kept, err := os.ReadFile(aside[0]); err != nil || !bytes.Equal(kept, damaged) {
+			t.Errorf("%s is not the damaged file", aside[0])
+		}
+		if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), aside[0]) {
+			t.Errorf("the log does not say where the file went:\n%s", log)
+		}
+		contents = nil
+	}
+	failures := 0
+	for uid := range uint32(8) {
+		switch left, err := look(t, s, user(uid), contents[user(uid)]); {
+		case err != nil:
+			failures++
+		case !left:
+			outcome = lost
+			if !strings.Contains(log.String(), "set aside") {
+				t.Errorf("something of %d is missing, and the log does not say so:\n%s", uid, log)
+			}
+		}
+	}
+	for uid := range uint32(9) { // and a new one
+		if err := add(t, s, user(uid)); err != nil {
+			failures++
+		}
+	}
+	switch {
+	case failures == 8+9:
+		outcome = none
+	case failures > 0:
+		outcome = failed
+	}
+	if failures > 0 {
+		if !strings.Contains(log.String(), "the store is damaged") {
+			t.Errorf("requests failed, and the log does not say why:\n%s", log)
+		}
+	}
+	_ = s.Close() // may fail for the same reason
+	if failures > 0 {
+		serveAfterMark(t, path)
+	}
+	return outcome
+}
+
+// look reports whether a user still has everything.
+func look(t *testing.T, s *ccstore.Store, o ccstore.Owner, had []string) (all bool, err error) {
+	t.Helper()
+	err = s.View(t.Context(), o, func(c *ccstore.Collection) error {
+		has := described(c)
+		for _, entry := range has {
+			if !slices.Contains(had, entry) {
+				t.Errorf("%s is given what was not stored: %.200s", o, entry)
+			}
+		}
+		all = len(has) == len(had)
+		return nil
+	})
+	if err != nil && !errors.Is(err, ccstore.ErrBackend) {
+		t.Errorf("View: %v", err)
+	}
+	return all, err
+}
+
+// add stores a ticket in a new cache, and looks whether it is there.
+func add(t *testing.T, s *ccstore.Store, o ccstore.Owner) error {
+	t.Helper()
+	ticket := storetest.Ticket("new@EXAMPLE.COM", "host/new@EXAMPLE.COM")
+	err := s.Update(t.Context(), o, func(tx *ccstore.Tx) error {
+		tx.Replace("new", storetest.Principal("new@EXAMPLE.COM"), 0, []*ccache.Credential{ticket})
+		return nil
+	})
+	if err != nil {
+		if !errors.Is(err, ccstore.ErrBackend) {
+			t.Errorf("Update: %v", err)
+		}
+		return err
+	}
+	return s.View(t.Context(), o, func(c *ccstore.Collection) error {
+		cache, err := c.Cache("new")
+		if err != nil || cache.Tickets() != 1 {
+			t.Errorf("what was stored is not there: %v", err)
+		}
+		return nil
+	})
+}
+
+// serveAfterMark starts again after damage was met: the file has been moved
+// aside, and everybody is served.
+func serveAfterMark(t *testing.T, path string) {
+	t.Helper()
+	s, log := openLogged(t, path)
+	defer s.Close()
+	if aside, _ := filepath.Glob(path + ".corrupt-*"); len(aside) != 1 || !strings.Contains(log.String(), aside[0]) {
+		t.Errorf("the damaged file was not moved aside at the next start: %v\n%s", aside, log)
+	}
+	for uid := range uint32(9) {
+		if err := add(t, s, user(uid)); err != nil {
+			t.Errorf("after the next start: %v", err)
+		}
+	}
+	if err := s.Check(t.Context()); err != nil {
+		t.Errorf("after the next start: %v", err)
+	}
+	if exists(path + "-damaged") {
+		t.Error("the mark is still there")
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// used makes files as a daemon leaves them, and returns the path of the
+// database.
+func used(t *testing.T, file []byte) string {
+	t.Helper()
+	path := filepath.Join(privateDir(t), "kcmd.db")
+	write(t, path, file)
+	write(t, path+"-lock", nil)
+	return path
+}
+
+func write(t *testing.T, path string, b []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestZeroedPages has each page of a database zeroed in turn.
+func TestZeroedPages(t *testing.T) {
+	file, contents := smallStore(t)
+	if outcome := serve(t, used(t, file), contents); outcome != whole {
+		t.Fatalf("the undamaged store: %s", outcome)
+	}
+	outcomes := make(map[string][]int)
+	for page := range len(file) / pageSize {
+		hurt := slices.Clone(file)
+		clear(hurt[page*pageSize : (page+1)*pageSize])
+		outcome := serve(t, used(t, hurt), contents)
+		outcomes[outcome] = append(outcomes[outcome], page+1)
+	}
+	for _, outcome := range []string{whole, moved, failed, lost} {
+		if len(outcomes[outcome]) == 0 {
+			t.Errorf("of %d pages, none when zeroed has the outcome %q", len(file)/pageSize, outcome)
+		}
+	}
+	for outcome, pages := range outcomes {
+		t.Logf("%s: pages %v", outcome, pages)
+	}
+}
+
+// TestTruncated has a database that ends too early: at the end of each page and
+// in its middle.
+func TestTruncated(t *testing.T) {
+	file, contents := smallStore(t)
+	for size := pageSize / 2; size < len(file); size += pageSize / 2 {
+		outcome := serve(t, used(t, file[:size]), contents)
+		// SQLite takes half a page at the end for a whole one.
+		if outcome != moved && size < len(file)-pageSize {
+			t.Errorf("cut to %d bytes of %d: %s, want %s", size, len(file), outcome, moved)
+		}
+	}
+	// Nothing tells an empty file from one that was never filled.
+	s, log := openLogged(t, used(t, nil))
+	if all, err := look(t, s, user(0), nil); err != nil || !all {
+		t.Errorf("empty file: %v", err)
+	}
+	if !strings.Contains(log.String(), "level=WARN") {
+		t.Errorf("nothing is said of an empty file:\n%s", log)
+	}
+}
+
+// TestGarbage has bytes changed at random. Whatever becomes of it, nobody gets
+// what was not stored for him.
+func TestGarbage(t *testing.T) {
+	file, contents := smallStore(t)
+	outcomes := make(map[string]int)
+	for seed := range uint64(60) {
+		rnd := rand.New(rand.NewPCG(seed, 0))
+		hurt := slices.Clone(file)
+		for range 1 + rnd.IntN(200) {
+			// Behind the header, which could say that it is another's.
+			hurt[100+rnd.IntN(len(hurt)-100)] = byte(rnd.Uint32())
+		}
+		path := used(t, hurt)
+		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
+			s, _ := openLogged(t, path)
+			outcome := whole
+			for uid := range uint32(8) {
+				if _, err := look(t, s, user(uid), contents[user(uid)]); err != nil {
+					outcome = failed
+				}
+				_ = add(t, s, user(uid))
+			}
+			if aside, _ := filepath.Glob(path + ".corrupt-*"); len(aside) > 0 {
+				outcome = moved
+			}
+			outcomes[outcome]++
+		})
+	}
+	t.Logf("outcomes: %v", outcomes)
+}
+
+// TestGarbageHeader has a database that does not begin as one.
+func TestGarbageHeader(t *testing.T) {
+	file, contents := smallStore(t)
+	hurt := slices.Clone(file)
+	copy(hurt, bytes.Repeat([]byte("garbage "), 13))
+	if outcome := serve(t, used(t, hurt), contents); outcome != moved {
+		t.Errorf("%s, want %s", outcome, moved)
+	}
+}
+
+// TestMovedTwice has two damaged files moved aside in one second: none takes the
+// place of the other.
+func TestMovedTwice(t *testing.T) {
+	file, _ := smallStore(t)
+	path := used(t, file[:pageSize])
+	for n := range 3 {
+		s, _ := openLogged(t, path)
+		if _, err := look(t, s, user(0), nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if aside, _ := filepath.Glob(path + ".corrupt-*"); len(aside) != n+1 {
+			t.Errorf("%d files are kept, want %d: %v", len(aside), n+1, aside)
+		}
+		write(t, path, file[:pageSize])
+	}
+}
+
+// TestFalseAlarm has a mark at a database that is as it should be.
+func TestFalseAlarm(t *testing.T) {
+	file, contents := smallStore(t)
+	path := used(t, file)
+	write(t, path+"-damaged", nil)
+	if outcome := serve(t, path, contents); outcome != whole {
+		t.Errorf("%s, want %s", outcome, whole)
+	}
+	if exists(path + "-damaged") {
+		t.Error("the mark is still there")
+	}
+}
