@@ -34,7 +34,7 @@ var mayImport = map[string][]string{
 	"introspection":     {},
 	"dbus/guard":        {"introspection"},
 	"dbus":              {"ccstore", "ccstore/ccache", "introspection", "dbus/guard"},
-	"cmd/kcmd":          {"ccstore", "ccstore/memory", "ccstore/sqlite", "kcmserver", "kcmserver/kcm", "kcmserver/selinux", "dbus"},
+	"cmd/kcmd":          {"ccstore", "ccstore/ccache", "ccstore/memory", "ccstore/sqlite", "kcmserver", "kcmserver/kcm", "kcmserver/selinux", "dbus"},
 	"tests":             {"tests/lab", "kcmserver/kcm", "ccstore/ccache"},
 	"tests/lab":         {},
 	"tests/report":      {},

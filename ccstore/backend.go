@@ -1,6 +1,7 @@
 package ccstore
 
 import (
+	"cmp"
 	"context"
 	"math"
 
@@ -63,6 +64,11 @@ type CredentialRecord struct {
 	Data  []byte // what the client stored
 	Aside string // why it is set aside, and Data not there; "" is in use
 	Err   error  // why the backend cannot tell Data
+}
+
+// Compare orders credentials by cache, and in each in the order of storing.
+func (r CredentialRecord) Compare(s CredentialRecord) int {
+	return cmp.Or(cmp.Compare(r.Cache, s.Cache), cmp.Compare(r.Seq, s.Seq))
 }
 
 // A Deadline is when a cache ends, as CacheRecord has it.

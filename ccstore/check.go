@@ -59,6 +59,22 @@ func (s *Store) checkOwner(ctx context.Context, owner Owner) error {
 	})
 }
 
+// CheckRecord verifies what a backend keeps of owner, and returns everything
+// that is wrong with it. What is set aside was found earlier, and is not.
+func CheckRecord(owner Owner, r *Record) []error {
+	c, repairs := fromRecord(owner, r)
+	var errs []error
+	for _, one := range repairs {
+		if !one.awaited {
+			errs = append(errs, one.err)
+		}
+	}
+	if err := c.check(); err != nil {
+		errs = append(errs, err)
+	}
+	return errs
+}
+
 // check verifies that the indexes of the collection say the same as its caches.
 func (c *Collection) check() error {
 	if n, u := c.byName.Len(), c.byUUID.Len(); n != c.Len() || u != c.Len() {

@@ -1,7 +1,6 @@
 package ccstore
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -11,9 +10,10 @@ import (
 
 // A repair is a change that makes good what was found wrong with a record.
 type repair struct {
-	op   Op
-	err  error // what was found
-	lost bool  // something is set aside for it
+	op      Op
+	err     error // what was found
+	lost    bool  // something is set aside for it
+	awaited bool  // an older version of the database could not do it
 }
 
 // fromRecord makes a collection of what a backend keeps. What cannot be read is
@@ -25,13 +25,11 @@ func fromRecord(owner Owner, r *Record) (c *Collection, repairs []repair) {
 	for _, row := range r.Caches {
 		if err := c.addCache(row); err != nil {
 			repairs = append(repairs, repair{
-				SetCacheAside{row.ID, err.Error()}, fmt.Errorf("cache %s: %w", row.UUID, err), true,
+				op: SetCacheAside{row.ID, err.Error()}, err: fmt.Errorf("cache %s: %w", row.UUID, err), lost: true,
 			})
 		}
 	}
-	slices.SortFunc(r.Credentials, func(a, b CredentialRecord) int {
-		return cmp.Or(cmp.Compare(a.Cache, b.Cache), cmp.Compare(a.Seq, b.Seq))
-	})
+	slices.SortFunc(r.Credentials, CredentialRecord.Compare)
 	for _, row := range r.Credentials {
 		// Without its cache it is as much aside as that is.
 		cache := c.cacheByID(row.Cache)
@@ -40,8 +38,9 @@ func fromRecord(owner Owner, r *Record) (c *Collection, repairs []repair) {
 		}
 		if err := cache.addCredential(row); err != nil {
 			repairs = append(repairs, repair{
-				SetCredentialAside{row.Cache, row.Seq, err.Error()},
-				fmt.Errorf("credential %s of cache %s: %w", row.UUID, cache.UUID, err), true,
+				op:   SetCredentialAside{row.Cache, row.Seq, err.Error()},
+				err:  fmt.Errorf("credential %s of cache %s: %w", row.UUID, cache.UUID, err),
+				lost: true,
 			})
 		}
 	}
@@ -49,7 +48,9 @@ func fromRecord(owner Owner, r *Record) (c *Collection, repairs []repair) {
 		// A database made by an older version does not know the ends.
 		if cache := c.cacheByID(row.ID); cache != nil && cache.Ends() != row.Ends {
 			repairs = append(repairs, repair{
-				PutCache{cache.record()}, fmt.Errorf("cache %s: its end is not the one that is stored", cache.UUID), false,
+				op:      PutCache{cache.record()},
+				err:     fmt.Errorf("cache %s: its end is not the one that is stored", cache.UUID),
+				awaited: row.Ends == 0,
 			})
 		}
 	}

@@ -109,7 +109,7 @@ func cmdKcmd(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(d.Start(flags...))
 	case "run":
 		var env []string
-		for len(flags) > 0 && !strings.HasPrefix(flags[0], "-") {
+		for len(flags) > 0 && !strings.HasPrefix(flags[0], "-") && strings.Contains(flags[0], "=") {
 			env, flags = append(env, flags[0]), flags[1:]
 		}
 		cmd := d.Command(flags...)

@@ -50,13 +50,16 @@ func newLab(t *testing.T) (*lab.Lab, *lab.Daemon) {
 }
 
 // checkEnd ends the daemon, if it still runs, and checks that it ends as it
-// should and has not misbehaved. If the test has failed it shows what the
-// daemon said.
+// should, has not misbehaved, and has left a store that is whole. If the test
+// has failed it shows what the daemon said.
 func checkEnd(t testing.TB, d *lab.Daemon) {
 	if d.Running() {
 		if err := d.Stop(); err != nil {
 			t.Error(err)
 		}
+	}
+	if err := d.Check(); err != nil {
+		t.Errorf("the store at the end of the test: %v", err)
 	}
 	log := d.Log()
 	for _, trouble := range []string{"WARNING: DATA RACE", "panic:", "fatal error:"} {

@@ -22,7 +22,7 @@ import (
 //	kcmd stop               SIGTERM; it must exit with 0
 //	kcmd kill9              end it in the middle of what it is doing
 //	kcmd restart            stop and start
-//	kcmd run [VARIABLE=VALUE...] [flag...]
+//	kcmd run [VARIABLE=VALUE...] [argument...]
 //	                        run it in the foreground, with nothing else
 //	kcmd activated [NAME...]
 //	                        have systemd-socket-activate listen on its socket,

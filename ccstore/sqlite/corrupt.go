@@ -24,8 +24,9 @@ import (
 // where SQLite itself did not notice.
 var errCorrupt = errors.New("database is damaged")
 
-// isCorrupt reports whether err says that the file is damaged.
-func isCorrupt(err error) bool {
+// Damaged reports whether err says that a database is damaged, rather than that
+// it cannot be used or is not ours.
+func Damaged(err error) bool {
 	var e *sqlite.Error
 	if errors.As(err, &e) {
 		code := e.Code() & 0xff // the rest says where it was noticed
@@ -75,7 +76,7 @@ func integrity(ctx context.Context, db querier, table string) (findings []string
 
 // noted takes note of an error of the database, and returns it.
 func (b *Backend) noted(err error) error {
-	if isCorrupt(err) {
+	if Damaged(err) {
 		b.damaged.Do(func() { b.mark(err) })
 	}
 	return err

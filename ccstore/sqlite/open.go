@@ -89,7 +89,7 @@ func open(ctx context.Context, path string, o Options) (_ *Backend, err error) {
 		return nil, err
 	}
 	w, err := b.start(ctx, o)
-	if isCorrupt(err) && ours {
+	if Damaged(err) && ours {
 		b.closeFile()
 		if err = b.moveAside(err); err == nil {
 			w, err = b.start(ctx, o)

@@ -243,7 +243,7 @@ func mergeFlags(v *viper.Viper, flags *pflag.FlagSet) error {
 	for i := range settings {
 		s := &settings[i]
 		f := flags.Lookup(s.flag())
-		if !f.Changed {
+		if f == nil || !f.Changed { // not every command has them all
 			continue
 		}
 		value := f.Value.String()

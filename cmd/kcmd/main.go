@@ -16,6 +16,6 @@ func main() {
 	context.AfterFunc(ctx, stop)
 	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "kcmd:", err)
-		os.Exit(1)
+		os.Exit(exitStatus(err))
 	}
 }

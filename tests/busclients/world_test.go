@@ -77,10 +77,14 @@ func newWorld(t *testing.T, busType lab.BusType) *world {
 	return w
 }
 
-// end ends the daemon, and shows what it said if the test has failed.
+// end ends the daemon and checks its store, and shows what it said if the test
+// has failed.
 func (w *world) end() {
 	if err := w.daemon.Stop(); err != nil {
 		w.t.Error(err)
+	}
+	if err := w.daemon.Check(); err != nil {
+		w.t.Errorf("the store at the end of the test: %v", err)
 	}
 	log := w.daemon.Log()
 	for _, trouble := range []string{"WARNING: DATA RACE", "panic:", "fatal error:"} {

@@ -179,6 +179,20 @@ func (d *Daemon) Kill() error {
 	return nil
 }
 
+// Check has kcmd verify the database, if there is one.
+func (d *Daemon) Check() error {
+	if _, err := os.Stat(d.Database); err != nil {
+		return nil
+	}
+	cmd := d.Command("check", d.Database)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := Run(cmd); err != nil {
+		return fmt.Errorf("kcmd check: %w\n%s", err, out.String())
+	}
+	return nil
+}
+
 // Running tells whether the daemon was started and has not ended.
 func (d *Daemon) Running() bool {
 	return d.proc != nil && d.proc.running()

@@ -1,0 +1,129 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"kcmd.org/kcmd/ccstore"
+)
+
+// A Reader looks at a database that may be another process's, and changes
+// nothing. Each call sees one moment; none holds on to it afterwards, since that
+// would keep the WAL from being emptied for as long as somebody looks at what
+// was printed.
+type Reader struct {
+	path    string
+	alone   bool // nobody used it when it was opened
+	version int
+	db      *sql.DB
+}
+
+// OpenReader opens the database at path, which must be of the current version.
+// Its owner and mode do not matter, and it may be in use.
+func OpenReader(ctx context.Context, path string) (*Reader, error) {
+	r, err := openReader(ctx, path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open store %s: %w", path, err)
+	}
+	return r, nil
+}
+
+func openReader(ctx context.Context, path string) (_ *Reader, err error) {
+	r := &Reader{}
+	if r.path, err = resolve(path); err != nil {
+		return nil, err
+	}
+	if !exists(r.path) {
+		return nil, errors.New("there is no such file")
+	}
+	wal, err := walSize(r.path)
+	if err != nil {
+		return nil, err
+	}
+	r.alone = wal == 0
+	if r.db, err = openReadOnly(r.path); err != nil {
+		return nil, err
+	}
+	if err = r.checkVersion(ctx); err != nil {
+		r.db.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *Reader) checkVersion(ctx context.Context) (err error) {
+	if r.version, err = checkHeader(ctx, r.db); err != nil {
+		return err
+	}
+	scripts, err := migrations()
+	if err != nil {
+		return err
+	}
+	if current := len(scripts); r.version < current {
+		return fmt.Errorf("its version is %d; kcmd brings it to version %d when it starts", r.version, current)
+	}
+	return nil
+}
+
+// Close ends the use of r. It returns an error if somebody began to use the
+// database meanwhile, so that what was read need not belong together.
+func (r *Reader) Close() error {
+	if err := r.db.Close(); err != nil {
+		return err
+	}
+	wal, err := walSize(r.path)
+	if err != nil {
+		return err
+	}
+	if r.alone && wal > 0 {
+		return errors.New("somebody has begun to use it; try again")
+	}
+	return nil
+}
+
+// Version returns the version of the database.
+func (r *Reader) Version() int { return r.version }
+
+// Owners returns every owner for whom something is stored, in order.
+func (r *Reader) Owners(ctx context.Context) ([]ccstore.Owner, error) { return listOwners(ctx, r.db) }
+
+// Load returns what is stored for owner.
+func (r *Reader) Load(ctx context.Context, owner ccstore.Owner) (*ccstore.Record, error) {
+	tx, err := r.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	defer tx.Rollback()
+	return load(ctx, tx, owner)
+}
+
+// Check has SQLite look at the whole file, and returns what is wrong with it: at
+// most 100 things in its structure, and every row that belongs to none.
+func (r *Reader) Check(ctx context.Context) ([]string, error) {
+	findings, err := integrity(ctx, r.db, "")
+	if err != nil {
+		return nil, err
+	}
+	orphans, err := r.orphans(ctx)
+	return append(findings, orphans...), err
+}
+
+// orphans returns the rows that refer to others that are not there.
+func (r *Reader) orphans(ctx context.Context) (findings []string, err error) {
+	rows, err := r.db.QueryContext(ctx, "SELECT \"table\", rowid, parent FROM pragma_foreign_key_check")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var table, parent string
+		var rowid sql.NullInt64
+		if err := rows.Scan(&table, &rowid, &parent); err != nil {
+			return nil, err
+		}
+		findings = append(findings, fmt.Sprintf("row %d of %s belongs to no row of %s", rowid.Int64, table, parent))
+	}
+	return findings, rows.Err()
+}

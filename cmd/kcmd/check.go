@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/ccstore/sqlite"
+)
+
+// newCheck is the command that verifies a store.
+func newCheck() *cobra.Command {
+	return newInspector(&cobra.Command{
+		Use:   "check [options] [STORE]",
+		Short: "verify a store: that it holds together, and that all of it can be read",
+		Long: `kcmd check verifies the database of the configuration, or STORE. It changes
+nothing, and a daemon may use the database meanwhile.
+
+It exits with 0 if nothing is wrong, with 1 if the store is damaged, and with 2
+if it cannot be verified.`,
+	}, check)
+}
+
+// A checker counts what it finds.
+type checker struct {
+	out                 io.Writer
+	wrong, aside        int
+	owners, readable    int
+	caches, credentials int // that can be read
+}
+
+// check verifies a store and says all that is wrong with it.
+func check(ctx context.Context, r *sqlite.Reader, path string, out io.Writer) error {
+	c := &checker{out: out}
+	fmt.Fprintf(out, "store %s, version %d\n", path, r.Version())
+	findings, err := r.Check(ctx)
+	for _, finding := range findings {
+		c.damage("database: " + finding)
+	}
+	if err != nil {
+		if !sqlite.Damaged(err) {
+			return failure{fmt.Errorf("cannot check store %s: %w", path, err), exitUnchecked}
+		}
+		c.damage("database: " + err.Error())
+	}
+	if err := c.collections(ctx, r); err != nil {
+		return failure{fmt.Errorf("cannot check store %s: %w", path, err), exitUnchecked}
+	}
+	fmt.Fprintf(out, "%d of %d collections can be read, with %d caches and %d credentials; %d entries are set aside\n",
+		c.readable, c.owners, c.caches, c.credentials, c.aside)
+	if c.wrong > 0 {
+		return failure{fmt.Errorf("store %s is damaged", path), exitDamaged}
+	}
+	return nil
+}
+
+// collections verifies what is stored for each owner.
+func (c *checker) collections(ctx context.Context, r *sqlite.Reader) error {
+	owners, err := r.Owners(ctx)
+	if sqlite.Damaged(err) {
+		c.damage("the collections: " + err.Error())
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	c.owners = len(owners)
+	for _, owner := range owners {
+		record, err := r.Load(ctx, owner)
+		if sqlite.Damaged(err) {
+			c.damage(fmt.Sprintf("collection of %s: %v", owner, err))
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		c.collection(owner, record)
+	}
+	return nil
+}
+
+func (c *checker) collection(owner ccstore.Owner, r *ccstore.Record) {
+	c.readable++
+	for _, cache := range r.Caches {
+		if cache.Aside != "" {
+			c.setAside(fmt.Sprintf("collection of %s: cache %s: %s", owner, cache.UUID, cache.Aside))
+			continue
+		}
+		c.caches++
+	}
+	for _, cred := range r.Credentials {
+		if cred.Aside != "" {
+			c.setAside(fmt.Sprintf("collection of %s: credential %s: %s", owner, cred.UUID, cred.Aside))
+			continue
+		}
+		c.credentials++
+	}
+	for _, err := range ccstore.CheckRecord(owner, r) {
+		c.damage(fmt.Sprintf("collection of %s: %v", owner, err))
+	}
+}
+
+func (c *checker) damage(what string) {
+	c.wrong++
+	fmt.Fprintln(c.out, "damaged:", printable(what))
+}
+
+func (c *checker) setAside(what string) {
+	c.aside++
+	fmt.Fprintln(c.out, "set aside:", printable(what))
+}

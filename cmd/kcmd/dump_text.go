@@ -1,0 +1,108 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// printCollection prints a collection to be read by people. Times are local.
+func printCollection(w io.Writer, c *dumpedCollection) error {
+	out := &printer{w: w}
+	out.printf("Collection of %s", c.owner.String())
+	if c.Default != "" {
+		out.printf(", default KCM:%s", c.Default)
+	}
+	out.printf("\n")
+	if c.Error != "" {
+		out.printf("  cannot be read: %s\n", c.Error)
+	}
+	for i := range c.Caches {
+		out.cache(&c.Caches[i])
+	}
+	out.printf("\n")
+	return out.err
+}
+
+// A printer prints lines, and keeps the first error.
+type printer struct {
+	w   io.Writer
+	err error
+}
+
+// printf prints strings as a terminal can show them. The format itself may have
+// newlines.
+func (p *printer) printf(format string, args ...any) {
+	for i, arg := range args {
+		if s, ok := arg.(string); ok {
+			args[i] = printable(s)
+		}
+	}
+	if _, err := fmt.Fprintf(p.w, format, args...); p.err == nil {
+		p.err = err
+	}
+}
+
+func (p *printer) cache(c *dumpedCache) {
+	p.printf("  KCM:%s", c.Name)
+	if c.Principal != "" {
+		p.printf(" of %s", c.Principal)
+	}
+	p.printf("\n")
+	p.printf("    %s, changed %s, ends %s", c.UUID, clock(c.Changed), clock(c.Ends))
+	if c.KDCOffset != 0 {
+		p.printf(", KDC's clock %+d s", c.KDCOffset)
+	}
+	if c.Label != "" {
+		p.printf(", label %s", c.Label)
+	}
+	p.printf("\n")
+	if c.Error != "" {
+		p.printf("    %s\n", c.Error)
+	}
+	p.tickets(c.Credentials)
+	for _, cred := range c.Credentials {
+		switch {
+		case cred.Error != "":
+			p.printf("    credential %s %s\n", cred.UUID, cred.Error)
+		case cred.Setting != "":
+			p.printf("    setting %s (%d bytes)\n", cred.Setting, cred.TicketSize)
+		}
+	}
+}
+
+// tickets prints a table of those that are tickets.
+func (p *printer) tickets(list []dumpedCredential) {
+	table := tabwriter.NewWriter(p.w, 0, 8, 2, ' ', 0)
+	columns := &printer{w: table}
+	head := false
+	for _, c := range list {
+		if c.Error != "" || c.Setting != "" {
+			continue
+		}
+		if !head {
+			columns.printf("    VALID FROM\tENDS\tRENEW UNTIL\tKEY\tBYTES\tSERVER\tFLAGS\n")
+			head = true
+		}
+		start := c.StartTime
+		if start == 0 {
+			start = c.AuthTime
+		}
+		columns.printf("    %s\t%s\t%s\t%s\t%d\t%s\t%s\n", clock(int64(start)), clock(int64(c.EndTime)), clock(int64(c.RenewUntil)),
+			c.EnctypeName, c.Size, c.Server, strings.Join(c.Flags, ","))
+	}
+	if err := table.Flush(); p.err == nil {
+		p.err = err
+	}
+}
+
+// clock returns a time, given in seconds since 1970, as the local clock shows
+// it.
+func clock(seconds int64) string {
+	if seconds == 0 {
+		return "-"
+	}
+	return time.Unix(seconds, 0).Format(time.RFC3339)
+}

@@ -1,0 +1,303 @@
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	_ "time/tzdata" // the machine need not have it
+
+	"github.com/google/go-cmp/cmp"
+
+	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/ccstore/ccache"
+	"kcmd.org/kcmd/ccstore/sqlite"
+	"kcmd.org/kcmd/ccstore/storetest"
+)
+
+const aliceName = "alice@EXAMPLE.COM"
+
+// storeFile makes a database with what the changes make for a uid each, from
+// 1000 on.
+func storeFile(t *testing.T, changes ...func(tx *ccstore.Tx)) string {
+	t.Helper()
+	path := filepath.Join(shortDir(t), "kcmd.db")
+	b, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := ccstore.Open(b, ccstore.Options{})
+	for i, change := range changes {
+		owner := ccstore.Owner{Namespace: ccstore.DefaultNamespace, UID: uint32(1000 + i)}
+		if err := s.Update(t.Context(), owner, func(tx *ccstore.Tx) error { change(tx); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// someTickets makes a cache that takes several pages.
+func someTickets(tx *ccstore.Tx) {
+	creds := []*ccache.Credential{storetest.TGT(aliceName)}
+	for i := range 40 {
+		creds = append(creds, storetest.Ticket(aliceName, fmt.Sprintf("host/%d@EXAMPLE.COM", i)))
+	}
+	tx.Replace("x", storetest.Principal(aliceName), 0, creds)
+}
+
+// inspected runs kcmd and returns what it exits with and prints.
+func inspected(t *testing.T, env []string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	p := kcmd(t, args, append(env, "TZ=Europe/Berlin")...)
+	var out bytes.Buffer
+	p.Stdout = &out
+	_ = p.Run()
+	return p.ProcessState.ExitCode(), out.String(), p.stderr.String()
+}
+
+// zero overwrites a page of a file that begins with a byte.
+func zero(t *testing.T, path string, kind byte) {
+	t.Helper()
+	const pageSize = 4096
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for page := len(b) - pageSize; page > 0; page -= pageSize {
+		if b[page] == kind {
+			clear(b[page : page+pageSize])
+			if err := os.WriteFile(path, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+	}
+	t.Fatal("there is no such page")
+}
+
+func TestCheckCommand(t *testing.T) {
+	dir := shortDir(t)
+	whole := storeFile(t, someTickets, someTickets)
+	damaged := storeFile(t, someTickets, someTickets)
+	zero(t, damaged, 0x0d) // with rows of a table
+	garbage := storeFile(t, someTickets)
+	if err := os.WriteFile(garbage, bytes.Repeat([]byte("garbage "), 1000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	readable := storeFile(t, someTickets) // to all: a backup may be anybody's
+	if err := os.Chmod(readable, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	config := writeFile(t, filepath.Join(dir, "kcmd.toml"), fmt.Sprintf("store = %q", "sqlite:"+whole))
+	bad := writeFile(t, filepath.Join(dir, "bad.toml"), `store = "paper:"`)
+	for _, tt := range []struct {
+		name           string
+		env            string
+		args           []string
+		code           int
+		stdout, stderr string
+	}{
+		{"whole", "", []string{whole}, 0, "2 of 2 collections can be read, with 2 caches and 82 credentials; 0 entries are set aside\n", ""},
+		{"as in the configuration", "", []string{"sqlite:" + whole}, 0, "store " + whole + ", version 3\n", ""},
+		{"configured", "", []string{"--config", config}, 0, "store " + whole, ""},
+		{"in the environment", "KCMD_STORE=sqlite:" + whole, nil, 0, "store " + whole, ""},
+		{"by flag", "", []string{"--store", "sqlite:" + whole}, 0, "store " + whole, ""},
+		{"readable", "", []string{readable}, 0, "1 of 1 collections", ""},
+		{"damaged", "", []string{damaged}, 1, "damaged: collection of 1", "kcmd: store " + damaged + " is damaged\n"},
+		{"garbage", "", []string{garbage}, 1, "", "kcmd: cannot open store " + garbage + ": file is not a database"},
+		{"missing", "", []string{dir + "/none.db"}, 2, "", "kcmd: cannot open store " + dir + "/none.db: there is no such file\n"},
+		{"directory", "", []string{dir}, 2, "", "kcmd: cannot open store " + dir + ": "},
+		{"memory", "", []string{"memory:"}, 2, "", "kcmd: cannot look into store memory:, which only its daemon can\n"},
+		{"empty name", "", []string{""}, 2, "", `kcmd: store "" is not allowed; allowed: sqlite:PATH, PATH` + "\n"},
+		{"two", "", []string{whole, whole}, 2, "", `kcmd: cannot read the command line: unexpected argument "` + whole + `"; see kcmd check --help` + "\n"},
+		{"flag", "", []string{"--sokcet=x"}, 2, "", "kcmd: cannot read the command line: unknown flag: --sokcet; see kcmd check --help\n"},
+		{"bad configuration", "", []string{"--config", bad}, 2, "", "kcmd: cannot read the configuration: " + bad + ": "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			code, stdout, stderr := inspected(t, []string{tt.env}, append([]string{"check"}, tt.args...)...)
+			if code != tt.code || !strings.Contains(stdout, tt.stdout) || !strings.HasPrefix(stderr, tt.stderr) || tt.stderr == "" && stderr != "" {
+				t.Errorf("got %d\n%s%s\nwant %d\n%s%s", code, stdout, stderr, tt.code, tt.stdout, tt.stderr)
+			}
+		})
+	}
+	for _, path := range []string{whole, damaged, garbage} {
+		if got := names(t, filepath.Dir(path)); got != "kcmd.db kcmd.db-lock" {
+			t.Errorf("check has left: %s", got)
+		}
+	}
+}
+
+// A daemon that uses the store is not in the way of those who look at it, nor
+// are they in its.
+func TestCheckBesideDaemon(t *testing.T) {
+	path := storeFile(t, someTickets)
+	socket := filepath.Join(filepath.Dir(path), "s")
+	daemon := kcmd(t, []string{"--socket", socket, "--bus", "none", "--store", "sqlite:" + path})
+	daemon.startServing(socket)
+	for _, command := range []string{"check", "dump"} {
+		if code, stdout, stderr := inspected(t, nil, command, path); code != 0 || stdout == "" || stderr != "" {
+			t.Errorf("%s: %d\n%s%s", command, code, stdout, stderr)
+		}
+	}
+	if state := daemon.ends(syscall.SIGTERM); state.ExitCode() != 0 {
+		t.Errorf("the daemon ended with %v\n%s", state, daemon.stderr.String())
+	}
+	if got := names(t, filepath.Dir(path)); got != "kcmd.db kcmd.db-lock" {
+		t.Errorf("in the directory: %s", got)
+	}
+}
+
+// manyThings makes caches with all that can be in them.
+func manyThings(tx *ccstore.Tx) {
+	later := storetest.Ticket(aliceName, "host/later@EXAMPLE.COM")
+	later.StartTime, later.RenewTill, later.Flags, later.Key.Type = 1800000000, 0, ccache.FlagPostdated, 99
+	perDestination := storetest.Config(aliceName, "fast_avail", "yes")
+	perDestination.Server.Components = append(perDestination.Server.Components, "krbtgt/EXAMPLE.COM@EXAMPLE.COM")
+	tx.Replace("1000", storetest.Principal(aliceName), -7, []*ccache.Credential{
+		perDestination, storetest.TGT(aliceName), later,
+	})
+	tx.SetLabel("system_u:object_r:kcm_t:s0")
+	tx.Initialize("1000:\x1b[31mred\x9b", ccache.Principal{Realm: "R\x07\u202e", Components: []string{"line\nbreak", "\xfe\x1b]0;title\x07"}})
+	tx.SetDefault("1000:\x1b")
+}
+
+const dumped = `Collection of 1000, default KCM:1000:\x1b
+  KCM:1000 of alice@EXAMPLE.COM
+    UUID, changed CHANGED, ends 2099-12-03T17:53:20+01:00, KDC's clock -7 s
+    VALID FROM                 ENDS                       RENEW UNTIL                KEY                      BYTES  SERVER                          FLAGS
+    2023-11-14T23:13:20+01:00  2096-10-02T09:06:40+02:00  2099-12-03T17:53:20+01:00  aes256-cts-hmac-sha1-96  196    krbtgt/EXAMPLE.COM@EXAMPLE.COM  forwardable,renewable,initial,pre-authenticated
+    2027-01-15T09:00:00+01:00  2096-10-02T09:06:40+02:00  -                          99                       180    host/later@EXAMPLE.COM          postdated
+    setting fast_avail for krbtgt/EXAMPLE.COM@EXAMPLE.COM (3 bytes)
+  KCM:1000:\x1b[31mred\x9b of line\nbreak/\xfe\x1b]0;title\a@R\a\u202e
+    UUID, changed CHANGED, ends -, label system_u:object_r:kcm_t:s0
+
+Collection of 1001
+  KCM:x of alice@EXAMPLE.COM
+    UUID, changed CHANGED, ends -
+
+`
+
+func TestDump(t *testing.T) {
+	path := storeFile(t, manyThings, func(tx *ccstore.Tx) { tx.Initialize("x", storetest.Principal(aliceName)) })
+	code, stdout, stderr := inspected(t, nil, "dump", path)
+	if code != 0 || stderr != "" {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+	var got strings.Builder
+	for line := range strings.Lines(stdout) {
+		// What is not the same each time.
+		if i := strings.Index(line, ", changed "); i > 0 {
+			line = "    UUID, changed CHANGED" + line[i+len(", changed 2026-11-21T13:10:38+01:00"):]
+		}
+		got.WriteString(line)
+	}
+	if diff := cmp.Diff(dumped, got.String()); diff != "" {
+		t.Errorf("dump (-want +got):\n%s", diff)
+	}
+}
+
+func TestDumpJSON(t *testing.T) {
+	path := storeFile(t, manyThings, someTickets)
+	code, stdout, stderr := inspected(t, nil, "dump", "--json", path)
+	if code != 0 || stderr != "" {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+	var list []dumpedCollection
+	for line := range strings.Lines(stdout) {
+		var c dumpedCollection
+		if err := json.Unmarshal([]byte(line), &c); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		list = append(list, c)
+	}
+	if len(list) != 2 || len(list[0].Caches) != 2 || len(list[1].Caches[0].Credentials) != 41 {
+		t.Fatalf("got %+v", list)
+	}
+	first := list[0]
+	if first.Namespace != "default" || first.UID != 1000 || first.Default != "1000:\x1b" {
+		t.Errorf("collection %+v", first)
+	}
+	if c := first.Caches[0]; c.Name != "1000" || c.Principal != aliceName || c.KDCOffset != -7 || c.Ends != storetest.RenewTill || len(c.UUID) != 36 {
+		t.Errorf("cache %+v", c)
+	}
+	want := dumpedCredential{
+		Client: aliceName, Server: "krbtgt/EXAMPLE.COM@EXAMPLE.COM", AuthTime: storetest.AuthTime, EndTime: storetest.EndTime, RenewUntil: storetest.RenewTill,
+		Flags: []string{"forwardable", "renewable", "initial", "pre-authenticated"}, Enctype: 18, EnctypeName: "aes256-cts-hmac-sha1-96",
+		Size: 196, TicketSize: 41,
+	}
+	got := first.Caches[0].Credentials[1]
+	got.UUID = ""
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("ticket (-want +got):\n%s", diff)
+	}
+	if setting := first.Caches[0].Credentials[0]; setting.Setting != "fast_avail for krbtgt/EXAMPLE.COM@EXAMPLE.COM" || setting.TicketSize != 3 || setting.EnctypeName != "" {
+		t.Errorf("setting %+v", setting)
+	}
+	if name := first.Caches[1].Name; name != `1000:\x1b[31mred\x9b` {
+		t.Errorf("name %q", name)
+	}
+}
+
+// What is secret appears in no output in any form, also where a credential is
+// half readable.
+func TestInspectorsKeepSecrets(t *testing.T) {
+	key, ticket, second, value := []byte("the session key, 32 bytes of it."), []byte("these are the bytes of the ticket"), []byte("and of the second ticket"), []byte("value of a setting")
+	cred := storetest.TGT(aliceName)
+	cred.Key.Value, cred.Ticket, cred.SecondTicket = key, ticket, second
+	setting := storetest.Config(aliceName, "k", string(value))
+	path := storeFile(t, func(tx *ccstore.Tx) {
+		tx.Replace("x", storetest.Principal(aliceName), 0, []*ccache.Credential{cred, setting})
+	})
+	half := cred.Append(nil)
+	half = half[:len(half)-10]
+	b, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner := ccstore.Owner{Namespace: ccstore.DefaultNamespace, UID: 1000}
+	err = b.Commit(t.Context(), &ccstore.Commit{Owner: owner, Revision: 1, Ops: []ccstore.Op{
+		ccstore.PutCredential{CredentialRecord: ccstore.CredentialRecord{Cache: 1, Seq: 9, Data: half}},
+		ccstore.PutCredential{CredentialRecord: ccstore.CredentialRecord{Cache: 1, Seq: 10, Data: key}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"dump"}, {"dump", "--json"}, {"check"}} {
+		_, stdout, stderr := inspected(t, nil, append(args, path)...)
+		if !strings.Contains(stdout, "malformed") {
+			t.Errorf("%v does not tell of what is half there:\n%s", args, stdout)
+		}
+		for _, secret := range [][]byte{key, ticket, second, value} {
+			for form, s := range forms(secret) {
+				if strings.Contains(stdout+stderr, s) {
+					t.Errorf("%v shows %q, %s:\n%s", args, secret, form, stdout)
+				}
+			}
+		}
+	}
+}
+
+// forms returns how a part of a secret could appear.
+func forms(secret []byte) map[string]string {
+	part := secret[3:15]
+	return map[string]string{
+		"raw":              string(part),
+		"hexadecimal":      hex.EncodeToString(part),
+		"HEXADECIMAL":      strings.ToUpper(hex.EncodeToString(part)),
+		"base64":           base64.StdEncoding.EncodeToString(part), // 3 bytes in, as the whole would have it
+		"decimal":          strings.Trim(fmt.Sprint(part), "[]"),
+		"decimal, in JSON": strings.ReplaceAll(strings.Trim(fmt.Sprint(part), "[]"), " ", ","),
+	}
+}
