@@ -14,6 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// MaxPath is the longest path of a database in bytes, without symbolic links:
+// what SQLite can open, with room for what is added to the names of its files.
+const MaxPath = 480
+
 // resolve returns the absolute path of a file, without symbolic links in its
 // directories: nobody changes where it leads to once they were checked.
 func resolve(path string) (string, error) {
@@ -25,7 +29,11 @@ func resolve(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(dir, filepath.Base(path)), nil
+	path = filepath.Join(dir, filepath.Base(path))
+	if len(path) > MaxPath {
+		return "", fmt.Errorf("its path has %d bytes, allowed are %d", len(path), MaxPath)
+	}
+	return path, nil
 }
 
 // checkDirectory refuses a directory in which others could put another file in

@@ -95,7 +95,7 @@ func (s *setting) help() string {
 
 func noArguments(_ *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return fmt.Errorf("cannot read the command line: unexpected argument %q; see kcmd --help", args[0])
+		return fmt.Errorf("cannot read the command line: unexpected argument %s; see kcmd --help", quoted(args[0]))
 	}
 	return nil
 }

@@ -9,9 +9,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
+	"golang.org/x/sys/unix"
 )
 
 // readConfig gathers the configuration from the file, the files in
@@ -40,7 +42,7 @@ func readConfig(flags *pflag.FlagSet) (*config, error) {
 			return nil, fmt.Errorf("%s: no default in this environment, which lacks %s; give --%s", s.key, needed[s.key], s.flag())
 		}
 		if !s.set(c, value) {
-			return nil, notAllowed("default: "+s.key, strconv.Quote(value), &s)
+			return nil, notAllowed("default: "+s.key, quoted(value), &s)
 		}
 	}
 	c.socketAsked = fromFiles.sockets != nil || v.GetString("socket") != defaults(c.session)["socket"]
@@ -98,6 +100,9 @@ func (f *files) merge(flags *pflag.FlagSet, session bool) error {
 	path, asked := configFile(flags, session)
 	if path == "" && !asked {
 		return nil
+	}
+	if _, ok := absolute(path); !ok || len(path) >= unix.PathMax {
+		return fmt.Errorf("configuration file %s is not allowed; allowed: a path of at most %d bytes without control characters", quoted(path), unix.PathMax-1)
 	}
 	err := f.mergeFile(path)
 	if err != nil && (asked || !errors.Is(err, os.ErrNotExist)) {
@@ -166,7 +171,7 @@ func (f *files) mergeFile(path string) error {
 			f.sockets = nil
 		}
 		if s == nil {
-			return unknown(path+": unknown key "+strconv.Quote(key), func(s *setting) string { return s.key })
+			return unknown(path+": unknown key "+quoted(key), func(s *setting) string { return s.key })
 		}
 		if !s.allows(values[key]) {
 			return notAllowed(path+": "+key, tomlText(values[key]), s)
@@ -191,7 +196,7 @@ func (s *setting) allows(value any) bool {
 func tomlText(value any) string {
 	switch value := value.(type) {
 	case string:
-		return strconv.Quote(value)
+		return quoted(value)
 	case map[string]any:
 		return "a table"
 	case []any:
@@ -200,6 +205,25 @@ func tomlText(value any) string {
 		return fmt.Sprint(value)
 	}
 }
+
+// quoted returns a value as an error shows it.
+func quoted(s string) string {
+	if len(s) <= maxShown {
+		return strconv.Quote(s)
+	}
+	return fmt.Sprintf("%q... (%d bytes)", s[:maxShown/2], len(s))
+}
+
+// plain returns a name as an error shows it, as it is unless it is a strange one.
+func plain(name string) string {
+	if len(name) > maxShown || strings.ContainsFunc(name, unicode.IsControl) {
+		return quoted(name)
+	}
+	return name
+}
+
+// maxShown is the longest value in bytes that an error shows whole.
+const maxShown = 200
 
 // syntaxError says where in a file it is.
 func syntaxError(path string, err error) error {
@@ -229,10 +253,10 @@ func mergeVariables(v *viper.Viper) error {
 		}
 		s, ok := known[name]
 		if !ok {
-			return unknown(name+": unknown variable", (*setting).variable, "KCMD_CONFIG")
+			return unknown(plain(name)+": unknown variable", (*setting).variable, "KCMD_CONFIG")
 		}
 		if s != nil && value != "" && !s.set(new(config), value) {
-			return notAllowed(name, strconv.Quote(value), s)
+			return notAllowed(name, quoted(value), s)
 		}
 	}
 	return nil
@@ -248,7 +272,7 @@ func mergeFlags(v *viper.Viper, flags *pflag.FlagSet) error {
 		}
 		value := f.Value.String()
 		if !s.set(new(config), value) {
-			return notAllowed("--"+s.flag(), strconv.Quote(value), s)
+			return notAllowed("--"+s.flag(), quoted(value), s)
 		}
 		v.Set(s.key, value)
 	}

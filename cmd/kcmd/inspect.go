@@ -43,7 +43,7 @@ func exitStatus(err error) int {
 func newInspector(cmd *cobra.Command, inspect func(ctx context.Context, r *sqlite.Reader, path string, out io.Writer) error) *cobra.Command {
 	cmd.Args = func(_ *cobra.Command, args []string) error {
 		if len(args) > 1 {
-			return failure{fmt.Errorf("cannot read the command line: unexpected argument %q; see kcmd %s --help", args[1], cmd.Name()), exitUnchecked}
+			return failure{fmt.Errorf("cannot read the command line: unexpected argument %s; see kcmd %s --help", quoted(args[1]), cmd.Name()), exitUnchecked}
 		}
 		return nil
 	}
@@ -94,8 +94,8 @@ func storePath(cmd *cobra.Command, args []string) (string, error) {
 		return "", errors.New("cannot look into store memory:, which only its daemon can")
 	}
 	path, ok := absolute(strings.TrimPrefix(store, sqliteStore))
-	if !ok {
-		return "", fmt.Errorf("store %q is not allowed; allowed: sqlite:PATH, PATH", store)
+	if !ok || len(path) > sqlite.MaxPath {
+		return "", fmt.Errorf("store %s is not allowed; allowed: sqlite:PATH or PATH, of at most %d bytes without control characters", quoted(store), sqlite.MaxPath)
 	}
 	return path, nil
 }

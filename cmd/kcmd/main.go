@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,7 +16,18 @@ func main() {
 	// action, by which a second one ends it at once.
 	context.AfterFunc(ctx, stop)
 	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, "kcmd:", err)
+		fmt.Fprintln(os.Stderr, "kcmd:", oneLine(err))
 		os.Exit(exitStatus(err))
 	}
+}
+
+// oneLine returns the text of an error as a line of moderate length, whatever
+// was on the command line. Errors that were joined are one after the other.
+func oneLine(err error) string {
+	const most = 4096
+	text := printable(strings.ReplaceAll(err.Error(), "\n", "; "))
+	if len(text) > most {
+		text = text[:most/2] + " ... " + text[len(text)-most/2:]
+	}
+	return text
 }

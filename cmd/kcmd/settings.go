@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"regexp"
@@ -8,10 +9,12 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"golang.org/x/sys/unix"
 
 	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/ccstore/sqlite"
 )
 
 // A config is what the daemon was told, all checked.
@@ -62,7 +65,7 @@ var settings = []setting{
 		key:     "store",
 		word:    "STORE",
 		meaning: "where tickets are kept: sqlite:PATH or memory:",
-		allowed: "sqlite:PATH, memory:",
+		allowed: fmt.Sprintf("sqlite:PATH of at most %d bytes without control characters, memory:", sqlite.MaxPath),
 		set:     setStore,
 	},
 	{
@@ -72,7 +75,7 @@ var settings = []setting{
 		allowed: "system, session, none, or a D-Bus address such as unix:path=/run/bus",
 		set: func(c *config, s string) bool {
 			c.bus = s
-			return slices.Contains([]string{"system", "session", "none"}, s) || busAddress.MatchString(s)
+			return slices.Contains([]string{"system", "session", "none"}, s) || len(s) <= maxBusAddress && busAddress.MatchString(s)
 		},
 	},
 	{
@@ -217,8 +220,12 @@ var levels = map[string]slog.Level{
 }
 
 // busAddress is the form of a D-Bus address: a transport, a colon, and its
-// keys with their values. Whether it leads to a bus is seen when it is used.
-var busAddress = regexp.MustCompile(`^[a-z][a-z0-9+-]*:[a-z]+=.`)
+// keys with their values, in which other characters than printable ones are
+// escaped. Whether it leads to a bus is seen when it is used.
+var busAddress = regexp.MustCompile(`^[a-z][a-z0-9+-]*:[a-z]+=[ -~]+$`)
+
+// maxBusAddress leaves room for a list of addresses.
+const maxBusAddress = 4096
 
 const (
 	sqliteStore = "sqlite:"
@@ -229,16 +236,17 @@ func setStore(c *config, s string) bool {
 	if path, ok := strings.CutPrefix(s, sqliteStore); ok {
 		path, ok = absolute(path)
 		c.store = sqliteStore + path
-		return ok
+		return ok && len(path) <= sqlite.MaxPath
 	}
 	c.store = s
 	return s == memoryStore
 }
 
 // absolute returns the absolute form of a path: what it is relative to must
-// not change between reading and using it. No path holds a NUL.
+// not change between reading and using it. No path holds a NUL; other control
+// characters would break the lines that name it.
 func absolute(path string) (string, bool) {
-	if path == "" || strings.ContainsRune(path, 0) {
+	if path == "" || strings.ContainsFunc(path, unicode.IsControl) {
 		return "", false
 	}
 	path, err := filepath.Abs(path)

@@ -48,7 +48,7 @@ var (
 	modeForm      = regexp.MustCompile(`^0[67][0-7][0-7]$`)
 )
 
-const socketPathAllowed = "a path of at most 107 bytes"
+const socketPathAllowed = "a path of at most 107 bytes without control characters"
 
 func setSocketPath(to *string, path string) (ok bool) {
 	*to, ok = absolute(path)
@@ -81,7 +81,7 @@ func socketTable(where string, table map[string]any) (socketConfig, error) {
 	for _, name := range slices.Sorted(maps.Keys(table)) {
 		key, known := socketKeys[name]
 		if !known {
-			return c, fmt.Errorf("%s: unknown key %q; allowed: path, namespace, mode", where, name)
+			return c, fmt.Errorf("%s: unknown key %s; allowed: path, namespace, mode", where, quoted(name))
 		}
 		value, ok := table[name].(string)
 		if !ok || !key.set(&c, value) {
