@@ -43,19 +43,14 @@ func (b *Backend) Load(ctx context.Context, owner ccstore.Owner) (*ccstore.Recor
 
 // load reads the collection of owner.
 func load(ctx context.Context, tx *sql.Tx, owner ccstore.Owner) (*ccstore.Record, error) {
-	var id int64
-	var name []byte
 	r := &ccstore.Record{}
-	err := tx.QueryRowContext(ctx,
-		"SELECT id, revision, default_name FROM collections WHERE namespace = ? AND uid = ? AND level = ?",
-		owner.Namespace, owner.UID, owner.Level).Scan(&id, &r.Revision, &name)
-	if errors.Is(err, sql.ErrNoRows) {
-		return r, nil
-	}
+	id, err := loadCollection(ctx, tx, owner, r)
 	if err != nil {
 		return nil, err
 	}
-	r.Default = string(name)
+	if id == 0 {
+		return r, nil
+	}
 	if r.Caches, err = loadCaches(ctx, tx, owner, id); err != nil {
 		return nil, err
 	}
@@ -63,6 +58,26 @@ func load(ctx context.Context, tx *sql.Tx, owner ccstore.Owner) (*ccstore.Record
 		return nil, err
 	}
 	return r, nil
+}
+
+// loadCollection returns the id of the collection, 0 if there is none.
+func loadCollection(ctx context.Context, tx *sql.Tx, owner ccstore.Owner, r *ccstore.Record) (id int64, err error) {
+	rows, err := tx.QueryContext(ctx,
+		"SELECT id, revision, default_name FROM collections WHERE namespace = ? AND uid = ? AND level = ?",
+		owner.Namespace, owner.UID, owner.Level)
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		return 0, rows.Err()
+	}
+	var name []byte
+	if err := rows.Scan(&id, &r.Revision, &name); err != nil {
+		return 0, notAsWritten(err)
+	}
+	r.Default = string(name)
+	return id, nil
 }
 
 func loadCaches(ctx context.Context, tx *sql.Tx, owner ccstore.Owner, collection int64) ([]ccstore.CacheRecord, error) {

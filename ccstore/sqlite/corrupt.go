@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"modernc.org/sqlite"
@@ -51,13 +52,17 @@ func checkIntegrity(ctx context.Context, db querier, table string) error {
 	return nil
 }
 
-// integrity returns what SQLite finds wrong, at most 100 things.
+// integrity returns what SQLite finds wrong, about 100 things at most and the one
+// at which it gave up.
 func integrity(ctx context.Context, db querier, table string) (findings []string, err error) {
 	query := "PRAGMA integrity_check"
 	if table != "" {
 		query += "(" + table + ")"
 	}
 	rows, err := db.QueryContext(ctx, query)
+	if Damaged(err) {
+		return []string{err.Error()}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -68,8 +73,12 @@ func integrity(ctx context.Context, db querier, table string) (findings []string
 			return nil, err
 		}
 		if s != "ok" {
-			findings = append(findings, s)
+			s = strings.TrimPrefix(s, "*** in database main ***\n")
+			findings = append(findings, strings.Split(s, "\n")...)
 		}
+	}
+	if err := rows.Err(); Damaged(err) {
+		return append(findings, err.Error()), nil
 	}
 	return findings, rows.Err()
 }

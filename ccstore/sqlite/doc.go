@@ -7,5 +7,5 @@
 // refuses what others could tamper with, schema.go brings it to the current
 // version, backend.go reads, commit.go writes, sum.go has the checksums of rows,
 // corrupt.go says what becomes of a damaged file, wal.go finds what SQLite would
-// pass over in the WAL.
+// pass over in the WAL, reader.go looks at a database beside its daemon.
 package sqlite

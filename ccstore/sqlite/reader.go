@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"kcmd.org/kcmd/ccstore"
 )
@@ -35,8 +37,15 @@ func openReader(ctx context.Context, path string) (_ *Reader, err error) {
 	if r.path, err = resolve(path); err != nil {
 		return nil, err
 	}
-	if !exists(r.path) {
+	st, err := os.Stat(r.path)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errors.New("there is no such file")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() {
+		return nil, errors.New("it is not a regular file")
 	}
 	wal, err := walSize(r.path)
 	if err != nil {
@@ -99,14 +108,17 @@ func (r *Reader) Load(ctx context.Context, owner ccstore.Owner) (*ccstore.Record
 	return load(ctx, tx, owner)
 }
 
-// Check has SQLite look at the whole file, and returns what is wrong with it: at
-// most 100 things in its structure, and every row that belongs to none.
+// Check has SQLite look at the whole file, and returns what is wrong with it:
+// about 100 things at most in its structure, and every row that belongs to none.
 func (r *Reader) Check(ctx context.Context) ([]string, error) {
 	findings, err := integrity(ctx, r.db, "")
 	if err != nil {
 		return nil, err
 	}
 	orphans, err := r.orphans(ctx)
+	if Damaged(err) {
+		return append(findings, "the rows cannot be compared: "+err.Error()), nil
+	}
 	return append(findings, orphans...), err
 }
 

@@ -37,14 +37,11 @@ func check(ctx context.Context, r *sqlite.Reader, path string, out io.Writer) er
 	c := &checker{out: out}
 	fmt.Fprintf(out, "store %s, version %d\n", path, r.Version())
 	findings, err := r.Check(ctx)
+	if err != nil {
+		return failure{fmt.Errorf("cannot check store %s: %w", path, err), exitUnchecked}
+	}
 	for _, finding := range findings {
 		c.damage("database: " + finding)
-	}
-	if err != nil {
-		if !sqlite.Damaged(err) {
-			return failure{fmt.Errorf("cannot check store %s: %w", path, err), exitUnchecked}
-		}
-		c.damage("database: " + err.Error())
 	}
 	if err := c.collections(ctx, r); err != nil {
 		return failure{fmt.Errorf("cannot check store %s: %w", path, err), exitUnchecked}

@@ -112,7 +112,7 @@ func TestCheckCommand(t *testing.T) {
 		{"in the environment", "KCMD_STORE=sqlite:" + whole, nil, 0, "store " + whole, ""},
 		{"by flag", "", []string{"--store", "sqlite:" + whole}, 0, "store " + whole, ""},
 		{"readable", "", []string{readable}, 0, "1 of 1 collections", ""},
-		{"damaged", "", []string{damaged}, 1, "damaged: collection of 1", "kcmd: store " + damaged + " is damaged\n"},
+		{"damaged", "", []string{damaged}, 1, "damaged: database: Tree ", "kcmd: store " + damaged + " is damaged\n"},
 		{"garbage", "", []string{garbage}, 1, "", "kcmd: cannot open store " + garbage + ": file is not a database"},
 		{"missing", "", []string{dir + "/none.db"}, 2, "", "kcmd: cannot open store " + dir + "/none.db: there is no such file\n"},
 		{"directory", "", []string{dir}, 2, "", "kcmd: cannot open store " + dir + ": "},
