@@ -27,13 +27,7 @@ type quotaTest struct {
 
 func newQuotaTest(t *testing.T, l ccstore.Limits) quotaTest {
 	s := ccstore.Open(memory.New(), ccstore.Options{Limits: l, Now: func() time.Time { return now }})
-	t.Cleanup(func() {
-		if err := s.Check(t.Context()); err != nil {
-			t.Error(err)
-		}
-		s.Close()
-	})
-	return quotaTest{t, s}
+	return quotaTest{t, storetest.CheckedAtEnd(t, s)}
 }
 
 func (q quotaTest) update(f func(tx *ccstore.Tx) error) error {
@@ -228,7 +222,7 @@ func TestLoweredLimit(t *testing.T) {
 		}
 	}
 	s = ccstore.Open(b, ccstore.Options{Limits: ccstore.Limits{Caches: 1, Tickets: 1, Bytes: 1}})
-	q := quotaTest{t, s}
+	q := quotaTest{t, storetest.CheckedAtEnd(t, s)}
 	q.want("a: EXAMPLE.COM x", "b: EXAMPLE.COM x", "c: EXAMPLE.COM x")
 	q.do(fill("a", storetest.TGT(alice), host("x")))
 	q.do(store("b", host("x")))

@@ -22,6 +22,7 @@ import (
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/ccstore/ccache"
 	"kcmd.org/kcmd/ccstore/memory"
+	"kcmd.org/kcmd/ccstore/storetest"
 )
 
 // systemPolicy is what a system bus says, and what is installed for the service.
@@ -135,14 +136,7 @@ func eventually(t testing.TB, what string, done func() bool) {
 
 func newStore(t testing.TB) *ccstore.Store {
 	t.Helper()
-	store := ccstore.Open(memory.New(), ccstore.Options{})
-	t.Cleanup(func() {
-		if err := store.Check(context.Background()); err != nil {
-			t.Error(err)
-		}
-		store.Close()
-	})
-	return store
+	return storetest.CheckedAtEnd(t, ccstore.Open(memory.New(), ccstore.Options{}))
 }
 
 // startService runs a service over store until the test ends. It waits for the name.

@@ -13,6 +13,7 @@ import (
 
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/ccstore/memory"
+	"kcmd.org/kcmd/ccstore/storetest"
 )
 
 // A slowBackend, while it is slow, stops in Owners, once it knows the answer, until
@@ -61,8 +62,7 @@ func TestFirstCommitDuringSnapshot(t *testing.T) {
 	needRoot(t)
 	bus := startBus(t, "system")
 	backend := newSlowBackend()
-	store := ccstore.Open(backend, ccstore.Options{})
-	t.Cleanup(func() { store.Close() })
+	store := storetest.CheckedAtEnd(t, ccstore.Open(backend, ccstore.Options{}))
 	startService(t, store, Config{Address: bus.address})
 	m := backend.meanwhile(t, bus.connect(t), func() {
 		kinit(t, store, bobUID, "2", alice())
@@ -80,8 +80,7 @@ func TestSnapshotNotAheadOfSignals(t *testing.T) {
 	needRoot(t)
 	bus := startBus(t, "system")
 	backend := newSlowBackend()
-	store := ccstore.Open(backend, ccstore.Options{})
-	t.Cleanup(func() { store.Close() })
+	store := storetest.CheckedAtEnd(t, ccstore.Open(backend, ccstore.Options{}))
 	startService(t, store, Config{Address: bus.address})
 	root := bus.connect(t)
 	m := snapshot(root)

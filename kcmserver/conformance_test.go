@@ -585,7 +585,7 @@ func (emptyBackend) Close() error { return nil }
 
 // TestQuota is told by the code that users read as "Disk quota exceeded".
 func TestQuota(t *testing.T) {
-	store := ccstore.Open(memory.New(), ccstore.Options{Limits: ccstore.Limits{Caches: 1}})
+	store := storetest.CheckedAtEnd(t, ccstore.Open(memory.New(), ccstore.Options{Limits: ccstore.Limits{Caches: 1}}))
 	c := connect(t, New(store, Options{}), user(1000))
 	c.do(kcm.OpReplace, str(nameN), u32(0), princ(alice), u32(1), inner(credA))
 	c.ask(kcm.EDQUOT, kcm.OpInitialize, str(nameN2), princ(alice))

@@ -45,8 +45,7 @@ func FuzzServer(f *testing.F) {
 	f.Add(all)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		log := slog.New(panicLog{t})
-		store := ccstore.Open(memory.New(), ccstore.Options{Logger: log})
-		defer store.Close()
+		store := storetest.CheckedAtEnd(t, ccstore.Open(memory.New(), ccstore.Options{Logger: log}))
 		near, far := socketPair(t)
 		s := New(store, Options{Logger: log})
 		done := make(chan struct{})

@@ -239,13 +239,9 @@ func (b *Backend) probe(ctx context.Context) error {
 // openReadOnly opens the database for reading, in a way that leaves no files
 // beside it if there are none.
 func openReadOnly(path string) (*sql.DB, error) {
-	wal, err := walSize(path)
-	if err != nil {
-		return nil, err
-	}
 	setting := "mode=ro"
-	if wal == 0 {
-		// All is in one file, which nobody changes as long as it is so.
+	if !exists(path + "-wal") {
+		// All is in one file, and nobody has it open.
 		setting += "&immutable=1"
 	}
 	return openDB(path, setting, []string{"busy_timeout(5000)", "trusted_schema(0)", "cell_size_check(1)"}, 1)

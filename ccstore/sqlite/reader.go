@@ -17,7 +17,7 @@ import (
 // was printed.
 type Reader struct {
 	path    string
-	alone   bool // nobody used it when it was opened
+	alone   fs.FileInfo // the file, if nobody used it when it was opened
 	version int
 	db      *sql.DB
 }
@@ -47,11 +47,9 @@ func openReader(ctx context.Context, path string) (_ *Reader, err error) {
 	if !st.Mode().IsRegular() {
 		return nil, errors.New("it is not a regular file")
 	}
-	wal, err := walSize(r.path)
-	if err != nil {
-		return nil, err
+	if !exists(r.path + "-wal") {
+		r.alone = st
 	}
-	r.alone = wal == 0
 	if r.db, err = openReadOnly(r.path); err != nil {
 		return nil, err
 	}
@@ -82,11 +80,14 @@ func (r *Reader) Close() error {
 	if err := r.db.Close(); err != nil {
 		return err
 	}
-	wal, err := walSize(r.path)
+	if r.alone == nil {
+		return nil
+	}
+	now, err := os.Stat(r.path)
 	if err != nil {
 		return err
 	}
-	if r.alone && wal > 0 {
+	if exists(r.path+"-wal") || !now.ModTime().Equal(r.alone.ModTime()) || !os.SameFile(now, r.alone) {
 		return errors.New("somebody has begun to use it; try again")
 	}
 	return nil

@@ -84,6 +84,18 @@ func TestReaderIsOvertaken(t *testing.T) {
 	if err := r.Close(); err == nil || !strings.Contains(err.Error(), "begun to use it") {
 		t.Errorf("Close: %v", err)
 	}
+
+	path = filepath.Join(privateDir(t), "kcmd.db")
+	open(t, path).Close()
+	r = openReader(t, path)
+	s = ccstore.Open(open(t, path), ccstore.Options{})
+	fillOne(t, s, 1000)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(); err == nil || !strings.Contains(err.Error(), "begun to use it") {
+		t.Errorf("Close after the other has ended: %v", err)
+	}
 }
 
 // TestReaderChecks finds rows that belong to none. What SQLite itself finds is in

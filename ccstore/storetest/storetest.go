@@ -39,11 +39,16 @@ type Open func() ccstore.Backend
 // closed when the test ends.
 func New(t *testing.T, b ccstore.Backend) *ccstore.Store {
 	t.Helper()
-	s := ccstore.Open(b, ccstore.Options{})
+	return CheckedAtEnd(t, ccstore.Open(b, ccstore.Options{}))
+}
+
+// CheckedAtEnd has a store checked and closed when the test ends, unless the
+// test has closed it, and returns it.
+func CheckedAtEnd(t testing.TB, s *ccstore.Store) *ccstore.Store {
 	t.Cleanup(func() {
 		err := s.Check(context.Background())
 		if errors.Is(err, ccstore.ErrClosed) {
-			return // the test closed it
+			return
 		}
 		if err != nil {
 			t.Errorf("store at the end of the test: %v", err)

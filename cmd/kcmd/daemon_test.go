@@ -299,4 +299,9 @@ func TestHelp(t *testing.T) {
 			t.Errorf("the manual page does not tell of --%s", s.flag())
 		}
 	}
+	for _, c := range newCommand(os.Stderr).Commands() {
+		if !strings.Contains(string(out), "\n  "+c.Name()+" ") || !strings.Contains(string(man), ".It Cm "+c.Name()+" ") {
+			t.Errorf("--help or the manual page does not tell of %s", c.Name())
+		}
+	}
 }
