@@ -68,10 +68,12 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 		go func() { failed <- server.Serve(s, s.namespace) }()
 	}
 	bus := startBus(c, store, sockets, policy, log)
+	stopReaper := startReaper(c, store, log)
 	err = waitForEnd(ctx, store, bus, failed, hangups, log)
 
 	log.Info("stopping")
 	notify(log, "STOPPING=1", "STATUS=Finishing what is under way")
+	stopReaper()
 	bus.stop()
 	removeSockets(sockets)
 	return errors.Join(err, finish(server, store, log))

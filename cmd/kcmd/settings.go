@@ -27,6 +27,7 @@ type config struct {
 	maxUIDConnections int
 	limits            ccstore.Limits
 	defaultFirst      bool
+	reapAfter         time.Duration // 0: never
 	expiryWarning     time.Duration
 	selinux           bool // labels count, if the machine has them
 	logLevel          slog.Level
@@ -153,6 +154,17 @@ var settings = []setting{
 		set: func(c *config, s string) bool {
 			c.defaultFirst = s == "first"
 			return s == "strict" || s == "first"
+		},
+	},
+	{
+		key:     "reap_after",
+		value:   "24h",
+		word:    "DURATION",
+		meaning: "how long after its last ticket has ended a cache is kept, 0 for ever",
+		allowed: `a duration from 0, such as "24h"`,
+		set: func(c *config, s string) (ok bool) {
+			c.reapAfter, ok = duration(s)
+			return ok && c.reapAfter >= 0
 		},
 	},
 	{
