@@ -33,6 +33,9 @@ type conn struct {
 	in     *bufio.Reader
 	buf    []byte // of the request's body
 	out    []byte // of the reply
+	call   call   // the one that is being answered
+
+	writeBy time.Time // the deadline that is set for writing
 
 	endTurn func() // of a large request, nil without one
 
@@ -58,10 +61,11 @@ func (c *conn) serve(ctx context.Context) error {
 		if err != nil {
 			return c.ending(err)
 		}
-		if err := c.reply(c.answer(ctx, req)); err != nil {
+		start := time.Now()
+		if err := c.reply(c.answer(ctx, req, start), start); err != nil {
 			return c.ending(err)
 		}
-		c.idleSince.Store(time.Now().UnixNano())
+		c.idleSince.Store(start.UnixNano())
 		if cap(c.buf) > keepBuffer {
 			c.buf = nil
 		}
@@ -154,21 +158,16 @@ func (c *conn) limit(set func(time.Time) error) error {
 	return nil
 }
 
-// answer makes the reply to a request.
-func (c *conn) answer(ctx context.Context, req kcm.Request) []byte {
-	start := time.Now()
-	call := &call{
-		ctx:  ctx,
-		conn: c,
-		in:   kcm.NewDecoder(req.Args),
-		out:  append(c.out[:0], make([]byte, kcm.ReplyHeaderLen)...),
-	}
+// answer makes the reply to a request, which came at start.
+func (c *conn) answer(ctx context.Context, req kcm.Request, start time.Time) []byte {
+	call := &c.call // memory that is used again
+	call.begin(ctx, c, req.Args, start)
 	err := call.run(req.Opcode)
 	if err != nil {
 		call.out = call.out[:kcm.ReplyHeaderLen]
 	}
 	result := code(err)
-	c.logRequest(call, req, result, err, time.Since(start))
+	c.logRequest(call, req, result, err)
 	kcm.PutReplyHeader(call.out[:0], result, len(call.out)-kcm.ReplyHeaderLen)
 	c.out = call.out
 	return call.out
@@ -192,33 +191,33 @@ func (c *call) run(opcode kcm.Opcode) (err error) {
 // logRequest writes a line for each request at debug. What should not happen
 // is seen without that: the store failing, and somebody trying what is not for
 // him.
-func (c *conn) logRequest(call *call, req kcm.Request, result kcm.Code, err error, took time.Duration) {
+func (c *conn) logRequest(call *call, req kcm.Request, result kcm.Code, err error) {
 	c.server.counters.count(req.Opcode, result)
 	switch {
 	case result == kcm.CCWrite:
-		c.server.log.Error("request failed", c.attrs(call, req, result, err, took)...)
+		c.server.log.Error("request failed", c.attrs(call, req, result, err)...)
 	case result == kcm.FCCPerm, result == kcm.EDQUOT, result == kcm.CCNoMem:
-		c.server.refusals.print("request refused", c.attrs(call, req, result, err, took)...)
+		c.server.refusals.print("request refused", c.attrs(call, req, result, err)...)
 	case c.server.log.Enabled(call.ctx, slog.LevelDebug):
-		c.server.log.Debug("request", c.attrs(call, req, result, err, took)...)
+		c.server.log.Debug("request", c.attrs(call, req, result, err)...)
 	}
 }
 
-func (c *conn) attrs(call *call, req kcm.Request, result kcm.Code, err error, took time.Duration) []any {
+func (c *conn) attrs(call *call, req kcm.Request, result kcm.Code, err error) []any {
 	attrs := []any{"op", req.Opcode, "uid", c.peer.UID, "pid", c.peer.PID}
 	if c.peer.Namespace != ccstore.DefaultNamespace {
 		attrs = append(attrs, "namespace", c.peer.Namespace)
 	}
-	attrs = append(attrs, "cache", call.name, "code", result, "took", took)
+	attrs = append(attrs, "cache", call.name, "code", result, "took", time.Since(call.start))
 	if err != nil {
 		attrs = append(attrs, "err", err)
 	}
 	return attrs
 }
 
-// reply sends a whole reply in one write.
-func (c *conn) reply(b []byte) error {
-	if err := c.net.SetWriteDeadline(time.Now().Add(c.server.clientTimeout)); err != nil {
+// reply sends a whole reply in one write. now is the time, or a little before.
+func (c *conn) reply(b []byte, now time.Time) error {
+	if err := c.limitReply(now); err != nil {
 		return err
 	}
 	_, err := c.net.Write(b)
@@ -226,6 +225,18 @@ func (c *conn) reply(b []byte) error {
 		return fmt.Errorf("client does not read its reply: %w", err)
 	}
 	return err
+}
+
+// limitReply sees to it that there is a deadline for writing, of the client
+// timeout from now or a little more: it is set anew once in many replies, since
+// that costs as much as looking up a ticket.
+func (c *conn) limitReply(now time.Time) error {
+	timeout := c.server.clientTimeout
+	if c.writeBy.Sub(now) >= timeout {
+		return nil
+	}
+	c.writeBy = time.Now().Add(timeout + timeout/8)
+	return c.net.SetWriteDeadline(c.writeBy)
 }
 
 // remember keeps a cache as it was listed to the client.

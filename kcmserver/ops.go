@@ -61,6 +61,18 @@ type call struct {
 	in   kcm.Decoder
 	name string // of the cache, for the log
 	out  []byte // the reply's data, behind the room for its header
+
+	start time.Time // when the request was here
+}
+
+// begin makes c the call of a connection with those arguments.
+func (c *call) begin(ctx context.Context, of *conn, args []byte, start time.Time) {
+	in := c.in
+	if in.Decoder == nil {
+		in = kcm.NewDecoder(nil)
+	}
+	in.Reset(args)
+	*c = call{ctx: ctx, conn: of, in: in, out: slices.Grow(of.out[:0], kcm.ReplyHeaderLen)[:kcm.ReplyHeaderLen], start: start}
 }
 
 // noop also answers RESOLVE: any name may be resolved, and that it may be used
@@ -115,7 +127,7 @@ func (c *call) retrieve() error {
 	if err != nil {
 		return err
 	}
-	cred.Use(time.Now())
+	cred.Use(c.start)
 	return c.put(cred.Bytes())
 }
 
