@@ -26,6 +26,8 @@ type Store struct {
 	active   sync.WaitGroup // calls under way
 
 	levels levels
+
+	reading, writing *spell // of the backend's failing
 }
 
 // Options are what a Store may be told. The zero value is fine.
@@ -44,6 +46,8 @@ func Open(backend Backend, o Options) *Store {
 	if s.now == nil {
 		s.now = time.Now
 	}
+	s.reading = newSpell(s.log, "read")
+	s.writing = newSpell(s.log, "write")
 	return s
 }
 
@@ -212,6 +216,7 @@ func (s *Store) load(ctx context.Context, st *state) (*Collection, error) {
 		return c, nil
 	}
 	r, err := s.backend.Load(ctx, st.owner)
+	s.reading.note(err)
 	if err != nil {
 		return nil, fmt.Errorf("%w: load collection of %s: %w", ErrBackend, st.owner, err)
 	}
@@ -280,6 +285,9 @@ func (s *Store) tryCommit(ctx context.Context, st *state, batch []*update) error
 		return nil
 	}
 	err = s.backend.Commit(ctx, &Commit{Owner: st.owner, Revision: base.revision, Ops: ops})
+	if !errors.Is(err, ErrConflict) {
+		s.writing.note(err)
+	}
 	if errors.Is(err, ErrConflict) || errors.Is(err, ErrOutcomeUnknown) {
 		st.current.Store(nil) // whoever comes next reads it again
 	}
