@@ -100,6 +100,9 @@ func (s *Store) tryCommit(ctx context.Context, st *state, batch []*update) error
 		return nil
 	}
 	err = s.backend.Commit(ctx, &Commit{Owner: st.owner, Revision: base.revision, Ops: ops})
+	if !errors.Is(err, ErrConflict) {
+		s.writing.note(err)
+	}
 	if errors.Is(err, ErrConflict) || errors.Is(err, ErrOutcomeUnknown) {
 		st.current.Store(nil) // whoever comes next reads it again
 	}

@@ -109,6 +109,7 @@ func (s *Store) load(ctx context.Context, st *state) (*Collection, error) {
 		return c, nil
 	}
 	r, err := s.backend.Load(ctx, st.owner)
+	s.reading.note(err)
 	if err != nil {
 		return nil, backendError("load collection of "+st.owner.String(), err)
 	}

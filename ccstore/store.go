@@ -24,6 +24,8 @@ type Store struct {
 	active   sync.WaitGroup // calls under way
 
 	levels levels
+
+	reading, writing *spell // of the backend's failing
 }
 
 // Options are what a Store may be told. The zero value is fine.
@@ -52,6 +54,8 @@ func Open(backend Backend, o Options) *Store {
 	if s.idle == 0 {
 		s.idle = time.Minute
 	}
+	s.reading = newSpell(s.log, "read")
+	s.writing = newSpell(s.log, "write")
 	return s
 }
 

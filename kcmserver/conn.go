@@ -189,12 +189,12 @@ func (c *call) run(opcode kcm.Opcode) (err error) {
 }
 
 // logRequest writes a line for each request at debug. What should not happen
-// is seen without that: the store failing, and somebody trying what is not for
-// him.
+// is seen without that: a fault of ours, and somebody trying what is not for
+// him. That its disk fails the store says itself, once.
 func (c *conn) logRequest(call *call, req kcm.Request, result kcm.Code, err error) {
 	c.server.counters.count(req.Opcode, result)
 	switch {
-	case result == kcm.CCWrite:
+	case result == kcm.CCWrite && !errors.Is(err, ccstore.ErrBackend):
 		c.server.log.Error("request failed", c.attrs(call, req, result, err)...)
 	case result == kcm.FCCPerm, result == kcm.EDQUOT, result == kcm.CCNoMem:
 		c.server.refusals.print("request refused", c.attrs(call, req, result, err)...)

@@ -43,7 +43,7 @@ func (s *Server) Stats() Stats {
 type counters struct {
 	accepted, refused, cut atomic.Uint64
 	well                   map[kcm.Opcode]*atomic.Uint64 // answers with OK
-	answers                sync.Map                       // all others: answer -> *atomic.Uint64; there are few
+	answers                sync.Map                      // all others: answer -> *atomic.Uint64; there are few
 }
 
 func (c *counters) init() {

@@ -24,6 +24,11 @@ var _ ccstore.Backend = (*Backend)(nil)
 
 // Load implements ccstore.Backend.
 func (b *Backend) Load(ctx context.Context, owner ccstore.Owner) (*ccstore.Record, error) {
+	r, err := b.load(ctx, owner)
+	return r, b.explain(err)
+}
+
+func (b *Backend) load(ctx context.Context, owner ccstore.Owner) (*ccstore.Record, error) {
 	// The transaction gives all statements one snapshot.
 	tx, err := b.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {

@@ -22,7 +22,7 @@ func (b *Backend) Commit(_ context.Context, c *ccstore.Commit) error {
 	r := &request{commit: c, done: make(chan struct{})}
 	b.requests <- r
 	<-r.done
-	return r.err
+	return b.explain(r.err)
 }
 
 // maxBatch bounds the commits that share a transaction.
