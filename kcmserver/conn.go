@@ -32,7 +32,6 @@ type conn struct {
 	net    net.Conn
 	in     *bufio.Reader
 	buf    []byte // of the request's body
-	out    []byte // of the reply
 	call   call   // the one that is being answered
 
 	writeBy time.Time // the deadline that is set for writing
@@ -48,6 +47,7 @@ type conn struct {
 
 func (s *Server) newConn(c net.Conn, peer Peer) *conn {
 	cn := &conn{server: s, peer: peer, net: c, in: bufio.NewReaderSize(c, 4<<10)}
+	cn.call.out.begin()
 	cn.idleSince.Store(time.Now().UnixNano())
 	return cn
 }
@@ -65,12 +65,10 @@ func (c *conn) serve(ctx context.Context) error {
 		if err := c.reply(c.answer(ctx, req, start), start); err != nil {
 			return c.ending(err)
 		}
+		c.call.out.begin()
 		c.idleSince.Store(start.UnixNano())
 		if cap(c.buf) > keepBuffer {
 			c.buf = nil
-		}
-		if cap(c.out) > keepBuffer {
-			c.out = nil
 		}
 		c.leaveLarge()
 	}
@@ -158,19 +156,17 @@ func (c *conn) limit(set func(time.Time) error) error {
 	return nil
 }
 
-// answer makes the reply to a request, which came at start.
-func (c *conn) answer(ctx context.Context, req kcm.Request, start time.Time) []byte {
+// answer makes the reply to a request, which came at start, and returns its code.
+func (c *conn) answer(ctx context.Context, req kcm.Request, start time.Time) kcm.Code {
 	call := &c.call // memory that is used again
 	call.begin(ctx, c, req.Args, start)
 	err := call.run(req.Opcode)
 	if err != nil {
-		call.out = call.out[:kcm.ReplyHeaderLen]
+		call.out.begin()
 	}
 	result := code(err)
 	c.logRequest(call, req, result, err)
-	kcm.PutReplyHeader(call.out[:0], result, len(call.out)-kcm.ReplyHeaderLen)
-	c.out = call.out
-	return call.out
+	return result
 }
 
 // run calls the operation's handler, whose panic fails this one request.
@@ -215,12 +211,12 @@ func (c *conn) attrs(call *call, req kcm.Request, result kcm.Code, err error) []
 	return attrs
 }
 
-// reply sends a whole reply in one write. now is the time, or a little before.
-func (c *conn) reply(b []byte, now time.Time) error {
+// reply sends the reply. now is the time, or a little before.
+func (c *conn) reply(result kcm.Code, now time.Time) error {
 	if err := c.limitReply(now); err != nil {
 		return err
 	}
-	_, err := c.net.Write(b)
+	err := c.call.out.send(c.net, result)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return fmt.Errorf("client does not read its reply: %w", err)
 	}

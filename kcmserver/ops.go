@@ -2,9 +2,7 @@ package kcmserver
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
-	"slices"
 	"time"
 
 	"kcmd.org/kcmd/ccstore"
@@ -60,7 +58,7 @@ type call struct {
 	conn *conn
 	in   kcm.Decoder
 	name string // of the cache, for the log
-	out  []byte // the reply's data, behind the room for its header
+	out  reply // empty at first
 
 	start time.Time // when the request was here
 }
@@ -72,7 +70,7 @@ func (c *call) begin(ctx context.Context, of *conn, args []byte, start time.Time
 		in = kcm.NewDecoder(nil)
 	}
 	in.Reset(args)
-	*c = call{ctx: ctx, conn: of, in: in, out: slices.Grow(of.out[:0], kcm.ReplyHeaderLen)[:kcm.ReplyHeaderLen], start: start}
+	*c = call{ctx: ctx, conn: of, in: in, out: c.out, start: start}
 }
 
 // noop also answers RESOLVE: any name may be resolved, and that it may be used
@@ -86,8 +84,7 @@ func (c *call) getName() error {
 	if err != nil {
 		return err
 	}
-	c.putName(cache.Name)
-	return nil
+	return c.putName(cache.Name)
 }
 
 func (c *call) genNew() error {
@@ -95,8 +92,7 @@ func (c *call) genNew() error {
 	if err != nil {
 		return err
 	}
-	c.putName(col.UniqueName())
-	return nil
+	return c.putName(col.UniqueName())
 }
 
 func (c *call) initialize() error {
@@ -273,8 +269,7 @@ func (c *call) getCacheByUUID() error {
 	if err != nil {
 		return err
 	}
-	c.putName(cache.Name)
-	return nil
+	return c.putName(cache.Name)
 }
 
 func (c *call) getDefaultCache() error {
@@ -288,8 +283,7 @@ func (c *call) getDefaultCache() error {
 			name = caches[0].Name
 		}
 	}
-	c.putName(name)
-	return nil
+	return c.putName(name)
 }
 
 // setDefaultCache sets the default of the collection that the name belongs to,
@@ -311,7 +305,7 @@ func (c *call) getKDCOffset() error {
 	if err != nil {
 		return err
 	}
-	return c.put(binary.BigEndian.AppendUint32(nil, uint32(cache.KDCOffset)))
+	return c.putUint32(uint32(cache.KDCOffset))
 }
 
 func (c *call) setKDCOffset() error {
@@ -325,20 +319,12 @@ func (c *call) getCredList() error {
 	if err != nil {
 		return err
 	}
-	if need := 4 + 4*int64(cache.Len()) + cache.Size(); need <= kcm.MaxReplyData {
-		if need > keepBuffer {
-			if err := c.conn.enterLarge(); err != nil {
-				return err
-			}
-		}
-		c.out = slices.Grow(c.out, int(need))
-	}
-	if err := c.put(binary.BigEndian.AppendUint32(nil, uint32(cache.Len()))); err != nil {
+	if err := c.putUint32(uint32(cache.Len())); err != nil {
 		return err
 	}
 	for cred := range cache.Credentials() {
 		b := cred.Bytes()
-		if err := c.put(binary.BigEndian.AppendUint32(nil, uint32(len(b)))); err != nil {
+		if err := c.putUint32(uint32(len(b))); err != nil {
 			return err
 		}
 		if err := c.put(b); err != nil {
@@ -364,16 +350,31 @@ func (c *call) cacheName() string {
 
 // put appends to the reply's data.
 func (c *call) put(b []byte) error {
-	if len(c.out)-kcm.ReplyHeaderLen+len(b) > kcm.MaxReplyData {
-		return errReplyTooLarge
+	if err := c.room(len(b)); err != nil {
+		return err
 	}
-	if len(c.out)+len(b) > keepBuffer {
-		if err := c.conn.enterLarge(); err != nil {
-			return err
-		}
-	}
-	c.out = append(c.out, b...)
+	c.out.add(b)
 	return nil
 }
 
-func (c *call) putName(name string) { c.out = kcm.AppendName(c.out, name) }
+func (c *call) putUint32(n uint32) error {
+	if err := c.room(4); err != nil {
+		return err
+	}
+	c.out.addUint32(n)
+	return nil
+}
+
+// room asks whether n more bytes may be in the reply.
+func (c *call) room(n int) error {
+	size := c.out.size + n
+	if size-kcm.ReplyHeaderLen > kcm.MaxReplyData {
+		return errReplyTooLarge
+	}
+	if size > keepBuffer {
+		return c.conn.enterLarge()
+	}
+	return nil
+}
+
+func (c *call) putName(name string) error { return c.put(kcm.AppendName(nil, name)) }
