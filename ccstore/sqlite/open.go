@@ -14,7 +14,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	_ "modernc.org/sqlite" // registers the driver "sqlite"
+	"modernc.org/sqlite" // registers the driver "sqlite"
+	codes "modernc.org/sqlite/lib"
 )
 
 // Synchronous says what a commit waits for.
@@ -67,7 +68,10 @@ func open(ctx context.Context, path string, o Options) (_ *Backend, err error) {
 	if err := createFile(path); err != nil {
 		return nil, err
 	}
-	version, err := probe(ctx, path)
+	version, err := probe(ctx, path, "ro")
+	if isUnfinished(err) {
+		version, err = probe(ctx, path, "rw")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -120,15 +124,24 @@ func openDB(path, setting string, pragmas []string, conns int) (*sql.DB, error) 
 }
 
 // probe returns the version of the database, 0 if it is empty, and refuses one
-// that is not for us. It changes nothing: not even the journal mode, nor does
-// it fold a WAL into the file, as any other connection would.
-func probe(ctx context.Context, path string) (version int, err error) {
-	db, err := openDB(path, "mode=ro", []string{"busy_timeout(5000)", "trusted_schema(0)"}, 1)
+// that is not for us. With mode "ro" it changes nothing: not even the journal
+// mode, nor does it fold a WAL into the file, as any other connection would.
+func probe(ctx context.Context, path, mode string) (version int, err error) {
+	db, err := openDB(path, "mode="+mode, []string{"busy_timeout(5000)", "trusted_schema(0)"}, 1)
 	if err != nil {
 		return 0, err
 	}
 	defer db.Close()
 	return checkHeader(ctx, db)
+}
+
+// isUnfinished reports whether err says that the database has a journal beside
+// it, from a transaction that did not come to its end: nobody can read it before
+// that is rolled back, as mode "rw" does. Ours has one for a moment while it is
+// made, when there is no WAL yet.
+func isUnfinished(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code() == codes.SQLITE_READONLY_ROLLBACK
 }
 
 // checkDirectory refuses a directory in which others could put another file in

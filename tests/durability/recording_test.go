@@ -1,0 +1,277 @@
+package durability
+
+import (
+	"bufio"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A recording is what a daemon has done to the files of its store, and when it
+// answered whom, as strace has seen it.
+type recording struct {
+	dir   string // of the store
+	steps []step
+
+	line        int
+	waiting     map[string]unfinished // by thread
+	connections map[string]int        // the clients' by their inodes, numbered as they came
+}
+
+// A step is one thing that was done.
+type step struct {
+	did    deed
+	file   string // its name in the directory
+	offset int64  // write
+	data   []byte // write
+	length int64  // truncate
+	client int    // answer: the connection, counted from 0
+
+	// Lines of the recording. What a sync makes durable is what had ended when
+	// it began.
+	began, ended int
+}
+
+type deed string
+
+// What can be done to the store's files. Names are made durable by syncing the
+// directory.
+const (
+	created   deed = "create"
+	removed   deed = "remove"
+	wrote     deed = "write"
+	truncated deed = "truncate"
+	synced    deed = "sync"
+	dirSynced deed = "sync the directory"
+	answered  deed = "answer"
+)
+
+// recordingOptions are strace's.
+var recordingOptions = []string{
+	"-D",                  // the daemon is our child, strace is not
+	"-f", "--seccomp-bpf", // all threads; what is not recorded is not slowed down
+	"-xx", "-s", "70000", // all of a string, in hexadecimal
+	"-y",                              // what a descriptor stands for
+	"-e", "trace=%file,%desc,accept4", // whatever has to do with files, so that nothing is missed
+}
+
+// An unfinished call is one during which another thread did something.
+type unfinished struct {
+	began int
+	text  string
+}
+
+// read takes in what strace has written of a store in that directory.
+func readRecording(r io.Reader, dir string) (*recording, error) {
+	rec := &recording{dir: dir, waiting: make(map[string]unfinished), connections: make(map[string]int)}
+	lines := bufio.NewReader(r)
+	for {
+		line, err := lines.ReadString('\n')
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		rec.line++
+		if err := rec.readLine(strings.TrimSuffix(line, "\n")); err != nil {
+			return nil, fmt.Errorf("line %d of the recording: %w", rec.line, err)
+		}
+	}
+	// An answer counts from when it may have arrived, all else from when it was
+	// done for sure.
+	slices.SortStableFunc(rec.steps, func(a, b step) int { return a.when() - b.when() })
+	return rec, nil
+}
+
+func (s step) when() int {
+	if s.did == answered {
+		return s.began
+	}
+	return s.ended
+}
+
+var (
+	wholeCall   = regexp.MustCompile(`^(\w+)\((.*)\) += (-?[0-9]+|0x[0-9a-f]+|\?)(.*)$`)
+	resumedCall = regexp.MustCompile(`^<\.\.\. \w+ resumed>(.*)$`)
+	text        = regexp.MustCompile(`((?:\\x[0-9a-f]{2})+)`)
+)
+
+const cutOff = " <unfinished ...>"
+
+func (rec *recording) readLine(line string) error {
+	thread, text, ok := strings.Cut(line, " ")
+	text = strings.TrimLeft(text, " ")
+	if !ok || strings.HasPrefix(text, "+++") || strings.HasPrefix(text, "---") {
+		return nil
+	}
+	began := rec.line
+	if m := resumedCall.FindStringSubmatch(text); m != nil {
+		u, ok := rec.waiting[thread]
+		if !ok {
+			return fmt.Errorf("a call goes on that did not begin: %.200s", text)
+		}
+		delete(rec.waiting, thread)
+		began, text = u.began, u.text+m[1]
+	}
+	if begun, ok := strings.CutSuffix(text, cutOff); ok {
+		rec.waiting[thread] = unfinished{began, begun}
+		return nil
+	}
+	m := wholeCall.FindStringSubmatch(text)
+	if m == nil {
+		if strings.Contains(text, hex.EncodeToString([]byte(rec.dir))) {
+			return fmt.Errorf("cannot be understood: %.200s", text)
+		}
+		return nil
+	}
+	c := call{name: m[1], args: m[2], rest: m[4], began: began}
+	result, err := strconv.ParseInt(m[3], 0, 64)
+	if err != nil || result < 0 && !strings.HasPrefix(m[3], "0x") {
+		return nil // it has not ended, or has changed nothing
+	}
+	c.result = result
+	return rec.add(c)
+}
+
+// A call is a call of the system that succeeded.
+type call struct {
+	name   string
+	args   string
+	result int64
+	rest   string // behind the result: what a descriptor stands for
+	began  int
+}
+
+// strings returns the strings among the arguments, and what descriptors stand
+// for.
+func (c call) strings() []string {
+	var list []string
+	for _, s := range text.FindAllString(c.args, -1) {
+		b, err := hex.DecodeString(strings.ReplaceAll(s, `\x`, ""))
+		if err != nil {
+			panic(err) // the expression matches nothing else
+		}
+		list = append(list, string(b))
+	}
+	return list
+}
+
+// lastNumber returns the last argument.
+func (c call) lastNumber() (int64, error) {
+	return strconv.ParseInt(c.args[strings.LastIndexByte(c.args, ' ')+1:], 0, 64)
+}
+
+// Calls that change nothing in a file, nor where it is found. fchown gives it to
+// whom it belongs.
+var harmless = []string{
+	"access", "close", "epoll_ctl", "execve", "faccessat", "faccessat2", "fchown", "fcntl", "flock", "fstat", "lseek",
+	"lstat", "newfstatat", "pread64", "readlinkat", "readlink", "stat", "statfs", "statx",
+}
+
+// add notes what a call has done. A call that it does not know and that may have
+// to do with the store is an error: what is not recorded is not replayed.
+func (rec *recording) add(c call) error {
+	if c.name == "accept4" {
+		return rec.accept(c)
+	}
+	if socket, ok := strings.CutPrefix(firstDescriptor(c.args), "socket:["); ok {
+		client, ours := rec.connections[socket]
+		if ours && c.name == "write" {
+			rec.did(c, step{did: answered, client: client})
+		}
+		return nil
+	}
+	texts := c.strings()
+	i := slices.IndexFunc(texts, func(s string) bool { return s == rec.dir || strings.HasPrefix(s, rec.dir+"/") })
+	if i < 0 || slices.Contains(harmless, c.name) {
+		return nil
+	}
+	if texts[i] == rec.dir {
+		return rec.addToDirectory(c)
+	}
+	name := strings.TrimPrefix(texts[i], rec.dir+"/")
+	if strings.HasSuffix(name, "-shm") {
+		return nil // made anew by whoever comes first
+	}
+	return rec.addToFile(c, name, texts[i+1:])
+}
+
+// accept notes a new connection.
+func (rec *recording) accept(c call) error {
+	socket, ok := strings.CutPrefix(firstDescriptor(strconv.FormatInt(c.result, 10)+c.rest), "socket:[")
+	if !ok {
+		return fmt.Errorf("accept of what is no socket: %s", c.rest)
+	}
+	rec.connections[socket] = len(rec.connections)
+	return nil
+}
+
+var descriptor = regexp.MustCompile(`^[0-9]+<([^>]*)>`)
+
+// firstDescriptor returns what the descriptor that comes first stands for.
+func firstDescriptor(args string) string {
+	m := descriptor.FindStringSubmatch(args)
+	if m == nil {
+		return ""
+	}
+	b, err := hex.DecodeString(strings.ReplaceAll(m[1], `\x`, ""))
+	if err != nil {
+		return m[1] // sockets and the like are not in hexadecimal
+	}
+	return string(b)
+}
+
+func (rec *recording) addToDirectory(c call) error {
+	switch {
+	case c.name == "fsync":
+		rec.did(c, step{did: dirSynced})
+	case (c.name == "open" || c.name == "openat") && strings.Contains(c.args, "O_RDONLY"):
+	default:
+		return fmt.Errorf("cannot replay %s of the directory: %.200s", c.name, c.args)
+	}
+	return nil
+}
+
+// addToFile notes a call that has to do with a file of the store; strings are
+// those that follow its name.
+func (rec *recording) addToFile(c call, name string, strs []string) error {
+	switch c.name {
+	case "open", "openat":
+		if strings.Contains(c.args, "O_CREAT") {
+			rec.did(c, step{did: created, file: name})
+		}
+		if strings.Contains(c.args, "O_TRUNC") {
+			rec.did(c, step{did: truncated, file: name})
+		}
+	case "pwrite64":
+		offset, err := c.lastNumber()
+		if err != nil || len(strs) != 1 || int64(len(strs[0])) < c.result {
+			return fmt.Errorf("a write is not whole: %.200s (%w)", c.args, err)
+		}
+		rec.did(c, step{did: wrote, file: name, offset: offset, data: []byte(strs[0][:c.result])})
+	case "ftruncate":
+		length, err := c.lastNumber()
+		if err != nil {
+			return err
+		}
+		rec.did(c, step{did: truncated, file: name, length: length})
+	case "fsync", "fdatasync":
+		rec.did(c, step{did: synced, file: name})
+	case "unlink", "unlinkat":
+		rec.did(c, step{did: removed, file: name})
+	default:
+		return fmt.Errorf("cannot replay %s of %s: %.200s", c.name, filepath.Base(name), c.args)
+	}
+	return nil
+}
+
+func (rec *recording) did(c call, s step) {
+	s.began, s.ended = c.began, rec.line
+	rec.steps = append(rec.steps, s)
+}
