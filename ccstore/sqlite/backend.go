@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"log/slog"
 	"os"
 
 	"github.com/google/uuid"
@@ -13,7 +14,10 @@ import (
 
 // A Backend keeps collections in an SQLite database.
 type Backend struct {
+	path     string
 	lock     *os.File
+	log      *slog.Logger
+	key      *storeKey
 	read     *sql.DB
 	write    *sql.DB
 	requests chan *request // to the goroutine that writes
@@ -47,7 +51,11 @@ func (b *Backend) Load(ctx context.Context, owner ccstore.Owner) (*ccstore.Recor
 	if r.Caches, err = loadCaches(ctx, tx, id); err != nil {
 		return nil, err
 	}
-	r.Credentials, err = loadCredentials(ctx, tx, id)
+	key, err := b.key.owner(owner)
+	if err != nil {
+		return nil, err
+	}
+	r.Credentials, err = loadCredentials(ctx, tx, id, key)
 	return r, err
 }
 
@@ -73,10 +81,11 @@ func loadCaches(ctx context.Context, tx *sql.Tx, collection int64) ([]ccstore.Ca
 	return list, rows.Err()
 }
 
-func loadCredentials(ctx context.Context, tx *sql.Tx, collection int64) ([]ccstore.CredentialRecord, error) {
+func loadCredentials(ctx context.Context, tx *sql.Tx, collection int64, key *ownerKey) ([]ccstore.CredentialRecord, error) {
 	rows, err := tx.QueryContext(ctx,
-		`SELECT cache, seq, uuid, iif(aside IS NULL, data, NULL), coalesce(aside, '')
-		FROM credentials WHERE collection = ?`, collection)
+		`SELECT cache, seq, c.uuid, caches.uuid, sealed, iif(c.aside IS NULL, data, NULL), coalesce(c.aside, '')
+		FROM credentials AS c JOIN caches ON caches.collection = c.collection AND caches.id = cache
+		WHERE c.collection = ?`, collection)
 	if err != nil {
 		return nil, err
 	}
@@ -84,11 +93,15 @@ func loadCredentials(ctx context.Context, tx *sql.Tx, collection int64) ([]ccsto
 	var list []ccstore.CredentialRecord
 	for rows.Next() {
 		var r ccstore.CredentialRecord
-		var id []byte
-		if err := rows.Scan(&r.Cache, &r.Seq, &id, &r.Data, &r.Aside); err != nil {
+		var id, cache []byte
+		var sealed sql.NullInt64
+		if err := rows.Scan(&r.Cache, &r.Seq, &id, &cache, &sealed, &r.Data, &r.Aside); err != nil {
 			return nil, err
 		}
 		r.UUID = uuid.UUID(id)
+		if r.Aside == "" {
+			r.Data, r.Err = key.open(uuid.UUID(cache), r.UUID, r.Data, sealed)
+		}
 		list = append(list, r)
 	}
 	return list, rows.Err()

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/google/uuid"
+
 	"kcmd.org/kcmd/ccstore"
 )
 
@@ -31,27 +33,45 @@ const maxBatch = 256
 func (b *Backend) writeLoop(w *writer) {
 	defer close(b.stopped)
 	defer w.close()
-	for r := range b.requests {
-		batch := []*request{r}
-		for more := true; more && len(batch) < maxBatch; {
-			select {
-			case next, ok := <-b.requests:
-				if more = ok; ok {
-					batch = append(batch, next)
-				}
-			default:
-				more = false
+	wiper := newWiper()
+	for {
+		select {
+		case r, ok := <-b.requests:
+			if !ok {
+				return
 			}
-		}
-		w.writeBatch(batch)
-		for _, r := range batch {
-			close(r.done)
+			batch := b.gather(r)
+			w.writeBatch(batch)
+			for _, r := range batch {
+				close(r.done)
+			}
+			wiper.committed()
+		case <-wiper.timer.C:
+			wiper.wiped(w.wipe(), b.log)
 		}
 	}
 }
 
+// gather returns the commits that wait together with the first one.
+func (b *Backend) gather(first *request) []*request {
+	batch := []*request{first}
+	for len(batch) < maxBatch {
+		select {
+		case next, ok := <-b.requests:
+			if !ok {
+				return batch
+			}
+			batch = append(batch, next)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
 // A writer holds the connection that writes, with its statements.
 type writer struct {
+	key   *storeKey
 	conn  *sql.Conn
 	stmts []*sql.Stmt // all that follow
 
@@ -59,13 +79,14 @@ type writer struct {
 	putCache, deleteCache            *sql.Stmt
 	putCred, deleteCred, clearCache  *sql.Stmt
 	cacheAside, credAside            *sql.Stmt
+	cacheUUID                        *sql.Stmt
 }
 
 // never is ccstore.Never in SQL, which the table has as NULL.
 const never = "9223372036854775807"
 
-func newWriter(ctx context.Context, db *sql.DB) (_ *writer, err error) {
-	w := &writer{}
+func newWriter(ctx context.Context, db *sql.DB, key *storeKey) (_ *writer, err error) {
+	w := &writer{key: key}
 	if w.conn, err = db.Conn(ctx); err != nil {
 		return nil, err
 	}
@@ -83,12 +104,13 @@ func newWriter(ctx context.Context, db *sql.DB) (_ *writer, err error) {
 			name = excluded.name, principal = excluded.principal, kdc_offset = excluded.kdc_offset, label = excluded.label,
 			changed = excluded.changed, ends = excluded.ends`},
 		{&w.deleteCache, "DELETE FROM caches WHERE collection = ? AND id = ?"},
-		{&w.putCred, `INSERT INTO credentials (collection, cache, seq, uuid, data) VALUES (?, ?, ?, ?, ?)
-			ON CONFLICT (collection, cache, seq) DO UPDATE SET uuid = excluded.uuid, data = excluded.data`},
+		{&w.putCred, `INSERT INTO credentials (collection, cache, seq, uuid, sealed, data) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT (collection, cache, seq) DO UPDATE SET uuid = excluded.uuid, sealed = excluded.sealed, data = excluded.data`},
 		{&w.deleteCred, "DELETE FROM credentials WHERE collection = ? AND cache = ? AND seq = ?"},
 		{&w.clearCache, "DELETE FROM credentials WHERE collection = ? AND cache = ?"},
 		{&w.cacheAside, "UPDATE caches SET aside = ? WHERE collection = ? AND id = ?"},
 		{&w.credAside, "UPDATE credentials SET aside = ? WHERE collection = ? AND cache = ? AND seq = ?"},
+		{&w.cacheUUID, "SELECT uuid FROM caches WHERE collection = ? AND id = ?"},
 	} {
 		if *s.stmt, err = w.conn.PrepareContext(ctx, s.query); err != nil {
 			w.close()
@@ -164,8 +186,12 @@ func (w *writer) apply(c *ccstore.Commit) error {
 	if err != nil {
 		return err
 	}
+	key, err := w.key.owner(c.Owner)
+	if err != nil {
+		return err
+	}
 	for _, op := range c.Ops {
-		if err := w.applyOp(ctx, id, op); err != nil {
+		if err := w.applyOp(ctx, id, key, op); err != nil {
 			return err
 		}
 	}
@@ -191,7 +217,7 @@ func (w *writer) collection(ctx context.Context, c *ccstore.Commit) (id int64, e
 	return id, err
 }
 
-func (w *writer) applyOp(ctx context.Context, collection int64, op ccstore.Op) (err error) {
+func (w *writer) applyOp(ctx context.Context, collection int64, key *ownerKey, op ccstore.Op) (err error) {
 	switch op := op.(type) {
 	case ccstore.SetDefault:
 		_, err = w.setDefault.ExecContext(ctx, []byte(op.Name), collection)
@@ -202,7 +228,7 @@ func (w *writer) applyOp(ctx context.Context, collection int64, op ccstore.Op) (
 	case ccstore.ClearCache:
 		_, err = w.clearCache.ExecContext(ctx, collection, op.ID)
 	case ccstore.PutCredential:
-		_, err = w.putCred.ExecContext(ctx, collection, op.Cache, op.Seq, op.UUID[:], op.Data)
+		err = w.putCredential(ctx, collection, key, op)
 	case ccstore.DeleteCredential:
 		_, err = w.deleteCred.ExecContext(ctx, collection, op.Cache, op.Seq)
 	case ccstore.SetCacheAside:
@@ -212,6 +238,22 @@ func (w *writer) applyOp(ctx context.Context, collection int64, op ccstore.Op) (
 	default:
 		err = fmt.Errorf("unknown change %T", op)
 	}
+	return err
+}
+
+// putCredential seals a credential if key is not nil. What it is bound to is
+// the UUID of its cache, whose number in the collection is given to another one
+// some time.
+func (w *writer) putCredential(ctx context.Context, collection int64, key *ownerKey, op ccstore.PutCredential) error {
+	data, sealed := op.Data, sql.NullInt64{}
+	if key != nil {
+		var cache []byte
+		if err := w.cacheUUID.QueryRowContext(ctx, collection, op.Cache).Scan(&cache); err != nil {
+			return err
+		}
+		data, sealed = key.seal(uuid.UUID(cache), op.UUID, op.Data)
+	}
+	_, err := w.putCred.ExecContext(ctx, collection, op.Cache, op.Seq, op.UUID[:], sealed, data)
 	return err
 }
 

@@ -4,5 +4,7 @@
 // It imports ccstore.
 //
 // Files: open.go opens the database and refuses what is not ours, schema.go
-// brings it to the current version, backend.go reads, commit.go writes.
+// brings it to the current version, backend.go reads, commit.go writes, wipe.go
+// sees that what was deleted is nowhere any longer. seal.go seals credentials
+// and opens them, keys.go knows the keys of a store, rekey.go changes them.
 package sqlite

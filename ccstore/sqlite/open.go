@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -28,13 +29,17 @@ const (
 
 // Options are what Open may be told.
 type Options struct {
-	Synchronous Synchronous // default Full
+	Synchronous Synchronous  // default Full
+	Key         []byte       // seals the credentials, KeySize bytes; default: none, they are stored as they are
+	Logger      *slog.Logger // default: none
 }
 
 // Open opens the database at path, makes it if it is not there, and brings it
 // to the current version. The file and its directory must be the caller's own
 // and closed to others. A database of another program, of a newer version, or
-// that another process has open is refused and left as it is.
+// that another process has open is refused and left as it is, and so is one
+// that is sealed with another key than o.Key. One that is not sealed yet is
+// sealed with that key.
 func Open(ctx context.Context, path string, o Options) (*Backend, error) {
 	b, err := open(ctx, path, o)
 	if err != nil {
@@ -44,9 +49,33 @@ func Open(ctx context.Context, path string, o Options) (*Backend, error) {
 }
 
 func open(ctx context.Context, path string, o Options) (_ *Backend, err error) {
-	if o.Synchronous == "" {
-		o.Synchronous = Full
+	b, err := openFiles(ctx, path, o)
+	if err != nil {
+		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			b.closeFiles()
+		}
+	}()
+	if err := b.unlock(ctx, o.Key); err != nil {
+		return nil, err
+	}
+	reading := append(pragmas(o.Synchronous), "query_only(1)")
+	if b.read, err = openDB(b.path, "_txlock=deferred", reading, readers); err != nil {
+		return nil, err
+	}
+	w, err := newWriter(ctx, b.write, b.key)
+	if err != nil {
+		return nil, err
+	}
+	go b.writeLoop(w)
+	return b, nil
+}
+
+// openFiles takes the files of the database, checks and upgrades it, and opens
+// the connection that writes.
+func openFiles(ctx context.Context, path string, o Options) (_ *Backend, err error) {
 	path, err = filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -58,7 +87,10 @@ func open(ctx context.Context, path string, o Options) (_ *Backend, err error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Backend{lock: lock, requests: make(chan *request), stopped: make(chan struct{})}
+	b := &Backend{path: path, lock: lock, log: o.Logger, requests: make(chan *request), stopped: make(chan struct{})}
+	if b.log == nil {
+		b.log = slog.New(slog.DiscardHandler)
+	}
 	defer func() {
 		if err != nil {
 			b.closeFiles()
@@ -67,7 +99,7 @@ func open(ctx context.Context, path string, o Options) (_ *Backend, err error) {
 	if err := createFile(path); err != nil {
 		return nil, err
 	}
-	version, err := probe(ctx, path)
+	version, err := probe(ctx, path, o.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -77,25 +109,24 @@ func open(ctx context.Context, path string, o Options) (_ *Backend, err error) {
 	if err := migrate(ctx, b.write, version); err != nil {
 		return nil, err
 	}
-	reading := append(pragmas(o.Synchronous), "query_only(1)")
-	if b.read, err = openDB(path, "_txlock=deferred", reading, readers); err != nil {
-		return nil, err
-	}
-	w, err := newWriter(ctx, b.write)
-	if err != nil {
-		return nil, err
-	}
-	go b.writeLoop(w)
 	return b, nil
 }
 
 // readers bounds the collections that are loaded at the same time.
 const readers = 4
 
+// busyPatience is how long a connection waits for another one, in milliseconds.
+const busyPatience = 5000
+
+var busyTimeout = fmt.Sprintf("busy_timeout(%d)", busyPatience)
+
 // pragmas returns the settings of each connection that uses the database.
 func pragmas(sync Synchronous) []string {
+	if sync == "" {
+		sync = Full
+	}
 	return []string{
-		"busy_timeout(5000)",
+		busyTimeout,
 		"journal_mode(WAL)", // readers and the writer do not wait for each other
 		"synchronous(" + string(sync) + ")",
 		"foreign_keys(1)",
@@ -120,15 +151,20 @@ func openDB(path, setting string, pragmas []string, conns int) (*sql.DB, error) 
 }
 
 // probe returns the version of the database, 0 if it is empty, and refuses one
-// that is not for us. It changes nothing: not even the journal mode, nor does
-// it fold a WAL into the file, as any other connection would.
-func probe(ctx context.Context, path string) (version int, err error) {
-	db, err := openDB(path, "mode=ro", []string{"busy_timeout(5000)", "trusted_schema(0)"}, 1)
+// that is not for us or is sealed with another key. It changes nothing: not even
+// the journal mode, nor does it fold a WAL into the file, as any other connection
+// would.
+func probe(ctx context.Context, path string, key []byte) (version int, err error) {
+	db, err := openDB(path, "mode=ro", []string{busyTimeout, "trusted_schema(0)"}, 1)
 	if err != nil {
 		return 0, err
 	}
 	defer db.Close()
-	return checkHeader(ctx, db)
+	if version, err = checkHeader(ctx, db); err != nil || version < keysVersion {
+		return version, err
+	}
+	_, err = findKey(ctx, db, key)
+	return version, err
 }
 
 // checkDirectory refuses a directory in which others could put another file in
