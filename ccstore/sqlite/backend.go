@@ -55,7 +55,7 @@ func (b *Backend) Load(ctx context.Context, owner ccstore.Owner) (*ccstore.Recor
 	if err != nil {
 		return nil, err
 	}
-	r.Credentials, err = loadCredentials(ctx, tx, id, key)
+	r.Credentials, err = loadCredentials(ctx, tx, id, key, r.Caches)
 	return r, err
 }
 
@@ -81,11 +81,14 @@ func loadCaches(ctx context.Context, tx *sql.Tx, collection int64) ([]ccstore.Ca
 	return list, rows.Err()
 }
 
-func loadCredentials(ctx context.Context, tx *sql.Tx, collection int64, key *ownerKey) ([]ccstore.CredentialRecord, error) {
+func loadCredentials(ctx context.Context, tx *sql.Tx, collection int64, key *ownerKey, caches []ccstore.CacheRecord) ([]ccstore.CredentialRecord, error) {
+	uuids := make(map[uint64]uuid.UUID, len(caches))
+	for _, c := range caches {
+		uuids[c.ID] = c.UUID
+	}
 	rows, err := tx.QueryContext(ctx,
-		`SELECT cache, seq, c.uuid, caches.uuid, sealed, iif(c.aside IS NULL, data, NULL), coalesce(c.aside, '')
-		FROM credentials AS c JOIN caches ON caches.collection = c.collection AND caches.id = cache
-		WHERE c.collection = ?`, collection)
+		`SELECT cache, seq, uuid, sealed, iif(aside IS NULL, data, NULL), coalesce(aside, '')
+		FROM credentials WHERE collection = ?`, collection)
 	if err != nil {
 		return nil, err
 	}
@@ -93,14 +96,14 @@ func loadCredentials(ctx context.Context, tx *sql.Tx, collection int64, key *own
 	var list []ccstore.CredentialRecord
 	for rows.Next() {
 		var r ccstore.CredentialRecord
-		var id, cache []byte
+		var id []byte
 		var sealed sql.NullInt64
-		if err := rows.Scan(&r.Cache, &r.Seq, &id, &cache, &sealed, &r.Data, &r.Aside); err != nil {
+		if err := rows.Scan(&r.Cache, &r.Seq, &id, &sealed, &r.Data, &r.Aside); err != nil {
 			return nil, err
 		}
 		r.UUID = uuid.UUID(id)
 		if r.Aside == "" {
-			r.Data, r.Err = key.open(uuid.UUID(cache), r.UUID, r.Data, sealed)
+			r.Data, r.Err = key.open(uuids[r.Cache], r.UUID, r.Data, sealed)
 		}
 		list = append(list, r)
 	}
