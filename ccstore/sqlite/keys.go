@@ -57,14 +57,20 @@ func findKey(ctx context.Context, q querier, given []byte) (*storeKey, error) {
 	return key, nil
 }
 
-// unlock finds the key of the store, and seals a store that has none with the
+// unlock finds the key of the store. A store that has none is sealed with the
 // one that is given, if there is one.
-func (b *Backend) unlock(ctx context.Context, given []byte) (err error) {
-	if b.key, err = findKey(ctx, b.write, given); err != nil || b.key != nil || given == nil {
+func (b *Backend) unlock(ctx context.Context, o Options) (err error) {
+	if b.key, err = findKey(ctx, b.write, o.Key); err != nil {
 		return err
 	}
+	if o.rekey != nil {
+		return o.rekey.run(ctx, b)
+	}
+	if b.key != nil || o.Key == nil {
+		return nil
+	}
 	var done Resealed
-	if b.key, done, err = reseal(ctx, b.write, nil, given); err != nil {
+	if b.key, done, err = reseal(ctx, b.write, nil, o.Key); err != nil {
 		return err
 	}
 	b.log.Info("store is encrypted from now on", "store", b.path, "credentials", done.Credentials)

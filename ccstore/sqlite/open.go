@@ -32,6 +32,8 @@ type Options struct {
 	Synchronous Synchronous  // default Full
 	Key         []byte       // seals the credentials, KeySize bytes; default: none, they are stored as they are
 	Logger      *slog.Logger // default: none
+
+	rekey *rekeying // for Rekey
 }
 
 // Open opens the database at path, makes it if it is not there, and brings it
@@ -49,33 +51,9 @@ func Open(ctx context.Context, path string, o Options) (*Backend, error) {
 }
 
 func open(ctx context.Context, path string, o Options) (_ *Backend, err error) {
-	b, err := openFiles(ctx, path, o)
-	if err != nil {
-		return nil, err
+	if o.Synchronous == "" {
+		o.Synchronous = Full
 	}
-	defer func() {
-		if err != nil {
-			b.closeFiles()
-		}
-	}()
-	if err := b.unlock(ctx, o.Key); err != nil {
-		return nil, err
-	}
-	reading := append(pragmas(o.Synchronous), "query_only(1)")
-	if b.read, err = openDB(b.path, "_txlock=deferred", reading, readers); err != nil {
-		return nil, err
-	}
-	w, err := newWriter(ctx, b.write, b.key)
-	if err != nil {
-		return nil, err
-	}
-	go b.writeLoop(w)
-	return b, nil
-}
-
-// openFiles takes the files of the database, checks and upgrades it, and opens
-// the connection that writes.
-func openFiles(ctx context.Context, path string, o Options) (_ *Backend, err error) {
 	path, err = filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -109,6 +87,18 @@ func openFiles(ctx context.Context, path string, o Options) (_ *Backend, err err
 	if err := migrate(ctx, b.write, version); err != nil {
 		return nil, err
 	}
+	if err := b.unlock(ctx, o); err != nil {
+		return nil, err
+	}
+	reading := append(pragmas(o.Synchronous), "query_only(1)")
+	if b.read, err = openDB(path, "_txlock=deferred", reading, readers); err != nil {
+		return nil, err
+	}
+	w, err := newWriter(ctx, b.write, b.key)
+	if err != nil {
+		return nil, err
+	}
+	go b.writeLoop(w)
 	return b, nil
 }
 
@@ -122,9 +112,6 @@ var busyTimeout = fmt.Sprintf("busy_timeout(%d)", busyPatience)
 
 // pragmas returns the settings of each connection that uses the database.
 func pragmas(sync Synchronous) []string {
-	if sync == "" {
-		sync = Full
-	}
 	return []string{
 		busyTimeout,
 		"journal_mode(WAL)", // readers and the writer do not wait for each other

@@ -31,33 +31,42 @@ func Rekey(ctx context.Context, path string, from, to []byte) (Resealed, error) 
 	return done, nil
 }
 
-func rekey(ctx context.Context, path string, from, to []byte) (done Resealed, err error) {
+func rekey(ctx context.Context, path string, from, to []byte) (Resealed, error) {
 	// There is nothing to be made.
 	if _, err := os.Stat(path); err != nil {
-		return done, err
+		return Resealed{}, err
 	}
-	b, err := openFiles(ctx, path, Options{Key: from})
+	r := &rekeying{to: to}
+	b, err := open(ctx, path, Options{Key: from, rekey: r})
 	if errors.Is(err, ErrNoKey) || errors.Is(err, ErrWrongKey) {
-		if again, e := openFiles(ctx, path, Options{Key: to}); e == nil {
-			b, from, err = again, to, nil
+		// It may have been done, but for the wiping.
+		if again, e := open(ctx, path, Options{Key: to, rekey: r}); e == nil {
+			b, err = again, nil
 		}
 	}
 	if err != nil {
-		return done, err
+		return Resealed{}, err
 	}
-	defer func() { err = errors.Join(err, b.closeFiles()) }()
-	key, err := findKey(ctx, b.write, from)
+	return r.done, b.Close()
+}
+
+// A rekeying changes the key of a store while it is opened.
+type rekeying struct {
+	to   []byte
+	done Resealed
+}
+
+func (r *rekeying) run(ctx context.Context, b *Backend) error {
+	sealed, err := sealedWith(ctx, b.write, r.to)
 	if err != nil {
-		return done, err
+		return err
 	}
-	if sealed, err := sealedWith(ctx, b.write, to); err != nil {
-		return done, err
-	} else if !sealed {
-		if _, done, err = reseal(ctx, b.write, key, to); err != nil {
-			return done, err
+	if !sealed {
+		if b.key, r.done, err = reseal(ctx, b.write, b.key, r.to); err != nil {
+			return err
 		}
 	}
-	return done, wipe(ctx, b.write)
+	return wipe(ctx, b.write)
 }
 
 // sealedWith reports whether that is the key of the store, nil being none.
