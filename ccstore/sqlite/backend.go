@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"log/slog"
 	"os"
 
 	"github.com/google/uuid"
@@ -13,7 +14,10 @@ import (
 
 // A Backend keeps collections in an SQLite database.
 type Backend struct {
+	path     string
 	lock     *os.File
+	log      *slog.Logger
+	key      *storeKey
 	read     *sql.DB
 	write    *sql.DB
 	requests chan *request // to the goroutine that writes
@@ -52,7 +56,11 @@ func (b *Backend) load(ctx context.Context, owner ccstore.Owner) (*ccstore.Recor
 	if r.Caches, err = loadCaches(ctx, tx, id); err != nil {
 		return nil, err
 	}
-	r.Credentials, err = loadCredentials(ctx, tx, id)
+	key, err := b.key.owner(owner)
+	if err != nil {
+		return nil, err
+	}
+	r.Credentials, err = loadCredentials(ctx, tx, id, key, r.Caches)
 	return r, err
 }
 
@@ -78,9 +86,13 @@ func loadCaches(ctx context.Context, tx *sql.Tx, collection int64) ([]ccstore.Ca
 	return list, rows.Err()
 }
 
-func loadCredentials(ctx context.Context, tx *sql.Tx, collection int64) ([]ccstore.CredentialRecord, error) {
+func loadCredentials(ctx context.Context, tx *sql.Tx, collection int64, key *ownerKey, caches []ccstore.CacheRecord) ([]ccstore.CredentialRecord, error) {
+	uuids := make(map[uint64]uuid.UUID, len(caches))
+	for _, c := range caches {
+		uuids[c.ID] = c.UUID
+	}
 	rows, err := tx.QueryContext(ctx,
-		`SELECT cache, seq, uuid, iif(aside IS NULL, data, NULL), coalesce(aside, '')
+		`SELECT cache, seq, uuid, sealed, iif(aside IS NULL, data, NULL), coalesce(aside, '')
 		FROM credentials WHERE collection = ?`, collection)
 	if err != nil {
 		return nil, err
@@ -90,10 +102,14 @@ func loadCredentials(ctx context.Context, tx *sql.Tx, collection int64) ([]ccsto
 	for rows.Next() {
 		var r ccstore.CredentialRecord
 		var id []byte
-		if err := rows.Scan(&r.Cache, &r.Seq, &id, &r.Data, &r.Aside); err != nil {
+		var sealed sql.NullInt64
+		if err := rows.Scan(&r.Cache, &r.Seq, &id, &sealed, &r.Data, &r.Aside); err != nil {
 			return nil, err
 		}
 		r.UUID = uuid.UUID(id)
+		if r.Aside == "" {
+			r.Data, r.Err = key.open(uuids[r.Cache], r.UUID, r.Data, sealed)
+		}
 		list = append(list, r)
 	}
 	return list, rows.Err()

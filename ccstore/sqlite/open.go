@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -29,13 +30,19 @@ const (
 
 // Options are what Open may be told.
 type Options struct {
-	Synchronous Synchronous // default Full
+	Synchronous Synchronous  // default Full
+	Key         []byte       // seals the credentials, KeySize bytes; default: none, they are stored as they are
+	Logger      *slog.Logger // default: none
+
+	rekey *rekeying // for Rekey
 }
 
 // Open opens the database at path, makes it if it is not there, and brings it
 // to the current version. The file and its directory must be the caller's own
 // and closed to others. A database of another program, of a newer version, or
-// that another process has open is refused and left as it is.
+// that another process has open is refused and left as it is, and so is one
+// that is sealed with another key than o.Key. One that is not sealed yet is
+// sealed with that key.
 func Open(ctx context.Context, path string, o Options) (*Backend, error) {
 	b, err := open(ctx, path, o)
 	if err != nil {
@@ -59,7 +66,10 @@ func open(ctx context.Context, path string, o Options) (_ *Backend, err error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Backend{lock: lock, requests: make(chan *request), stopped: make(chan struct{})}
+	b := &Backend{path: path, lock: lock, log: o.Logger, requests: make(chan *request), stopped: make(chan struct{})}
+	if b.log == nil {
+		b.log = slog.New(slog.DiscardHandler)
+	}
 	defer func() {
 		if err != nil {
 			b.closeFiles()
@@ -68,9 +78,9 @@ func open(ctx context.Context, path string, o Options) (_ *Backend, err error) {
 	if err := createFile(path); err != nil {
 		return nil, err
 	}
-	version, err := probe(ctx, path, "ro")
+	version, err := probe(ctx, path, "ro", o.Key)
 	if isUnfinished(err) {
-		version, err = probe(ctx, path, "rw")
+		version, err = probe(ctx, path, "rw", o.Key)
 	}
 	if err != nil {
 		return nil, err
@@ -81,11 +91,14 @@ func open(ctx context.Context, path string, o Options) (_ *Backend, err error) {
 	if err := migrate(ctx, b.write, version); err != nil {
 		return nil, err
 	}
+	if err := b.unlock(ctx, o); err != nil {
+		return nil, err
+	}
 	reading := append(pragmas(o.Synchronous), "query_only(1)")
 	if b.read, err = openDB(path, "_txlock=deferred", reading, readers); err != nil {
 		return nil, err
 	}
-	w, err := newWriter(ctx, b.write)
+	w, err := newWriter(ctx, b.write, b.key)
 	if err != nil {
 		return nil, err
 	}
@@ -96,10 +109,15 @@ func open(ctx context.Context, path string, o Options) (_ *Backend, err error) {
 // readers bounds the collections that are loaded at the same time.
 const readers = 4
 
+// busyPatience is how long a connection waits for another one, in milliseconds.
+const busyPatience = 5000
+
+var busyTimeout = fmt.Sprintf("busy_timeout(%d)", busyPatience)
+
 // pragmas returns the settings of each connection that uses the database.
 func pragmas(sync Synchronous) []string {
 	return []string{
-		"busy_timeout(5000)",
+		busyTimeout,
 		"journal_mode(WAL)", // readers and the writer do not wait for each other
 		"synchronous(" + string(sync) + ")",
 		"foreign_keys(1)",
@@ -124,15 +142,20 @@ func openDB(path, setting string, pragmas []string, conns int) (*sql.DB, error) 
 }
 
 // probe returns the version of the database, 0 if it is empty, and refuses one
-// that is not for us. With mode "ro" it changes nothing: not even the journal
-// mode, nor does it fold a WAL into the file, as any other connection would.
-func probe(ctx context.Context, path, mode string) (version int, err error) {
-	db, err := openDB(path, "mode="+mode, []string{"busy_timeout(5000)", "trusted_schema(0)"}, 1)
+// that is not for us or is sealed with another key. With mode "ro" it changes
+// nothing: not even the journal mode, nor does it fold a WAL into the file, as
+// any other connection would.
+func probe(ctx context.Context, path, mode string, key []byte) (version int, err error) {
+	db, err := openDB(path, "mode="+mode, []string{busyTimeout, "trusted_schema(0)"}, 1)
 	if err != nil {
 		return 0, err
 	}
 	defer db.Close()
-	return checkHeader(ctx, db)
+	if version, err = checkHeader(ctx, db); err != nil || version < keysVersion {
+		return version, err
+	}
+	_, err = findKey(ctx, db, key)
+	return version, err
 }
 
 // isUnfinished reports whether err says that the database has a journal beside

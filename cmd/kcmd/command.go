@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // run is the program. It returns when ctx is done, with nil, or when it cannot
@@ -45,19 +47,27 @@ configuration file, with "_" for "-" (log_level = "debug"), and in a variable
 			return serve(cmd.Context(), c, newLogger(stderr, c.logLevel))
 		},
 	}
-	cmd.SetUsageTemplate("Usage: kcmd [options]\n\nOptions:\n{{.LocalFlags.FlagUsages}}")
+	cmd.SetUsageTemplate("Usage: kcmd [options]\n       kcmd rekey --help\n\nOptions:\n{{.LocalFlags.FlagUsages}}")
 	cmd.SetVersionTemplate("kcmd {{.Version}}\n")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return fmt.Errorf("cannot read the command line: %w; see kcmd --help", err)
 	})
-	flags := cmd.Flags()
+	addFlags(cmd.Flags())
+	cmd.AddCommand(newRekey())
+	return cmd
+}
+
+// addFlags adds the flags that readConfig reads: those of the settings with the
+// keys, or of all.
+func addFlags(flags *pflag.FlagSet, keys ...string) {
 	flags.SortFlags = false
 	flags.Bool("session", false, "serve one user: socket, store and bus of the session")
 	flags.String("config", "", "configuration `FILE` in place of /etc/kcmd/kcmd.toml")
 	for _, s := range settings {
-		flags.Var(&flagValue{word: s.word}, s.flag(), s.help())
+		if len(keys) == 0 || slices.Contains(keys, s.key) {
+			flags.Var(&flagValue{word: s.word}, s.flag(), s.help())
+		}
 	}
-	return cmd
 }
 
 // A flagValue holds what a flag was given, unchecked: readConfig checks it as

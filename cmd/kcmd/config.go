@@ -36,7 +36,7 @@ func readConfig(flags *pflag.FlagSet) (*config, error) {
 	}
 	for _, s := range settings {
 		value := v.GetString(s.key)
-		if value == "" {
+		if value == "" && needed[s.key] != "" {
 			return nil, fmt.Errorf("%s: no default in this environment, which lacks %s; give --%s", s.key, needed[s.key], s.flag())
 		}
 		if !s.set(c, value) {
@@ -243,7 +243,7 @@ func mergeFlags(v *viper.Viper, flags *pflag.FlagSet) error {
 	for i := range settings {
 		s := &settings[i]
 		f := flags.Lookup(s.flag())
-		if !f.Changed {
+		if f == nil || !f.Changed { // not every command has them all
 			continue
 		}
 		value := f.Value.String()

@@ -148,6 +148,27 @@ store = "memory:"
 	expect(t, want, got, err)
 }
 
+// TestNoKey has the key of one file taken back by a later one.
+func TestNoKey(t *testing.T) {
+	dir, file := clean(t)
+	want := systemDefaults()
+	writeFile(t, file, `encryption_key = "kcmd-key"`)
+	want.encryptionKey = "kcmd-key"
+	got, err := read(t, "--config", file)
+	expect(t, want, got, err)
+
+	t.Setenv("KCMD_ENCRYPTION_KEY", "/etc/kcmd/key")
+	want.encryptionKey = "/etc/kcmd/key"
+	got, err = read(t, "--config", file)
+	expect(t, want, got, err)
+	t.Setenv("KCMD_ENCRYPTION_KEY", "")
+
+	writeFile(t, filepath.Join(dir, "kcmd.conf.d/a.toml"), `encryption_key = ""`)
+	want.encryptionKey = ""
+	got, err = read(t, "--config", file)
+	expect(t, want, got, err)
+}
+
 func TestSizes(t *testing.T) {
 	for text, want := range map[string]int64{"0": 0, "1000": 1000, "64KiB": 64 << 10, "2MiB": 2 << 20, "3GiB": 3 << 30} {
 		if got, ok := size(text); got != want || !ok {
@@ -206,7 +227,7 @@ func TestRelativePaths(t *testing.T) {
 	expect(t, want, got, err)
 }
 
-const allKeys = "socket, store, bus, synchronous, client_timeout, max_connections, max_uid_connections, max_uid_caches, max_cache_tickets, max_uid_bytes, default_cache, reap_after, expiry_warning, selinux, log_level"
+const allKeys = "socket, store, bus, encryption_key, synchronous, client_timeout, max_connections, max_uid_connections, max_uid_caches, max_cache_tickets, max_uid_bytes, default_cache, reap_after, expiry_warning, selinux, log_level"
 
 func TestBadFile(t *testing.T) {
 	_, file := clean(t)
@@ -237,6 +258,9 @@ func TestBadFile(t *testing.T) {
 		{`store = "/x.db"`, `: store: "/x.db" is not allowed; allowed: sqlite:PATH, memory:`},
 		{`bus = "no"`, `: bus: "no" is not allowed; allowed: system, session, none, or a D-Bus address such as unix:path=/run/bus`},
 		{`bus = false`, `: bus: false is not allowed; allowed: system, session, none, or a D-Bus address such as unix:path=/run/bus`},
+		{`encryption_key = "keys/kcmd"`, `: encryption_key: "keys/kcmd" is not allowed; allowed: the name of a systemd credential or the absolute path of a file, or "" for none`},
+		{`encryption_key = ".."`, `: encryption_key: ".." is not allowed; allowed: the name of a systemd credential or the absolute path of a file, or "" for none`},
+		{`encryption_key = 1`, `: encryption_key: 1 is not allowed; allowed: the name of a systemd credential or the absolute path of a file, or "" for none`},
 		{`synchronous = "off"`, `: synchronous: "off" is not allowed; allowed: full, normal`},
 		{`client_timeout = 30`, `: client_timeout: 30 is not allowed; allowed: a duration above 0, such as "30s"`},
 		{`client_timeout = "0s"`, `: client_timeout: "0s" is not allowed; allowed: a duration above 0, such as "30s"`},
@@ -295,7 +319,7 @@ func TestBadVariable(t *testing.T) {
 	for _, tt := range []struct{ name, value, want string }{
 		{"KCMD_LOG_LEVEL", "loud", `KCMD_LOG_LEVEL: "loud" is not allowed; allowed: debug, info, warn, error`},
 		{"KCMD_MAX_CONNECTIONS", "many", `KCMD_MAX_CONNECTIONS: "many" is not allowed; allowed: a whole number from 1 to 1000000`},
-		{"KCMD_SOKCET", "/x", `KCMD_SOKCET: unknown variable; allowed: KCMD_CONFIG, KCMD_SOCKET, KCMD_STORE, KCMD_BUS, KCMD_SYNCHRONOUS, KCMD_CLIENT_TIMEOUT, KCMD_MAX_CONNECTIONS, KCMD_MAX_UID_CONNECTIONS, KCMD_MAX_UID_CACHES, KCMD_MAX_CACHE_TICKETS, KCMD_MAX_UID_BYTES, KCMD_DEFAULT_CACHE, KCMD_REAP_AFTER, KCMD_EXPIRY_WARNING, KCMD_SELINUX, KCMD_LOG_LEVEL`},
+		{"KCMD_SOKCET", "/x", `KCMD_SOKCET: unknown variable; allowed: KCMD_CONFIG, KCMD_SOCKET, KCMD_STORE, KCMD_BUS, KCMD_ENCRYPTION_KEY, KCMD_SYNCHRONOUS, KCMD_CLIENT_TIMEOUT, KCMD_MAX_CONNECTIONS, KCMD_MAX_UID_CONNECTIONS, KCMD_MAX_UID_CACHES, KCMD_MAX_CACHE_TICKETS, KCMD_MAX_UID_BYTES, KCMD_DEFAULT_CACHE, KCMD_REAP_AFTER, KCMD_EXPIRY_WARNING, KCMD_SELINUX, KCMD_LOG_LEVEL`},
 		{"KCMD_SESSION", "1", `KCMD_SESSION: unknown variable; allowed: KCMD_CONFIG, `},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

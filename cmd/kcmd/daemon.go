@@ -50,6 +50,9 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	}
 	defer removeSockets(sockets)
 	store, err := openStore(ctx, c, log)
+	if err != nil && ctx.Err() != nil {
+		return nil // told to end before it began
+	}
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@
 // Files: command.go is the command line, settings.go the table of what can be
 // set, config.go reads it from files, variables and flags, daemon.go is the
 // order of things, listen.go makes sockets and lock.go keeps two daemons apart
-// in doing so, store.go opens the store, bus.go and notify.go speak to D-Bus
-// and to systemd, log.go, harden.go and version.go do what they say.
+// in doing so, store.go opens the store, key.go reads its key and rekey.go gives
+// it another one, bus.go and notify.go speak to D-Bus and to systemd, log.go,
+// harden.go and version.go do what they say.
 package main

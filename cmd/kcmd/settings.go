@@ -21,6 +21,7 @@ type config struct {
 	socketAsked       bool   // sockets is not the default
 	store             string // sqlite:PATH with an absolute path, or memory:
 	bus               string // system, session, none, or an address
+	encryptionKey     string // where the key of the store is; "": it has none
 	synchronous       string // full or normal
 	clientTimeout     time.Duration
 	maxConnections    int
@@ -74,6 +75,16 @@ var settings = []setting{
 		set: func(c *config, s string) bool {
 			c.bus = s
 			return slices.Contains([]string{"system", "session", "none"}, s) || busAddress.MatchString(s)
+		},
+	},
+	{
+		key:     "encryption_key",
+		word:    "KEY",
+		meaning: "encrypts the tickets in the database: a systemd credential's name or a file",
+		allowed: keyAllowed + `, or "" for none`,
+		set: func(c *config, s string) bool {
+			c.encryptionKey = s
+			return s == "" || isKey(s)
 		},
 	},
 	{
