@@ -180,10 +180,10 @@ func TestRekeyAside(t *testing.T) {
 // TestRekeyInterrupted ends it anywhere: the store has one key or the other, and
 // all that it had.
 func TestRekeyInterrupted(t *testing.T) {
-	path, all := filled(t, 100, keyOf('A'))
+	path, all := filled(t, 40, keyOf('A'))
 	from, to := keyOf('A'), keyOf('B')
 	interrupted := 0
-	for range 20 {
+	for range 12 {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(rand.IntN(60))*time.Millisecond)
 		_, err := sqlite.Rekey(ctx, path, from, to)
 		cancel()
@@ -199,7 +199,7 @@ func TestRekeyInterrupted(t *testing.T) {
 		expectContents(t, path, to, all)
 		from, to = to, from
 	}
-	t.Logf("%d of 20 were interrupted", interrupted)
+	t.Logf("%d of 12 were interrupted", interrupted)
 	if interrupted == 0 {
 		t.Error("none was interrupted")
 	}

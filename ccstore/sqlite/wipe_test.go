@@ -100,7 +100,7 @@ func TestNothingIsLeft(t *testing.T) {
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
 	alive := make(map[string]map[string]uint32) // by cache and server
-	for number := range uint32(1500) {
+	for number := range uint32(700) {
 		uid, name := 1000+uint32(r.IntN(10)), fmt.Sprint(r.IntN(3))
 		server := fmt.Sprintf("host/%d@EXAMPLE.COM", r.IntN(40))
 		size := 40 + r.IntN(4000)

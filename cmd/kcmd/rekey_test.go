@@ -115,7 +115,7 @@ func (r *rekeyed) complete(name string) {
 // TestRekeyKilled kills it again and again, wherever it is. The store has one
 // key or the other at any time, and run once more it gets through.
 func TestRekeyKilled(t *testing.T) {
-	r := newRekeyed(t, 200)
+	r := newRekeyed(t, 60)
 	begin := time.Now()
 	if out, err := r.process("a", "b").Output(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -125,7 +125,7 @@ func TestRekeyKilled(t *testing.T) {
 
 	from, to := "b", "a"
 	killed, changed := 0, 0
-	for range 12 {
+	for range 8 {
 		if r.killed(from, to, rand.N(whole*5/4)) {
 			killed++
 		}
@@ -138,7 +138,7 @@ func TestRekeyKilled(t *testing.T) {
 		r.complete(to)
 		from, to = to, from
 	}
-	t.Logf("it was killed %d times of 12, and had changed the key %d times", killed, changed)
+	t.Logf("it was killed %d times of 8, and had changed the key %d times", killed, changed)
 	if killed == 0 {
 		t.Error("it was never killed")
 	}
