@@ -7,9 +7,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -159,13 +159,13 @@ func checkpointed(rec *recording) bool {
 // awaitEnd waits until strace has written that the process has ended.
 func awaitEnd(t *testing.T, log string, pid int) {
 	t.Helper()
-	end := fmt.Sprintf("%d +++ exited with", pid)
+	end := regexp.MustCompile(fmt.Sprintf(`(?m)^%d +\+\+\+ exited with`, pid))
 	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		b, err := os.ReadFile(log)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.Contains(string(b[max(0, len(b)-100):]), end) {
+		if end.Match(b[max(0, len(b)-200):]) {
 			return
 		}
 		if time.Now().After(deadline) {
@@ -201,7 +201,7 @@ type state struct{ err error }
 
 // everyWrite says how many writes there are to a crash between two of them.
 // There is one after every other step.
-const everyWrite = 16
+const everyWrite = 24
 
 // replay tries crashes after each step of the recording.
 func (f *findings) replay(rec *recording) {
