@@ -25,7 +25,7 @@ func TestCrashStates(t *testing.T) {
 		t.Skip("with the race detector this takes minutes; tests/run runs it without")
 	}
 	t.Run("full", func(t *testing.T) {
-		found := tryCrashStates(t, 50, nil, "--synchronous", "full")
+		found := tryCrashStates(t, 40, nil, "--synchronous", "full")
 		found.wantWhole(t, killed, unwritten, torn)
 		if !found.checkpoint {
 			t.Error("the WAL was not folded into the database while clients worked")
@@ -33,13 +33,13 @@ func TestCrashStates(t *testing.T) {
 	})
 	// Of those that are to lose something less is enough to see it.
 	t.Run("normal", func(t *testing.T) {
-		found := tryCrashStates(t, 20, nil, "--synchronous", "normal")
+		found := tryCrashStates(t, 15, nil, "--synchronous", "normal")
 		found.wantWhole(t, killed)
 		found.wantConsistent(t, unwritten, torn)
 		found.wantLost(t, unwritten, torn)
 	})
 	t.Run("off", func(t *testing.T) {
-		found := tryCrashStates(t, 20, []string{os.Args[0], carelessWord})
+		found := tryCrashStates(t, 15, []string{os.Args[0], carelessWord})
 		found.wantWhole(t, killed)
 		found.wantLost(t, unwritten, torn)
 	})
@@ -106,7 +106,7 @@ func record(t *testing.T, changes int, through, args []string) ([]*client, *reco
 	clients := newClients(3)
 	conns := make([]*kcm.Client, len(clients))
 	for i, c := range clients {
-		c.plan.size = 12000 // so that there is a checkpoint in between
+		c.plan.size = 14000 // so that there is a checkpoint in between
 		conns[i] = mustDial(t, d.Socket)
 		// The daemon accepts one after the other, by which they are told apart.
 		if _, err := conns[i].Call(kcm.OpNoop, nil); err != nil {
