@@ -94,6 +94,7 @@ func open(ctx context.Context, path string, o Options) (_ *Backend, err error) {
 	if err := b.unlock(ctx, o); err != nil {
 		return nil, err
 	}
+	settle(ctx, b.write)
 	reading := append(pragmas(o.Synchronous), "query_only(1)")
 	if b.read, err = openDB(path, "_txlock=deferred", reading, readers); err != nil {
 		return nil, err
@@ -104,6 +105,14 @@ func open(ctx context.Context, path string, o Options) (_ *Backend, err error) {
 	}
 	go b.writeLoop(w)
 	return b, nil
+}
+
+// settle makes durable what is about to be shown. The end of a WAL that a killed
+// process has left can be read, but need not be on the disk yet: a client would
+// see it, and then not any more after a power cut. On a disk that is full that
+// has to wait, and what is stored is served all the same.
+func settle(ctx context.Context, db *sql.DB) {
+	_, _ = db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
 }
 
 // readers bounds the collections that are loaded at the same time.

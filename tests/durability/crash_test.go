@@ -7,9 +7,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -25,7 +25,7 @@ func TestCrashStates(t *testing.T) {
 		t.Skip("with the race detector this takes minutes; tests/run runs it without")
 	}
 	t.Run("full", func(t *testing.T) {
-		found := tryCrashStates(t, 50, nil, "--synchronous", "full")
+		found := tryCrashStates(t, 40, nil, "--synchronous", "full")
 		found.wantWhole(t, killed, unwritten, torn)
 		if !found.checkpoint {
 			t.Error("the WAL was not folded into the database while clients worked")
@@ -33,13 +33,13 @@ func TestCrashStates(t *testing.T) {
 	})
 	// Of those that are to lose something less is enough to see it.
 	t.Run("normal", func(t *testing.T) {
-		found := tryCrashStates(t, 20, nil, "--synchronous", "normal")
+		found := tryCrashStates(t, 15, nil, "--synchronous", "normal")
 		found.wantWhole(t, killed)
 		found.wantConsistent(t, unwritten, torn)
 		found.wantLost(t, unwritten, torn)
 	})
 	t.Run("off", func(t *testing.T) {
-		found := tryCrashStates(t, 20, []string{os.Args[0], carelessWord})
+		found := tryCrashStates(t, 15, []string{os.Args[0], carelessWord})
 		found.wantWhole(t, killed)
 		found.wantLost(t, unwritten, torn)
 	})
@@ -106,7 +106,7 @@ func record(t *testing.T, changes int, through, args []string) ([]*client, *reco
 	clients := newClients(3)
 	conns := make([]*kcm.Client, len(clients))
 	for i, c := range clients {
-		c.plan.size = 12000 // so that there is a checkpoint in between
+		c.plan.size = 14000 // so that there is a checkpoint in between
 		conns[i] = mustDial(t, d.Socket)
 		// The daemon accepts one after the other, by which they are told apart.
 		if _, err := conns[i].Call(kcm.OpNoop, nil); err != nil {
@@ -159,13 +159,13 @@ func checkpointed(rec *recording) bool {
 // awaitEnd waits until strace has written that the process has ended.
 func awaitEnd(t *testing.T, log string, pid int) {
 	t.Helper()
-	end := fmt.Sprintf("%d +++ exited with", pid)
+	end := regexp.MustCompile(fmt.Sprintf(`(?m)^%d +\+\+\+ exited with`, pid))
 	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		b, err := os.ReadFile(log)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.Contains(string(b[max(0, len(b)-100):]), end) {
+		if end.Match(b[max(0, len(b)-200):]) {
 			return
 		}
 		if time.Now().After(deadline) {
@@ -201,7 +201,7 @@ type state struct{ err error }
 
 // everyWrite says how many writes there are to a crash between two of them.
 // There is one after every other step.
-const everyWrite = 16
+const everyWrite = 24
 
 // replay tries crashes after each step of the recording.
 func (f *findings) replay(rec *recording) {

@@ -26,8 +26,8 @@ func TestKinit(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			needTracing(t)
-			l, d := newLab(t)
-			tryKinit(t, d, tt.text, func(t *testing.T) (end func()) { return inject(t, l, d.PID(), tt.calls) })
+			_, d := newLab(t)
+			tryKinit(t, d, tt.text, func(t *testing.T) (end func()) { return inject(t, d.PID(), tt.calls) })
 		})
 	}
 }

@@ -64,6 +64,40 @@ func tryPowerCuts(t *testing.T, rounds int, through []string) (answers, cuts int
 	return answers, cuts, nil
 }
 
+// What a daemon shows that was started after another one was killed stays when
+// the power is cut, also what the other one had not made durable nor answered.
+func TestShownIsDurable(t *testing.T) {
+	needTracing(t)
+	disk, d := newImageDisk(t)
+	start(t, d)
+	c := newClient(0)
+	to := mustDial(t, d.Socket)
+	mustAsk(t, c, to, 30)
+
+	// It has written what it cannot sync any more.
+	inject(t, d.PID(), "fsync,fdatasync:signal=KILL")
+	if err := c.ask(to); err == nil {
+		t.Fatal("there was an answer, though nothing was synced")
+	}
+	for d.Running() {
+		time.Sleep(time.Millisecond)
+	}
+
+	start(t, d)
+	before := c.now()
+	compareServed(t, []*client{c}, d)
+	if !c.now().equal(before) {
+		t.Fatal("what was written is not shown, so that there is nothing to try")
+	}
+	cutPower(t, disk, d)
+	if err := errors.Join(disk.Unmount(), disk.Mount()); err != nil {
+		t.Fatal(err)
+	}
+	if err := compareLeft([]*client{c}, disk.Path("kcmd.db")); err != nil {
+		t.Error(err)
+	}
+}
+
 // cutPower stops the daemon in the middle of it, so that it cannot answer for
 // what comes after the cut, cuts, and has it end.
 func cutPower(t *testing.T, disk *lab.Disk, d *lab.Daemon) {

@@ -97,7 +97,7 @@ func (s step) when() int {
 }
 
 var (
-	wholeCall   = regexp.MustCompile(`^(\w+)\((.*)\) += (-?[0-9]+|0x[0-9a-f]+|\?)(.*)$`)
+	result      = regexp.MustCompile(`^(-?[0-9]+|0x[0-9a-f]+|\?)(.*)$`)
 	resumedCall = regexp.MustCompile(`^<\.\.\. \w+ resumed>(.*)$`)
 	text        = regexp.MustCompile(`((?:\\x[0-9a-f]{2})+)`)
 )
@@ -123,29 +123,49 @@ func (rec *recording) readLine(line string) error {
 		rec.waiting[thread] = unfinished{began, begun}
 		return nil
 	}
-	m := wholeCall.FindStringSubmatch(text)
-	if m == nil {
-		if strings.Contains(text, hex.EncodeToString([]byte(rec.dir))) {
-			return fmt.Errorf("cannot be understood: %.200s", text)
-		}
+	c, ok := parseCall(text)
+	if !ok {
+		return fmt.Errorf("cannot be understood: %.200s", text)
+	}
+	if c.failed {
 		return nil
 	}
-	c := call{name: m[1], args: m[2], rest: m[4], began: began}
-	result, err := strconv.ParseInt(m[3], 0, 64)
-	if err != nil || result < 0 && !strings.HasPrefix(m[3], "0x") {
-		return nil // it has not ended, or has changed nothing
-	}
-	c.result = result
+	c.began = began
 	return rec.add(c)
 }
 
-// A call is a call of the system that succeeded.
+// A call is a call of the system.
 type call struct {
 	name   string
 	args   string
 	result int64
+	failed bool   // it has changed nothing, or has not ended
 	rest   string // behind the result: what a descriptor stands for
 	began  int
+}
+
+// parseCall takes apart "name(arguments) = result".
+func parseCall(text string) (c call, ok bool) {
+	head, tail, ok1 := cutLast(text, "= ")
+	name, args, ok2 := strings.Cut(strings.TrimRight(head, " "), "(")
+	args, ok3 := strings.CutSuffix(args, ")")
+	m := result.FindStringSubmatch(tail)
+	if !ok1 || !ok2 || !ok3 || m == nil {
+		return call{}, false
+	}
+	n, err := strconv.ParseInt(m[1], 0, 64)
+	// An address is no error, however large.
+	failed := m[1] == "?" || n < 0 || err != nil && !strings.HasPrefix(m[1], "0x")
+	return call{name: name, args: args, result: n, failed: failed, rest: m[2]}, true
+}
+
+// cutLast cuts text around the last sep.
+func cutLast(text, sep string) (before, after string, found bool) {
+	i := strings.LastIndex(text, sep)
+	if i < 0 {
+		return text, "", false
+	}
+	return text[:i], text[i+len(sep):], true
 }
 
 // strings returns the strings among the arguments, and what descriptors stand

@@ -22,7 +22,7 @@ func needTracing(t *testing.T) {
 
 // inject has calls of a process fail, as strace's option says, until stop is
 // called.
-func inject(t *testing.T, l *lab.Lab, pid int, calls string) (stop func()) {
+func inject(t *testing.T, pid int, calls string) (stop func()) {
 	t.Helper()
 	names, _, _ := strings.Cut(calls, ":")
 	cmd := exec.Command("strace", "-f", "-p", strconv.Itoa(pid), "-o", "/dev/null",
@@ -52,7 +52,7 @@ func inject(t *testing.T, l *lab.Lab, pid int, calls string) (stop func()) {
 		_ = cmd.Process.Signal(unix.SIGINT) // detaches
 		<-ended
 	}
-	l.OnClose(stop)
+	t.Cleanup(stop)
 	if line := <-attached; !strings.Contains(line, "attached") {
 		t.Fatalf("strace does not trace the daemon: %s", line)
 	}
