@@ -21,9 +21,6 @@ import (
 // keepBuffer bounds the memory that a connection holds between requests.
 const keepBuffer = 64 << 10
 
-// maxListed bounds the caches whose listing a connection remembers.
-const maxListed = 8
-
 // A conn is one client's connection. All but its idle time is for the one
 // goroutine that serves it.
 type conn struct {
@@ -38,7 +35,7 @@ type conn struct {
 
 	endTurn func() // of a large request, nil without one
 
-	lists map[string]*ccstore.Cache // as GET_CRED_UUID_LIST last told them
+	lists listings // as GET_CRED_UUID_LIST last told them
 
 	// idleSince is when the last reply was sent, in nanoseconds since 1970, or
 	// 0 while a request is being received or answered.
@@ -233,20 +230,4 @@ func (c *conn) limitReply(now time.Time) error {
 	}
 	c.writeBy = time.Now().Add(timeout + timeout/8)
 	return c.net.SetWriteDeadline(c.writeBy)
-}
-
-// remember keeps a cache as it was listed to the client.
-func (c *conn) remember(name string, cache *ccstore.Cache) {
-	if c.lists == nil || len(c.lists) >= maxListed {
-		c.lists = make(map[string]*ccstore.Cache)
-	}
-	c.lists[name] = cache
-}
-
-// listed returns the cache as it was listed, if it still is the same one.
-func (c *conn) listed(name string, now *ccstore.Cache) *ccstore.Cache {
-	if cache := c.lists[name]; cache != nil && cache.UUID == now.UUID {
-		return cache
-	}
-	return nil
 }

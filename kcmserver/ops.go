@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
+
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/kcmserver/kcm"
 	"kcmd.org/kcmd/kcmserver/selinux"
@@ -58,7 +60,7 @@ type call struct {
 	conn *conn
 	in   kcm.Decoder
 	name string // of the cache, for the log
-	out  reply // empty at first
+	out  reply  // empty at first
 
 	start time.Time // when the request was here
 }
@@ -141,12 +143,14 @@ func (c *call) getCredUUIDList() error {
 	if err != nil {
 		return err
 	}
+	var last uuid.UUID
 	for cred := range cache.Credentials() {
 		if err := c.put(cred.UUID[:]); err != nil {
 			return err
 		}
+		last = cred.UUID
 	}
-	c.conn.remember(name, cache)
+	c.conn.lists.add(name, listing{cache, last})
 	return nil
 }
 
@@ -161,10 +165,9 @@ func (c *call) getCredByUUID() error {
 	if err != nil {
 		// MIT takes KRB5_CC_END here for the end of the list, so that a cache
 		// rewritten half way would look cut short. Go on with what was listed.
-		if listed := c.conn.listed(name, cache); listed != nil {
-			cred, err = listed.Credential(id)
-		}
+		cred, err = c.conn.lists.find(name, cache, id)
 	}
+	c.conn.lists.asked(name, id)
 	if err != nil {
 		return errEnd
 	}
