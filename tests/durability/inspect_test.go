@@ -51,8 +51,11 @@ func integrity(database string) error {
 		return fmt.Errorf("integrity check: %s", said)
 	}
 	var broken int
-	if err := db.QueryRow("SELECT count(*) FROM pragma_foreign_key_check").Scan(&broken); err != nil || broken > 0 {
-		return fmt.Errorf("foreign key check: %d rows, %w", broken, err)
+	if err := db.QueryRow("SELECT count(*) FROM pragma_foreign_key_check").Scan(&broken); err != nil {
+		return fmt.Errorf("foreign key check: %w", err)
+	}
+	if broken > 0 {
+		return fmt.Errorf("foreign key check: %d rows", broken)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"testing"
 )
 
 // A recording is what a daemon has done to the files of its store, and when it
@@ -51,13 +52,12 @@ const (
 	answered  deed = "answer"
 )
 
-// recordingOptions are strace's.
+// recordingOptions are strace's: the daemon is our child, and strace is not. It
+// stops threads for nothing but what it records, which is whatever has to do
+// with files, so that nothing is missed, and prints all of every string in
+// hexadecimal, and what a descriptor stands for.
 var recordingOptions = []string{
-	"-D",                  // the daemon is our child, strace is not
-	"-f", "--seccomp-bpf", // all threads; what is not recorded is not slowed down
-	"-xx", "-s", "70000", // all of a string, in hexadecimal
-	"-y",                              // what a descriptor stands for
-	"-e", "trace=%file,%desc,accept4", // whatever has to do with files, so that nothing is missed
+	"-D", "-f", "--seccomp-bpf", "-xx", "-s", "70000", "-y", "-e", "trace=%file,%desc,accept4",
 }
 
 // An unfinished call is one during which another thread did something.
@@ -66,7 +66,7 @@ type unfinished struct {
 	text  string
 }
 
-// read takes in what strace has written of a store in that directory.
+// readRecording takes in what strace has written of a store in that directory.
 func readRecording(r io.Reader, dir string) (*recording, error) {
 	rec := &recording{dir: dir, waiting: make(map[string]unfinished), connections: make(map[string]int)}
 	lines := bufio.NewReader(r)
@@ -99,7 +99,7 @@ func (s step) when() int {
 var (
 	result      = regexp.MustCompile(`^(-?[0-9]+|0x[0-9a-f]+|\?)(.*)$`)
 	resumedCall = regexp.MustCompile(`^<\.\.\. \w+ resumed>(.*)$`)
-	text        = regexp.MustCompile(`((?:\\x[0-9a-f]{2})+)`)
+	hexText     = regexp.MustCompile(`((?:\\x[0-9a-f]{2})+)`)
 )
 
 const cutOff = " <unfinished ...>"
@@ -168,11 +168,11 @@ func cutLast(text, sep string) (before, after string, found bool) {
 	return text[:i], text[i+len(sep):], true
 }
 
-// strings returns the strings among the arguments, and what descriptors stand
+// texts returns the strings among the arguments, and what descriptors stand
 // for.
-func (c call) strings() []string {
+func (c call) texts() []string {
 	var list []string
-	for _, s := range text.FindAllString(c.args, -1) {
+	for _, s := range hexText.FindAllString(c.args, -1) {
 		b, err := hex.DecodeString(strings.ReplaceAll(s, `\x`, ""))
 		if err != nil {
 			panic(err) // the expression matches nothing else
@@ -207,7 +207,7 @@ func (rec *recording) add(c call) error {
 		}
 		return nil
 	}
-	texts := c.strings()
+	texts := c.texts()
 	i := slices.IndexFunc(texts, func(s string) bool { return s == rec.dir || strings.HasPrefix(s, rec.dir+"/") })
 	if i < 0 || slices.Contains(harmless, c.name) {
 		return nil
@@ -258,9 +258,9 @@ func (rec *recording) addToDirectory(c call) error {
 	return nil
 }
 
-// addToFile notes a call that has to do with a file of the store; strings are
-// those that follow its name.
-func (rec *recording) addToFile(c call, name string, strs []string) error {
+// addToFile notes a call that has to do with a file of the store; texts are those
+// that follow its name.
+func (rec *recording) addToFile(c call, name string, texts []string) error {
 	switch c.name {
 	case "open", "openat":
 		if strings.Contains(c.args, "O_CREAT") {
@@ -271,10 +271,13 @@ func (rec *recording) addToFile(c call, name string, strs []string) error {
 		}
 	case "pwrite64":
 		offset, err := c.lastNumber()
-		if err != nil || len(strs) != 1 || int64(len(strs[0])) < c.result {
-			return fmt.Errorf("a write is not whole: %.200s (%w)", c.args, err)
+		if err != nil {
+			return err
 		}
-		rec.did(c, step{did: wrote, file: name, offset: offset, data: []byte(strs[0][:c.result])})
+		if len(texts) != 1 || int64(len(texts[0])) < c.result {
+			return fmt.Errorf("a write is not whole: %.200s", c.args)
+		}
+		rec.did(c, step{did: wrote, file: name, offset: offset, data: []byte(texts[0][:c.result])})
 	case "ftruncate":
 		length, err := c.lastNumber()
 		if err != nil {
@@ -294,4 +297,39 @@ func (rec *recording) addToFile(c call, name string, strs []string) error {
 func (rec *recording) did(c call, s step) {
 	s.began, s.ended = c.began, rec.line
 	rec.steps = append(rec.steps, s)
+}
+
+// What cannot be replayed is an error, not something that is left out.
+func TestRecordingIsStrict(t *testing.T) {
+	in := func(path string) string {
+		var b strings.Builder
+		for _, c := range []byte(path) {
+			fmt.Fprintf(&b, `\x%02x`, c)
+		}
+		return b.String()
+	}
+	file, dir := in("/store/kcmd.db"), in("/store")
+	tests := []struct {
+		line string
+		ok   bool
+	}{
+		{`7 pwrite64(3<` + file + `>, "` + in("data") + `", 4, 0) = 4`, true},
+		{`7 fstat(3<` + file + `>, {st_mode=S_IFREG|0600, ...}) = 0`, true},
+		{`7 rename("` + in("/elsewhere") + `", "` + in("/elsewhere.old") + `") = 0`, true},
+		{`7 write(4<` + in("/dev/null") + `>, "` + in("data") + `", 4) = 4`, true},
+		{`7 fallocate(3<` + file + `>, 0, 0, 4096) = -1 EOPNOTSUPP (Operation not supported)`, true},
+		{`7 fallocate(3<` + file + `>, 0, 0, 4096) = 0`, false},
+		{`7 write(3<` + file + `>, "` + in("data") + `", 4) = 4`, false},
+		{`7 pwrite64(3<` + file + `>, "` + in("da") + `"..., 4, 0) = 4`, false},
+		{`7 rename("` + file + `", "` + in("/store/old.db") + `") = 0`, false},
+		{`7 rename("` + in("/elsewhere") + `", "` + file + `") = 0`, false},
+		{`7 unlinkat(5<` + dir + `>, "` + in("kcmd.db") + `", 0) = 0`, false},
+		{`7 mmap(NULL, 4096, PROT_READ|PROT_WRITE, MAP_SHARED, 3<` + file + `>, 0) = 0x7f0000000000`, false},
+		{`7 <... fsync resumed>) = 0`, false},
+	}
+	for _, tt := range tests {
+		if _, err := readRecording(strings.NewReader(tt.line+"\n"), "/store"); (err == nil) != tt.ok {
+			t.Errorf("%s\n%v", tt.line, err)
+		}
+	}
 }
