@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"sync/atomic"
 	"time"
@@ -19,20 +18,25 @@ const patience = 60 * time.Second
 type client struct {
 	conn     net.Conn
 	kcm      *kcm.Client
+	turn     int64 // of the daemon's life, when it connected
 	requests *atomic.Int64
 }
 
 // dial connects as a user. It counts its requests.
 func (s *stage) dial(uid int) (*client, error) {
+	turn := s.life.turn()
 	conn, err := lab.DialAs(uid, s.life.daemon.Socket)
 	if err != nil {
-		return nil, broken{err}
+		return nil, broken{err, turn}
 	}
-	return &client{conn, kcm.NewClient(conn), &s.tally.requests}, nil
+	return &client{conn, kcm.NewClient(conn), turn, &s.tally.requests}, nil
 }
 
 // A broken is a connection's error, as opposed to an answer.
-type broken struct{ err error }
+type broken struct {
+	err  error
+	turn int64 // of the daemon's life, when it connected
+}
 
 func (b broken) Error() string { return b.err.Error() }
 func (b broken) Unwrap() error { return b.err }
@@ -48,7 +52,7 @@ func (c *client) call(op kcm.Opcode, args ...[]byte) ([]byte, error) {
 	c.requests.Add(1)
 	data, err := c.kcm.Call(op, all)
 	if code := kcm.OK; err != nil && !errors.As(err, &code) {
-		return nil, broken{fmt.Errorf("%v: %w", op, err)}
+		return nil, broken{err, c.turn}
 	}
 	return data, err
 }
@@ -58,6 +62,13 @@ func (c *client) close() { c.conn.Close() }
 func isBroken(err error) bool {
 	var b broken
 	return errors.As(err, &b)
+}
+
+// excused tells whether err is a connection's error, which is no fault because
+// the daemon was ended since the connection was made.
+func (s *stage) excused(err error) bool {
+	var b broken
+	return errors.As(err, &b) && s.life.interrupted(b.turn)
 }
 
 // name is a cache's name as an argument.

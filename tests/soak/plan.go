@@ -19,16 +19,19 @@ const (
 	// shortest is the soak in which every actor gets to do all it does.
 	shortest = 2 * time.Minute
 
-	// A collection leaves the daemon's memory after a minute or two unused. Then
-	// the runtime has to collect it and give it back.
-	untilDropped = 150 * time.Second
-	// fewSeconds is how long connections take to be gone from both ends.
-	fewSeconds = 4 * time.Second
+	// untilDropped is how long it takes a collection that nobody uses to leave the
+	// daemon's memory.
+	untilDropped = 2*time.Minute + release
+	// fewSeconds is how long it takes connections to be gone from both ends.
+	fewSeconds = 2*time.Second + release
 	// memoryFrom is from when on there is time to wait until collections are
 	// dropped, twice.
 	memoryFrom = 10 * time.Minute
 
 	longestWarmUp = 5 * time.Minute
+
+	// rehearsal is how long it takes every actor to do something.
+	rehearsal = 8 * time.Second
 )
 
 func newPlan(total time.Duration) (plan, error) {
@@ -39,7 +42,7 @@ func newPlan(total time.Duration) (plan, error) {
 	if total >= memoryFrom {
 		p.quiet, p.memory = untilDropped, true
 	}
-	load := total - 2*p.quiet
+	load := total - 2*p.quiet - rehearsal - fewSeconds
 	p.warmUp = min(load/6, longestWarmUp)
 	p.restarts = load / 4
 	p.steady = load - p.warmUp - p.restarts

@@ -35,7 +35,7 @@ type player struct {
 const (
 	playerCaches   = 6
 	playerServices = 20 // in each of them, at most
-	playerPause    = 60 * time.Millisecond
+	playerPause    = 40 * time.Millisecond
 )
 
 func newPlayer(s *stage, uid, number int) *player {
@@ -59,9 +59,8 @@ func (p *player) cacheName(i int) string {
 func (p *player) play(ctx context.Context) error {
 	defer p.leave()
 	for sleep(ctx, time.Duration(p.random.ExpFloat64()*float64(playerPause))) {
-		turn := p.stage.life.turn()
 		err := p.step()
-		if isBroken(err) && p.stage.life.interrupted(turn) {
+		if p.stage.excused(err) {
 			p.leave()
 			err = p.stage.life.await(ctx)
 		}
@@ -121,6 +120,15 @@ func (p *player) settle() error {
 	}
 	p.asked = p.now
 	return nil
+}
+
+// verify looks at everything over a connection of its own.
+func (p *player) verify() error {
+	defer p.leave()
+	if err := p.connect(); err != nil {
+		return err
+	}
+	return p.settle()
 }
 
 // look asks for all that the player knows.
@@ -307,7 +315,7 @@ func (p *player) someCredential(client ccache.Principal) credential {
 func (p *player) store() error {
 	cacheName, c := p.existing()
 	if !p.has(cacheName) {
-		return p.refused(kcm.OpStore, name(cacheName), p.someCredential(user("nobody")).bytes)
+		return p.refused(kcm.OpStore, name(cacheName), p.someCredential(person("nobody")).bytes)
 	}
 	cred := p.someCredential(c.principal)
 	return p.change(p.now.with(cacheName, c.with(cred)), kcm.OpStore, name(cacheName), cred.bytes)
@@ -396,7 +404,7 @@ func (p *player) replace() error {
 		binary.BigEndian.AppendUint32(nil, uint32(c.offset)), c.principal.Append(nil), credentialList(c.list()))
 }
 
-func (p *player) somebody() ccache.Principal { return user(fmt.Sprint("user", p.random.IntN(5))) }
+func (p *player) somebody() ccache.Principal { return person(fmt.Sprint("user", p.random.IntN(5))) }
 
 func (p *player) initialize() error {
 	cacheName, c := p.someName(), cache{principal: p.somebody()}

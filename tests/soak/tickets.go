@@ -10,8 +10,8 @@ import (
 	"kcmd.org/kcmd/tests/lab"
 )
 
-// user returns a principal of the realm.
-func user(name string) ccache.Principal {
+// person returns a principal of the realm.
+func person(name string) ccache.Principal {
 	return ccache.Principal{NameType: 1, Realm: lab.RealmName, Components: []string{name}}
 }
 
