@@ -65,6 +65,7 @@ func (g *glutton) eat() (err error) {
 	if err := course(); err != nil {
 		return err
 	}
+	g.stage.tally.exceeded.Add(1)
 	return g.keeps(g.tgt)
 }
 

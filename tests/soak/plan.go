@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"time"
 )
 
@@ -39,7 +40,7 @@ func newPlan(total time.Duration) (plan, error) {
 		return plan{}, fmt.Errorf("cannot make a plan for %v: it must be %v at least", total, shortest)
 	}
 	p := plan{quiet: fewSeconds}
-	if total >= memoryFrom {
+	if total >= memoryFrom && !raceDaemon() {
 		p.quiet, p.memory = untilDropped, true
 	}
 	load := total - 2*p.quiet - rehearsal - fewSeconds
@@ -52,10 +53,16 @@ func newPlan(total time.Duration) (plan, error) {
 func (p plan) String() string {
 	s := fmt.Sprintf("Warming up for %v, then %v without a restart, then %v with restarts, and two quiet points of %v.",
 		round(p.warmUp), round(p.steady), round(p.restarts), round(p.quiet))
-	if !p.memory {
+	switch {
+	case raceDaemon():
+		s += "\nIt cannot tell about memory: what the race detector has taken it does not give back."
+	case !p.memory:
 		s += fmt.Sprintf("\nThat is too short to tell about memory (%v would do).", memoryFrom)
 	}
 	return s
 }
+
+// raceDaemon tells whether the daemon has the race detector in it.
+func raceDaemon() bool { return os.Getenv("LAB_RACE") == "1" }
 
 func round(d time.Duration) time.Duration { return d.Round(time.Second) }

@@ -14,6 +14,9 @@ const (
 	// memorySlack is what the runtime and SQLite may keep more of at one quiet
 	// point than at the other.
 	memorySlack = 8 << 20
+	// threadSlack is what the runtime makes more of when several of them wait for
+	// the disk at once. It keeps them.
+	threadSlack = 8
 	// mostOnDisk is far more than all actors store at once, and bounds the
 	// write-ahead log as well.
 	mostOnDisk = 64 << 20
@@ -66,6 +69,9 @@ func (s *stage) compareQuiet(first, last figures, memory bool) {
 		if n := last.files[what]; n > allowed {
 			s.faults.add("descriptors", fmt.Errorf("%d of %s are left, before there were %d", n, what, first.files[what]))
 		}
+	}
+	if last.threads > first.threads+threadSlack {
+		s.faults.add("threads", fmt.Errorf("%d are left, before there were %d", last.threads, first.threads))
 	}
 	if grown := last.memory - first.memory; memory && grown > memorySlack {
 		s.faults.add("memory", fmt.Errorf("%s are left, before there were %s", mib(last.memory), mib(first.memory)))

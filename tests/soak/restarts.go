@@ -6,23 +6,24 @@ import (
 	"time"
 )
 
-// How long the daemon lives between two restarts.
+// How long the daemon lives between two restarts: it is random, so that they
+// come at any time of what clients do.
 const (
-	shortLife     = 2 * time.Second
-	shortLifeMost = 15 * time.Second
+	leastLife = 2 * time.Second
+	mostLife  = 10 * time.Second
 )
 
 // restart ends the daemon now and then, in turn as systemd does it and as a
 // crash does it.
 func (s *stage) restart(ctx context.Context) error {
 	random := s.random(1)
-	for n := 0; sleep(ctx, shortLife+time.Duration(random.Int64N(int64(shortLifeMost-shortLife)))); n++ {
+	for n := 0; sleep(ctx, leastLife+time.Duration(random.Int64N(int64(mostLife-leastLife)))); n++ {
 		how := s.life.daemon.Stop
 		if n%2 == 1 {
 			how = s.life.daemon.Kill
 		}
 		if err := s.life.end(how); err != nil {
-			return err
+			s.faults.add("restart", err)
 		}
 		start := time.Now()
 		if err := s.life.begin(); err != nil {

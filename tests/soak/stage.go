@@ -256,7 +256,7 @@ func (s *stage) finish() error {
 // conclude says how it was.
 func (s *stage) conclude(memory bool) (sound bool) {
 	if !memory {
-		fmt.Printf("It was too short to tell about memory.\n")
+		fmt.Println("Whether memory leaks was not seen.")
 	}
 	if n := s.faults.total(); n > 0 {
 		fmt.Printf("FAILED: %d faults\n", n)

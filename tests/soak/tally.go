@@ -15,6 +15,7 @@ type tally struct {
 	signals     atomic.Int64 // that monitors received
 	awaited     atomic.Int64 // of them those that the herald waited for
 	reaped      atomic.Int64 // caches that the daemon has removed
+	exceeded    atomic.Int64 // limits by the glutton
 	restarts    atomic.Int64
 	waited      waits // for the witness' answers
 	started     waits // for the daemon to be ready again
@@ -151,8 +152,8 @@ func (t *tally) print() {
 		fmt.Printf("%-10s %7s %26s %6d %7d %9s %9s %4.0f%% %9d %8d  %v\n", p.title, round(p.took), p.memories(),
 			p.files, p.threads, mib(p.db), mib(p.wal), 100*p.cpu.Seconds()/p.took.Seconds(), p.requests, p.signals, p.waited)
 	}
-	fmt.Printf("\n%d connections of intruders, %d programs, %d caches removed at their end, %d of %d signals waited for,\n%d restarts (ready after %v)\n",
-		t.connections.Load(), t.programs.Load(), t.reaped.Load(), t.awaited.Load(), t.signals.Load(), t.restarts.Load(), t.started.all())
+	fmt.Printf("\n%d connections of intruders, %d programs, %d caches removed at their end, %d times over a limit,\n%d signals, of which %d had to come, %d restarts, ready after %v (median/99 %%/most)\n",
+		t.connections.Load(), t.programs.Load(), t.reaped.Load(), t.exceeded.Load(), t.signals.Load(), t.awaited.Load(), t.restarts.Load(), t.started.all())
 }
 
 func (p *phase) memories() string {
