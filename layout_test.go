@@ -39,6 +39,7 @@ var mayImport = map[string][]string{
 	"tests":             {"tests/lab", "kcmserver/kcm", "ccstore/ccache"},
 	"tests/lab":         {},
 	"tests/report":      {},
+	"tests/soak":        {"tests/lab", "kcmserver/kcm", "ccstore/ccache", "ccstore", "ccstore/sqlite"},
 	"tests/story":       {"tests/lab"},
 }
 
