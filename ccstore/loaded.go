@@ -14,6 +14,7 @@ import (
 type state struct {
 	owner   Owner
 	current atomic.Pointer[Collection] // nil: to be loaded
+	doubt   atomic.Pointer[Event]      // of a commit that may have been made or not
 	users   atomic.Int64               // calls under way
 	idle    atomic.Bool                // not used since the sweeper last came by
 
@@ -91,7 +92,7 @@ func (s *Store) dropIdle() (dropped int64) {
 	}
 	for owner, st := range s.states {
 		// Whoever begins to use it holds the same lock: nobody has two states.
-		if st.users.Load() == 0 && st.idle.Load() {
+		if st.users.Load() == 0 && st.idle.Load() && st.doubt.Load() == nil {
 			delete(s.states, owner)
 			if c := st.current.Load(); c != nil {
 				dropped += c.Size()
@@ -131,6 +132,7 @@ func (s *Store) load(ctx context.Context, st *state) (*Collection, error) {
 	}
 	c, repairs := fromRecord(st.owner, r)
 	s.repair(ctx, c, repairs)
+	s.settle(st, c)
 	st.current.Store(c)
 	return c, nil
 }
