@@ -21,23 +21,25 @@ const module = "kcmd.org/kcmd"
 // mayImport lists the rooms of ours that each room may import; its tests may
 // import anything. Imports point one way:
 //
-//	ccache <- ccstore <- {kcmserver, dbus} <- cmd
+//	ccache <- ccstore <- {kcmserver, dbus, lifecycle} <- cmd
 var mayImport = map[string][]string{
 	"ccstore/ccache":    {},
 	"ccstore":           {"ccstore/ccache"},
 	"ccstore/memory":    {"ccstore"},
 	"ccstore/sqlite":    {"ccstore"},
 	"ccstore/storetest": {"ccstore", "ccstore/ccache"},
+	"lifecycle":         {"ccstore"},
 	"kcmserver/kcm":     {"ccstore/ccache"},
 	"kcmserver/selinux": {},
 	"kcmserver":         {"ccstore", "ccstore/ccache", "kcmserver/kcm", "kcmserver/selinux"},
 	"introspection":     {},
 	"dbus/guard":        {"introspection"},
 	"dbus":              {"ccstore", "ccstore/ccache", "introspection", "dbus/guard"},
-	"cmd/kcmd":          {"ccstore", "ccstore/ccache", "ccstore/memory", "ccstore/sqlite", "kcmserver", "kcmserver/kcm", "kcmserver/selinux", "dbus"},
+	"cmd/kcmd":          {"ccstore", "ccstore/ccache", "ccstore/memory", "ccstore/sqlite", "kcmserver", "kcmserver/kcm", "kcmserver/selinux", "dbus", "lifecycle"},
 	"tests":             {"tests/lab", "kcmserver/kcm", "ccstore/ccache"},
 	"tests/lab":         {},
 	"tests/report":      {},
+	"tests/soak":        {"tests/lab", "kcmserver/kcm", "ccstore/ccache", "ccstore", "ccstore/sqlite"},
 	"tests/story":       {"tests/lab"},
 }
 

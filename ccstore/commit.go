@@ -100,6 +100,13 @@ func (s *Store) tryCommit(ctx context.Context, st *state, batch []*update) error
 		return nil
 	}
 	err = s.backend.Commit(ctx, &Commit{Owner: st.owner, Revision: base.revision, Ops: ops})
+	if !errors.Is(err, ErrConflict) {
+		s.writing.note(err)
+	}
+	event := Event{Owner: st.owner, Before: base, After: after, Changes: changes}
+	if errors.Is(err, ErrOutcomeUnknown) {
+		st.doubt.Store(&event)
+	}
 	if errors.Is(err, ErrConflict) || errors.Is(err, ErrOutcomeUnknown) {
 		st.current.Store(nil) // whoever comes next reads it again
 	}
@@ -109,8 +116,20 @@ func (s *Store) tryCommit(ctx context.Context, st *state, batch []*update) error
 	after.revision = base.revision + 1
 	st.current.Store(after)
 	s.levels.add(st.owner)
-	s.publish(Event{Owner: st.owner, Before: base, After: after, Changes: changes})
+	s.publish(event)
 	return nil
+}
+
+// settle tells of a commit whose outcome was not known, if it was made after
+// all, as c, which is what was stored, shows.
+func (s *Store) settle(st *state, c *Collection) {
+	event := st.doubt.Swap(nil)
+	if event == nil || c.revision == event.Before.revision {
+		return
+	}
+	s.levels.add(st.owner)
+	event.After = c
+	s.publish(*event)
 }
 
 // run calls f, whose panic fails this one transaction and no other.

@@ -3,6 +3,7 @@ package ccstore
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,6 +14,7 @@ import (
 type state struct {
 	owner   Owner
 	current atomic.Pointer[Collection] // nil: to be loaded
+	doubt   atomic.Pointer[Event]      // of a commit that may have been made or not
 	users   atomic.Int64               // calls under way
 	idle    atomic.Bool                // not used since the sweeper last came by
 
@@ -70,25 +72,40 @@ func (s *Store) release(st *state) {
 	s.active.Done()
 }
 
+// muchDropped is how many bytes of tickets must go at once for the memory to be
+// given back to the system at once: on its own account the runtime takes minutes.
+const muchDropped = 16 << 20
+
 // sweep drops the states that were not used since it last came by.
 func (s *Store) sweep() {
+	if s.dropIdle() >= muchDropped {
+		debug.FreeOSMemory()
+	}
+}
+
+// dropIdle returns how many bytes of tickets it dropped.
+func (s *Store) dropIdle() (dropped int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return
+		return 0
 	}
 	for owner, st := range s.states {
 		// Whoever begins to use it holds the same lock: nobody has two states.
-		if st.users.Load() == 0 && st.idle.Load() {
+		if st.users.Load() == 0 && st.idle.Load() && st.doubt.Load() == nil {
 			delete(s.states, owner)
+			if c := st.current.Load(); c != nil {
+				dropped += c.Size()
+			}
 		}
 		st.idle.Store(true)
 	}
 	if len(s.states) == 0 {
 		s.sweeper = nil
-		return
+	} else {
+		s.sweeper.Reset(s.idle)
 	}
-	s.sweeper.Reset(s.idle)
+	return dropped
 }
 
 // Loaded returns the number of owners whose collections are in memory.
@@ -109,11 +126,13 @@ func (s *Store) load(ctx context.Context, st *state) (*Collection, error) {
 		return c, nil
 	}
 	r, err := s.backend.Load(ctx, st.owner)
+	s.reading.note(err)
 	if err != nil {
 		return nil, backendError("load collection of "+st.owner.String(), err)
 	}
 	c, repairs := fromRecord(st.owner, r)
 	s.repair(ctx, c, repairs)
+	s.settle(st, c)
 	st.current.Store(c)
 	return c, nil
 }

@@ -24,6 +24,8 @@ type Store struct {
 	active   sync.WaitGroup // calls under way
 
 	levels levels
+
+	reading, writing *spell // of the backend's failing
 }
 
 // Options are what a Store may be told. The zero value is fine.
@@ -52,6 +54,8 @@ func Open(backend Backend, o Options) *Store {
 	if s.idle == 0 {
 		s.idle = time.Minute
 	}
+	s.reading = newSpell(s.log, "read")
+	s.writing = newSpell(s.log, "write")
 	return s
 }
 
@@ -98,16 +102,22 @@ func (s *Store) Owners(ctx context.Context) ([]Owner, error) {
 // returns its error. It never waits for the disk, but for the first use of a
 // collection.
 func (s *Store) View(ctx context.Context, owner Owner, f func(*Collection) error) error {
-	st, err := s.use(owner)
-	if err != nil {
-		return err
-	}
-	defer s.release(st)
-	c, err := s.load(ctx, st)
+	c, err := s.Snapshot(ctx, owner)
 	if err != nil {
 		return err
 	}
 	return f(c)
+}
+
+// Snapshot returns the collection of owner as View has it. It may be kept for
+// as long as anybody likes.
+func (s *Store) Snapshot(ctx context.Context, owner Owner) (*Collection, error) {
+	st, err := s.use(owner)
+	if err != nil {
+		return nil, err
+	}
+	defer s.release(st)
+	return s.load(ctx, st)
 }
 
 // Update calls f with a transaction on the collection of owner. If f returns

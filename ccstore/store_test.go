@@ -87,8 +87,8 @@ func TestCommitFails(t *testing.T) {
 			if err := initialize(s, "first"); err != nil {
 				t.Fatal(err)
 			}
-			events := 0
-			s.Watch(func(ccstore.Event) { events++ })
+			var events []ccstore.Event
+			s.Watch(func(e ccstore.Event) { events = append(events, e) })
 			b.before, b.after = tt.before, tt.after
 			if err := initialize(s, "second"); !errors.Is(err, ccstore.ErrBackend) {
 				t.Errorf("Update: %v", err)
@@ -97,8 +97,13 @@ func TestCommitFails(t *testing.T) {
 			if !has(t, s, "first") || has(t, s, "second") != tt.stored {
 				t.Errorf("first: %v, second: %v", has(t, s, "first"), has(t, s, "second"))
 			}
-			if events != 0 {
-				t.Errorf("%d events for a commit that failed", events)
+			if want := map[bool]int{true: 1}[tt.stored]; len(events) != want {
+				t.Errorf("%d events, want %d", len(events), want)
+			}
+			for _, e := range events {
+				if e.Before.Len() != 1 || e.After.Len() != 2 || len(e.Changes) != 1 || e.Changes[0].Kind != ccstore.CacheCreated {
+					t.Errorf("event of %d caches, then %d: %v", e.Before.Len(), e.After.Len(), e.Changes)
+				}
 			}
 			if err := initialize(s, "third"); err != nil { // it goes on
 				t.Errorf("Update: %v", err)

@@ -56,7 +56,8 @@ func (c collection) caches() []cache {
 // load has the store load a collection, so that looking at it under the lock
 // does not wait for the disk.
 func (b *bus) load(ctx context.Context, o ccstore.Owner) error {
-	return b.store.View(ctx, o, func(*ccstore.Collection) error { return nil })
+	_, err := b.store.Snapshot(ctx, o)
+	return err
 }
 
 // owners returns whoever v sees that has something stored, and v's own uid.
@@ -83,14 +84,12 @@ func (b *bus) collection(c *call, uid uint32) (collection, bool) {
 	}
 	one, ok := b.mirrors[o]
 	if !ok {
-		err := b.store.View(b.ctx, o, func(snapshot *ccstore.Collection) error {
-			one = b.newCollection(snapshot)
-			return nil
-		})
+		snapshot, err := b.store.Snapshot(b.ctx, o)
 		if err != nil {
 			b.Logger.Error("cannot load a collection", "owner", o, "err", err)
 			return collection{}, false
 		}
+		one = b.newCollection(snapshot)
 	}
 	c.read[o] = one
 	return one, true

@@ -225,10 +225,5 @@ func (c *call) own() ccstore.Owner {
 
 // collection returns the collection as it is now.
 func (c *call) collection(owner ccstore.Owner) (*ccstore.Collection, error) {
-	var col *ccstore.Collection
-	err := c.conn.server.store.View(c.ctx, owner, func(now *ccstore.Collection) error {
-		col = now
-		return nil
-	})
-	return col, err
+	return c.conn.server.store.Snapshot(c.ctx, owner)
 }

@@ -532,12 +532,20 @@ func TestIterationGoesOn(t *testing.T) {
 	writer.do(kcm.OpReplace, str(nameN), u32(0), princ(alice), u32(2), inner(credA), inner(credB))
 	ids := uuids(t, reader.get(kcm.OpGetCredUUIDList, str(nameN)))
 	writer.do(kcm.OpReplace, str(nameN), u32(0), princ(alice), u32(1), inner(testCred("host/c@LAB.TEST")))
-	want(t, "a credential that was listed", cred(credB), reader.get(kcm.OpGetCredByUUID, str(nameN), ids[1][:]))
-	writer.ask(kcm.CCEnd, kcm.OpGetCredByUUID, str(nameN), ids[1][:])
+	writer.ask(kcm.CCEnd, kcm.OpGetCredByUUID, str(nameN), ids[0][:])
+	for range 2 {
+		want(t, "the first that was listed", cred(credA), reader.get(kcm.OpGetCredByUUID, str(nameN), ids[0][:]))
+	}
+	want(t, "the last that was listed", cred(credB), reader.get(kcm.OpGetCredByUUID, str(nameN), ids[1][:]))
+	reader.ask(kcm.CCEnd, kcm.OpGetCredByUUID, str(nameN), ids[0][:]) // the iteration is over
+
+	// What was listed of a cache that is gone is not of the next one.
+	writer.do(kcm.OpReplace, str(nameN), u32(0), princ(alice), u32(2), inner(credA), inner(credB))
+	ids = uuids(t, reader.get(kcm.OpGetCredUUIDList, str(nameN)))
 	writer.do(kcm.OpDestroy, str(nameN))
-	reader.ask(kcm.FCCNoFile, kcm.OpGetCredByUUID, str(nameN), ids[1][:])
+	reader.ask(kcm.FCCNoFile, kcm.OpGetCredByUUID, str(nameN), ids[0][:])
 	writer.do(kcm.OpInitialize, str(nameN), princ(alice))
-	reader.ask(kcm.CCEnd, kcm.OpGetCredByUUID, str(nameN), ids[1][:])
+	reader.ask(kcm.CCEnd, kcm.OpGetCredByUUID, str(nameN), ids[0][:])
 }
 
 // TestLargeReply stores more than one reply can hold: the list is refused with

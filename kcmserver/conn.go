@@ -21,9 +21,6 @@ import (
 // keepBuffer bounds the memory that a connection holds between requests.
 const keepBuffer = 64 << 10
 
-// maxListed bounds the caches whose listing a connection remembers.
-const maxListed = 8
-
 // A conn is one client's connection. All but its idle time is for the one
 // goroutine that serves it.
 type conn struct {
@@ -32,11 +29,13 @@ type conn struct {
 	net    net.Conn
 	in     *bufio.Reader
 	buf    []byte // of the request's body
-	out    []byte // of the reply
+	call   call   // the one that is being answered
+
+	writeBy time.Time // the deadline that is set for writing
 
 	endTurn func() // of a large request, nil without one
 
-	lists map[string]*ccstore.Cache // as GET_CRED_UUID_LIST last told them
+	lists listings // as GET_CRED_UUID_LIST last told them
 
 	// idleSince is when the last reply was sent, in nanoseconds since 1970, or
 	// 0 while a request is being received or answered.
@@ -45,6 +44,7 @@ type conn struct {
 
 func (s *Server) newConn(c net.Conn, peer Peer) *conn {
 	cn := &conn{server: s, peer: peer, net: c, in: bufio.NewReaderSize(c, 4<<10)}
+	cn.call.out.begin()
 	cn.idleSince.Store(time.Now().UnixNano())
 	return cn
 }
@@ -58,15 +58,14 @@ func (c *conn) serve(ctx context.Context) error {
 		if err != nil {
 			return c.ending(err)
 		}
-		if err := c.reply(c.answer(ctx, req)); err != nil {
+		start := time.Now()
+		if err := c.reply(c.answer(ctx, req, start), start); err != nil {
 			return c.ending(err)
 		}
-		c.idleSince.Store(time.Now().UnixNano())
+		c.call.out.begin()
+		c.idleSince.Store(start.UnixNano())
 		if cap(c.buf) > keepBuffer {
 			c.buf = nil
-		}
-		if cap(c.out) > keepBuffer {
-			c.out = nil
 		}
 		c.leaveLarge()
 	}
@@ -154,24 +153,17 @@ func (c *conn) limit(set func(time.Time) error) error {
 	return nil
 }
 
-// answer makes the reply to a request.
-func (c *conn) answer(ctx context.Context, req kcm.Request) []byte {
-	start := time.Now()
-	call := &call{
-		ctx:  ctx,
-		conn: c,
-		in:   kcm.NewDecoder(req.Args),
-		out:  append(c.out[:0], make([]byte, kcm.ReplyHeaderLen)...),
-	}
+// answer makes the reply to a request, which came at start, and returns its code.
+func (c *conn) answer(ctx context.Context, req kcm.Request, start time.Time) kcm.Code {
+	call := &c.call // memory that is used again
+	call.begin(ctx, c, req.Args, start)
 	err := call.run(req.Opcode)
 	if err != nil {
-		call.out = call.out[:kcm.ReplyHeaderLen]
+		call.out.begin()
 	}
 	result := code(err)
-	c.logRequest(call, req, result, err, time.Since(start))
-	kcm.PutReplyHeader(call.out[:0], result, len(call.out)-kcm.ReplyHeaderLen)
-	c.out = call.out
-	return call.out
+	c.logRequest(call, req, result, err)
+	return result
 }
 
 // run calls the operation's handler, whose panic fails this one request.
@@ -190,56 +182,52 @@ func (c *call) run(opcode kcm.Opcode) (err error) {
 }
 
 // logRequest writes a line for each request at debug. What should not happen
-// is seen without that: the store failing, and somebody trying what is not for
-// him.
-func (c *conn) logRequest(call *call, req kcm.Request, result kcm.Code, err error, took time.Duration) {
+// is seen without that: a fault of ours, and somebody trying what is not for
+// him. That its disk fails the store says itself, once.
+func (c *conn) logRequest(call *call, req kcm.Request, result kcm.Code, err error) {
 	c.server.counters.count(req.Opcode, result)
 	switch {
-	case result == kcm.CCWrite:
-		c.server.log.Error("request failed", c.attrs(call, req, result, err, took)...)
+	case result == kcm.CCWrite && !errors.Is(err, ccstore.ErrBackend):
+		c.server.log.Error("request failed", c.attrs(call, req, result, err)...)
 	case result == kcm.FCCPerm, result == kcm.EDQUOT, result == kcm.CCNoMem:
-		c.server.refusals.print("request refused", c.attrs(call, req, result, err, took)...)
+		c.server.refusals.print("request refused", c.attrs(call, req, result, err)...)
 	case c.server.log.Enabled(call.ctx, slog.LevelDebug):
-		c.server.log.Debug("request", c.attrs(call, req, result, err, took)...)
+		c.server.log.Debug("request", c.attrs(call, req, result, err)...)
 	}
 }
 
-func (c *conn) attrs(call *call, req kcm.Request, result kcm.Code, err error, took time.Duration) []any {
+func (c *conn) attrs(call *call, req kcm.Request, result kcm.Code, err error) []any {
 	attrs := []any{"op", req.Opcode, "uid", c.peer.UID, "pid", c.peer.PID}
 	if c.peer.Namespace != ccstore.DefaultNamespace {
 		attrs = append(attrs, "namespace", c.peer.Namespace)
 	}
-	attrs = append(attrs, "cache", call.name, "code", result, "took", took)
+	attrs = append(attrs, "cache", call.name, "code", result, "took", time.Since(call.start))
 	if err != nil {
 		attrs = append(attrs, "err", err)
 	}
 	return attrs
 }
 
-// reply sends a whole reply in one write.
-func (c *conn) reply(b []byte) error {
-	if err := c.net.SetWriteDeadline(time.Now().Add(c.server.clientTimeout)); err != nil {
+// reply sends the reply. now is the time, or a little before.
+func (c *conn) reply(result kcm.Code, now time.Time) error {
+	if err := c.limitReply(now); err != nil {
 		return err
 	}
-	_, err := c.net.Write(b)
+	err := c.call.out.send(c.net, result)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return fmt.Errorf("client does not read its reply: %w", err)
 	}
 	return err
 }
 
-// remember keeps a cache as it was listed to the client.
-func (c *conn) remember(name string, cache *ccstore.Cache) {
-	if c.lists == nil || len(c.lists) >= maxListed {
-		c.lists = make(map[string]*ccstore.Cache)
+// limitReply sees to it that there is a deadline for writing, of the client
+// timeout from now or a little more: it is set anew once in many replies, since
+// that costs as much as looking up a ticket.
+func (c *conn) limitReply(now time.Time) error {
+	timeout := c.server.clientTimeout
+	if c.writeBy.Sub(now) >= timeout {
+		return nil
 	}
-	c.lists[name] = cache
-}
-
-// listed returns the cache as it was listed, if it still is the same one.
-func (c *conn) listed(name string, now *ccstore.Cache) *ccstore.Cache {
-	if cache := c.lists[name]; cache != nil && cache.UUID == now.UUID {
-		return cache
-	}
-	return nil
+	c.writeBy = time.Now().Add(timeout + timeout/8)
+	return c.net.SetWriteDeadline(c.writeBy)
 }

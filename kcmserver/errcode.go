@@ -3,6 +3,8 @@ package kcmserver
 import (
 	"errors"
 
+	"golang.org/x/sys/unix"
+
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/ccstore/ccache"
 	"kcmd.org/kcmd/kcmserver/kcm"
@@ -45,9 +47,23 @@ func code(err error) kcm.Code {
 		// On this code, and for nothing else may it be used, MIT clients try
 		// again with older requests (unsupported_op_error in cc_kcm.c).
 		return kcm.FCCInternal
+	case errors.Is(err, ccstore.ErrBackend):
+		return diskCode(err)
 	default:
-		// The store failed. The text is visible to the user, and there is no
-		// older request to try.
+		// Something is wrong with us. The text is visible to the user, and there
+		// is no older request to try.
 		return kcm.CCWrite
 	}
+}
+
+// diskCode tells what is the matter with the disk, in words that the user reads
+// ("No space left on device") and an administrator can act on. EDQUOT is not
+// one of them: it is what a user's own limits are told by.
+func diskCode(err error) kcm.Code {
+	for _, errno := range []unix.Errno{unix.ENOSPC, unix.EROFS, unix.EIO} {
+		if errors.Is(err, errno) {
+			return kcm.Code(errno)
+		}
+	}
+	return kcm.CCWrite
 }

@@ -14,8 +14,12 @@ import (
 // time are enough for every user who means well; the others wait, those of
 // other users not for them.
 const (
-	largePerUID  = 4
-	largeRelease = time.Second // how long it is quiet before memory is given back
+	largePerUID = 4
+
+	// How long it is quiet before memory is given back, and before it is once
+	// more: what large requests have stored may have gone a little later.
+	largeRelease = time.Second
+	largeAgain   = 5 * time.Second
 )
 
 var errTooLarge = errors.New("too many large requests or replies at once")
@@ -25,6 +29,7 @@ type largeQueue struct {
 	mu    sync.Mutex
 	turns map[uint32]*turns
 	idle  *time.Timer // gives memory back to the system
+	again bool        // it has to do so once more
 }
 
 type turns struct {
@@ -72,9 +77,20 @@ func (q *largeQueue) leave(uid uint32, t *turns) {
 	}
 	// Without this the memory stays ours until the next collection, which a
 	// daemon with little to do does not need for minutes.
+	q.again = true
 	if q.idle == nil {
-		q.idle = time.AfterFunc(largeRelease, debug.FreeOSMemory)
+		q.idle = time.AfterFunc(largeRelease, q.giveBack)
 	} else {
 		q.idle.Reset(largeRelease)
+	}
+}
+
+func (q *largeQueue) giveBack() {
+	debug.FreeOSMemory()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.again {
+		q.again = false
+		q.idle.Reset(largeAgain)
 	}
 }

@@ -29,7 +29,7 @@ func checkName(name string) error {
 func uidOf(name string) (uid uint32, ok bool) {
 	digits, _, _ := strings.Cut(name, ":")
 	n, err := strconv.ParseUint(digits, 10, 32)
-	if err != nil || strconv.FormatUint(n, 10) != digits {
+	if err != nil || len(digits) > 1 && digits[0] == '0' {
 		return 0, false
 	}
 	return uint32(n), true

@@ -2,10 +2,10 @@ package kcmserver
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
-	"slices"
 	"time"
+
+	"github.com/google/uuid"
 
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/kcmserver/kcm"
@@ -60,7 +60,19 @@ type call struct {
 	conn *conn
 	in   kcm.Decoder
 	name string // of the cache, for the log
-	out  []byte // the reply's data, behind the room for its header
+	out  reply  // empty at first
+
+	start time.Time // when the request was here
+}
+
+// begin makes c the call of a connection with those arguments.
+func (c *call) begin(ctx context.Context, of *conn, args []byte, start time.Time) {
+	in := c.in
+	if in.Decoder == nil {
+		in = kcm.NewDecoder(nil)
+	}
+	in.Reset(args)
+	*c = call{ctx: ctx, conn: of, in: in, out: c.out, start: start}
 }
 
 // noop also answers RESOLVE: any name may be resolved, and that it may be used
@@ -74,8 +86,7 @@ func (c *call) getName() error {
 	if err != nil {
 		return err
 	}
-	c.putName(cache.Name)
-	return nil
+	return c.putName(cache.Name)
 }
 
 func (c *call) genNew() error {
@@ -83,8 +94,7 @@ func (c *call) genNew() error {
 	if err != nil {
 		return err
 	}
-	c.putName(col.UniqueName())
-	return nil
+	return c.putName(col.UniqueName())
 }
 
 func (c *call) initialize() error {
@@ -115,7 +125,7 @@ func (c *call) retrieve() error {
 	if err != nil {
 		return err
 	}
-	cred.Use(time.Now())
+	cred.Use(c.start)
 	return c.put(cred.Bytes())
 }
 
@@ -133,12 +143,14 @@ func (c *call) getCredUUIDList() error {
 	if err != nil {
 		return err
 	}
+	var last uuid.UUID
 	for cred := range cache.Credentials() {
 		if err := c.put(cred.UUID[:]); err != nil {
 			return err
 		}
+		last = cred.UUID
 	}
-	c.conn.remember(name, cache)
+	c.conn.lists.add(name, listing{cache, last})
 	return nil
 }
 
@@ -153,10 +165,9 @@ func (c *call) getCredByUUID() error {
 	if err != nil {
 		// MIT takes KRB5_CC_END here for the end of the list, so that a cache
 		// rewritten half way would look cut short. Go on with what was listed.
-		if listed := c.conn.listed(name, cache); listed != nil {
-			cred, err = listed.Credential(id)
-		}
+		cred, err = c.conn.lists.find(name, cache, id)
 	}
+	c.conn.lists.asked(name, id)
 	if err != nil {
 		return errEnd
 	}
@@ -261,8 +272,7 @@ func (c *call) getCacheByUUID() error {
 	if err != nil {
 		return err
 	}
-	c.putName(cache.Name)
-	return nil
+	return c.putName(cache.Name)
 }
 
 func (c *call) getDefaultCache() error {
@@ -276,8 +286,7 @@ func (c *call) getDefaultCache() error {
 			name = caches[0].Name
 		}
 	}
-	c.putName(name)
-	return nil
+	return c.putName(name)
 }
 
 // setDefaultCache sets the default of the collection that the name belongs to,
@@ -299,7 +308,7 @@ func (c *call) getKDCOffset() error {
 	if err != nil {
 		return err
 	}
-	return c.put(binary.BigEndian.AppendUint32(nil, uint32(cache.KDCOffset)))
+	return c.putUint32(uint32(cache.KDCOffset))
 }
 
 func (c *call) setKDCOffset() error {
@@ -313,20 +322,12 @@ func (c *call) getCredList() error {
 	if err != nil {
 		return err
 	}
-	if need := 4 + 4*int64(cache.Len()) + cache.Size(); need <= kcm.MaxReplyData {
-		if need > keepBuffer {
-			if err := c.conn.enterLarge(); err != nil {
-				return err
-			}
-		}
-		c.out = slices.Grow(c.out, int(need))
-	}
-	if err := c.put(binary.BigEndian.AppendUint32(nil, uint32(cache.Len()))); err != nil {
+	if err := c.putUint32(uint32(cache.Len())); err != nil {
 		return err
 	}
 	for cred := range cache.Credentials() {
 		b := cred.Bytes()
-		if err := c.put(binary.BigEndian.AppendUint32(nil, uint32(len(b)))); err != nil {
+		if err := c.putUint32(uint32(len(b))); err != nil {
 			return err
 		}
 		if err := c.put(b); err != nil {
@@ -352,16 +353,31 @@ func (c *call) cacheName() string {
 
 // put appends to the reply's data.
 func (c *call) put(b []byte) error {
-	if len(c.out)-kcm.ReplyHeaderLen+len(b) > kcm.MaxReplyData {
-		return errReplyTooLarge
+	if err := c.room(len(b)); err != nil {
+		return err
 	}
-	if len(c.out)+len(b) > keepBuffer {
-		if err := c.conn.enterLarge(); err != nil {
-			return err
-		}
-	}
-	c.out = append(c.out, b...)
+	c.out.add(b)
 	return nil
 }
 
-func (c *call) putName(name string) { c.out = kcm.AppendName(c.out, name) }
+func (c *call) putUint32(n uint32) error {
+	if err := c.room(4); err != nil {
+		return err
+	}
+	c.out.addUint32(n)
+	return nil
+}
+
+// room asks whether n more bytes may be in the reply.
+func (c *call) room(n int) error {
+	size := c.out.size + n
+	if size-kcm.ReplyHeaderLen > kcm.MaxReplyData {
+		return errReplyTooLarge
+	}
+	if size > keepBuffer {
+		return c.conn.enterLarge()
+	}
+	return nil
+}
+
+func (c *call) putName(name string) error { return c.put(kcm.AppendName(nil, name)) }

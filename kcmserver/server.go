@@ -73,6 +73,7 @@ func New(store *ccstore.Store, o Options) *Server {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.counters.init()
 	s.refusals = newRefusalLog(s.log)
 	if s.clientTimeout == 0 {
 		s.clientTimeout = DefaultClientTimeout

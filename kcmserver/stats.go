@@ -42,7 +42,15 @@ func (s *Server) Stats() Stats {
 
 type counters struct {
 	accepted, refused, cut atomic.Uint64
-	answers                sync.Map // answer -> *atomic.Uint64; there are few
+	well                   map[kcm.Opcode]*atomic.Uint64 // answers with OK
+	answers                sync.Map                      // all others: answer -> *atomic.Uint64; there are few
+}
+
+func (c *counters) init() {
+	c.well = make(map[kcm.Opcode]*atomic.Uint64, len(ops))
+	for op := range ops {
+		c.well[op] = new(atomic.Uint64)
+	}
 }
 
 type answer struct {
@@ -51,8 +59,13 @@ type answer struct {
 }
 
 func (c *counters) count(op kcm.Opcode, code kcm.Code) {
-	if _, known := ops[op]; !known {
+	well, known := c.well[op]
+	switch {
+	case !known:
 		op = UnknownOpcode
+	case code == kcm.OK:
+		well.Add(1)
+		return
 	}
 	key := answer{op, code}
 	n, ok := c.answers.Load(key)
@@ -64,12 +77,19 @@ func (c *counters) count(op kcm.Opcode, code kcm.Code) {
 
 func (c *counters) snapshot() map[kcm.Opcode]map[kcm.Code]uint64 {
 	m := make(map[kcm.Opcode]map[kcm.Code]uint64)
-	c.answers.Range(func(k, v any) bool {
-		a := k.(answer)
+	set := func(a answer, n uint64) {
 		if m[a.op] == nil {
 			m[a.op] = make(map[kcm.Code]uint64)
 		}
-		m[a.op][a.code] = v.(*atomic.Uint64).Load()
+		m[a.op][a.code] = n
+	}
+	for op, well := range c.well {
+		if n := well.Load(); n > 0 {
+			set(answer{op, kcm.OK}, n)
+		}
+	}
+	c.answers.Range(func(k, v any) bool {
+		set(k.(answer), v.(*atomic.Uint64).Load())
 		return true
 	})
 	return m

@@ -11,7 +11,9 @@ package_of() {
 	gdbus) echo libglib2.0-bin ;;
 	busctl | systemd-socket-activate) echo systemd ;;
 	faketime) echo faketime ;;
-	setpriv | unshare) echo util-linux ;;
+	setpriv | unshare | nsenter) echo util-linux ;;
+	umount) echo mount ;;
+	mkfs.ext4) echo e2fsprogs ;;
 	gdbus-codegen) echo libglib2.0-dev-bin ;;
 	dbus-monitor) echo dbus-bin ;;
 	xmllint) echo libxml2-utils ;;

@@ -78,6 +78,16 @@ func newWorld(name string) (w *world, err error) {
 // daemon.
 func newStartedWorld(t *testing.T, name string) *world {
 	t.Helper()
+	w := newStoppedWorld(t, name)
+	if err := w.daemon.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// newStoppedWorld makes a world whose daemon the test starts.
+func newStoppedWorld(t *testing.T, name string) *world {
+	t.Helper()
 	needKerberos(t)
 	w, err := newWorld(name)
 	if err != nil {
@@ -85,9 +95,6 @@ func newStartedWorld(t *testing.T, name string) *world {
 	}
 	t.Cleanup(w.lab.Close)
 	t.Cleanup(func() { checkEnd(t, w.daemon) })
-	if err := w.daemon.Start(); err != nil {
-		t.Fatal(err)
-	}
 	return w
 }
 

@@ -54,22 +54,24 @@ type AuthData struct {
 
 // Credential reads a credential.
 func (d *Decoder) Credential(field string) *Credential {
+	d.scope = field
 	start := d.off
 	c := &Credential{
-		Client:    d.Principal(field + " client"),
-		Server:    d.Principal(field + " server"),
-		Key:       d.key(field),
-		AuthTime:  d.Uint32(field + " authtime"),
-		StartTime: d.Uint32(field + " starttime"),
-		EndTime:   d.Uint32(field + " endtime"),
-		RenewTill: d.Uint32(field + " renew_till"),
-		IsSKey:    d.Uint8(field + " is_skey"),
-		Flags:     TicketFlags(d.Uint32(field + " flags")),
-		Addresses: d.addresses(field),
-		AuthData:  d.authData(field),
+		Client:    d.Principal("client"),
+		Server:    d.Principal("server"),
+		Key:       d.key(),
+		AuthTime:  d.Uint32("authtime"),
+		StartTime: d.Uint32("starttime"),
+		EndTime:   d.Uint32("endtime"),
+		RenewTill: d.Uint32("renew_till"),
+		IsSKey:    d.Uint8("is_skey"),
+		Flags:     TicketFlags(d.Uint32("flags")),
+		Addresses: d.addresses(),
+		AuthData:  d.authData(),
 	}
-	c.Ticket = d.Data(field + " ticket")
-	c.SecondTicket = d.Data(field + " second ticket")
+	c.Ticket = d.Data("ticket")
+	c.SecondTicket = d.Data("second ticket")
+	d.scope = ""
 	if d.err != nil {
 		return nil
 	}
@@ -86,30 +88,30 @@ func (c *Credential) Bytes() []byte {
 	return c.Append(nil)
 }
 
-func (d *Decoder) key(field string) Key {
-	return Key{Type: int16(d.Uint16(field + " key type")), Value: d.Data(field + " key")}
+func (d *Decoder) key() Key {
+	return Key{Type: int16(d.Uint16("key type")), Value: d.Data("key")}
 }
 
-func (d *Decoder) addresses(field string) []Address {
-	n := d.count(field+" addresses", 6)
+func (d *Decoder) addresses() []Address {
+	n := d.count("addresses", 6)
 	if n == 0 {
 		return nil
 	}
 	list := make([]Address, n)
 	for i := range list {
-		list[i] = Address{Type: d.Uint16(field + " address type"), Data: d.Data(field + " address")}
+		list[i] = Address{Type: d.Uint16("address type"), Data: d.Data("address")}
 	}
 	return list
 }
 
-func (d *Decoder) authData(field string) []AuthData {
-	n := d.count(field+" authdata", 6)
+func (d *Decoder) authData() []AuthData {
+	n := d.count("authdata", 6)
 	if n == 0 {
 		return nil
 	}
 	list := make([]AuthData, n)
 	for i := range list {
-		list[i] = AuthData{Type: int16(d.Uint16(field + " authdata type")), Data: d.Data(field + " authdata")}
+		list[i] = AuthData{Type: int16(d.Uint16("authdata type")), Data: d.Data("authdata")}
 	}
 	return list
 }

@@ -16,13 +16,17 @@ var ErrFormat = errors.New("malformed credential cache data")
 //
 // Slices that it returns alias its input.
 type Decoder struct {
-	in  []byte
-	off int
-	err error
+	in    []byte
+	off   int
+	err   error
+	scope string // what the fields belong to, or ""
 }
 
 // NewDecoder returns a Decoder that reads b from its beginning.
 func NewDecoder(b []byte) *Decoder { return &Decoder{in: b} }
+
+// Reset has d read b from its beginning, as a new one would.
+func (d *Decoder) Reset(b []byte) { *d = Decoder{in: b} }
 
 // Err returns the first error, which wraps ErrFormat, or nil.
 func (d *Decoder) Err() error { return d.err }
@@ -38,6 +42,9 @@ func (d *Decoder) Rest() []byte {
 // Fail records that field is malformed, unless an error is recorded already.
 func (d *Decoder) Fail(field, format string, args ...any) {
 	if d.err == nil {
+		if d.scope != "" {
+			field = d.scope + " " + field
+		}
 		d.err = fmt.Errorf("%w: %s at byte %d: %s", ErrFormat, field, d.off, fmt.Sprintf(format, args...))
 	}
 }

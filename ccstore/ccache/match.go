@@ -83,43 +83,49 @@ const (
 
 // Match reads a match credential; flags are those that came with it.
 func (d *Decoder) Match(field string, flags MatchFlags) *Match {
-	header := d.Uint32(field + " header")
-	m := &Match{Flags: flags}
+	d.scope = field
+	header := d.Uint32("header")
+	// One allocation for all three: every RETRIEVE makes one.
+	m := &struct {
+		Match
+		client, server Principal
+	}{Match: Match{Flags: flags}}
 	if header&headerClient != 0 {
-		p := d.Principal(field + " client")
-		m.Client = &p
+		m.client = d.Principal("client")
+		m.Client = &m.client
 	}
 	if header&headerServer != 0 {
-		p := d.Principal(field + " server")
-		m.Server = &p
+		m.server = d.Principal("server")
+		m.Server = &m.server
 	}
 	if header&headerKey != 0 {
-		m.KeyType = d.key(field).Type
+		m.KeyType = d.key().Type
 	}
-	m.AuthTime = d.Uint32(field + " authtime")
-	m.StartTime = d.Uint32(field + " starttime")
-	m.EndTime = d.Uint32(field + " endtime")
-	m.RenewTill = d.Uint32(field + " renew_till")
-	m.IsSKey = d.Uint8(field+" is_skey") != 0
-	m.TicketFlags = TicketFlags(d.Uint32(field + " flags"))
+	m.AuthTime = d.Uint32("authtime")
+	m.StartTime = d.Uint32("starttime")
+	m.EndTime = d.Uint32("endtime")
+	m.RenewTill = d.Uint32("renew_till")
+	m.IsSKey = d.Uint8("is_skey") != 0
+	m.TicketFlags = TicketFlags(d.Uint32("flags"))
 	// The optional parts do not come in the order of their bits. Addresses and
 	// the ticket itself are never compared.
 	if header&headerAddresses != 0 {
-		d.addresses(field)
+		d.addresses()
 	}
 	if header&headerAuthData != 0 {
-		m.AuthData = d.authData(field)
+		m.AuthData = d.authData()
 	}
 	if header&headerTicket != 0 {
-		d.Data(field + " ticket")
+		d.Data("ticket")
 	}
 	if header&headerSecondTicket != 0 {
-		m.SecondTicket = d.Data(field + " second ticket")
+		m.SecondTicket = d.Data("second ticket")
 	}
+	d.scope = ""
 	if d.err != nil {
 		return nil
 	}
-	return m
+	return &m.Match
 }
 
 // Append appends m as a match credential to b, without its flags.

@@ -18,20 +18,33 @@ func (d *Decoder) Principal(field string) Principal {
 	// The realm comes between the count and the components; a component takes
 	// at least the four bytes of its length.
 	n := d.count(field, 4)
-	p.Realm = string(d.Data(field))
+	start := d.off
+	realm := d.Data(field)
 	if d.err != nil || n == 0 {
+		p.Realm = string(realm)
 		return p
 	}
 	if left := len(d.in) - d.off; n > left/4 {
 		d.Fail(field, "claims %d components, %d bytes are left", n, left)
 		return Principal{}
 	}
-	p.Components = make([]string, n)
-	for i := range p.Components {
-		p.Components[i] = string(d.Data(field))
+	for range n {
+		d.Data(field)
 	}
 	if d.err != nil {
 		return Principal{}
+	}
+	// The names are parts of one string, for which memory is taken once.
+	all := string(d.in[start:d.off])
+	again := Decoder{in: d.in[start:d.off]}
+	next := func() string {
+		name := again.Data(field)
+		return all[again.off-len(name) : again.off]
+	}
+	p.Realm = next()
+	p.Components = make([]string, n)
+	for i := range p.Components {
+		p.Components[i] = next()
 	}
 	return p
 }

@@ -16,8 +16,9 @@ import (
 // A Backend keeps collections in an SQLite database.
 type Backend struct {
 	path     string // absolute, without symbolic links but for the file itself
-	log      *slog.Logger
 	lock     *os.File
+	log      *slog.Logger
+	key      *storeKey
 	read     *sql.DB
 	write    *sql.DB
 	requests chan *request // to the goroutine that writes
@@ -31,18 +32,23 @@ var _ ccstore.Backend = (*Backend)(nil)
 
 // Load implements ccstore.Backend.
 func (b *Backend) Load(ctx context.Context, owner ccstore.Owner) (*ccstore.Record, error) {
+	r, err := b.load(ctx, owner)
+	return r, b.explain(err)
+}
+
+func (b *Backend) load(ctx context.Context, owner ccstore.Owner) (*ccstore.Record, error) {
 	// The transaction gives all statements one snapshot.
 	tx, err := b.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return nil, b.noted(err)
 	}
 	defer tx.Rollback()
-	r, err := load(ctx, tx, owner)
+	r, err := load(ctx, tx, owner, b.key)
 	return r, b.noted(err)
 }
 
-// load reads the collection of owner.
-func load(ctx context.Context, tx *sql.Tx, owner ccstore.Owner) (*ccstore.Record, error) {
+// load reads the collection of owner from a store with that key.
+func load(ctx context.Context, tx *sql.Tx, owner ccstore.Owner, key *storeKey) (*ccstore.Record, error) {
 	r := &ccstore.Record{}
 	id, err := loadCollection(ctx, tx, owner, r)
 	if err != nil {
@@ -54,7 +60,11 @@ func load(ctx context.Context, tx *sql.Tx, owner ccstore.Owner) (*ccstore.Record
 	if r.Caches, err = loadCaches(ctx, tx, owner, id); err != nil {
 		return nil, err
 	}
-	if r.Credentials, err = loadCredentials(ctx, tx, owner, id); err != nil {
+	ownerKey, err := key.owner(owner)
+	if err != nil {
+		return nil, err
+	}
+	if r.Credentials, err = loadCredentials(ctx, tx, owner, id, ownerKey, r.Caches); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -106,9 +116,13 @@ func loadCaches(ctx context.Context, tx *sql.Tx, owner ccstore.Owner, collection
 	return list, rows.Err()
 }
 
-func loadCredentials(ctx context.Context, tx *sql.Tx, owner ccstore.Owner, collection int64) ([]ccstore.CredentialRecord, error) {
+func loadCredentials(ctx context.Context, tx *sql.Tx, owner ccstore.Owner, collection int64, key *ownerKey, caches []ccstore.CacheRecord) ([]ccstore.CredentialRecord, error) {
+	uuids := make(map[uint64]uuid.UUID, len(caches))
+	for _, c := range caches {
+		uuids[c.ID] = c.UUID
+	}
 	rows, err := tx.QueryContext(ctx,
-		`SELECT cache, seq, uuid, iif(aside IS NULL, data, NULL), coalesce(aside, ''), iif(aside IS NULL, sum, NULL)
+		`SELECT cache, seq, uuid, sealed, iif(aside IS NULL, data, NULL), coalesce(aside, ''), sum
 		FROM credentials WHERE collection = ?`, collection)
 	if err != nil {
 		return nil, err
@@ -118,14 +132,18 @@ func loadCredentials(ctx context.Context, tx *sql.Tx, owner ccstore.Owner, colle
 	for rows.Next() {
 		var r ccstore.CredentialRecord
 		var id []byte
-		var sum sql.NullInt64
-		if err := rows.Scan(&r.Cache, &r.Seq, &id, &r.Data, &r.Aside, &sum); err != nil {
+		var sealed, sum sql.NullInt64
+		if err := rows.Scan(&r.Cache, &r.Seq, &id, &sealed, &r.Data, &r.Aside, &sum); err != nil {
 			return nil, notAsWritten(err)
 		}
 		if r.UUID, err = uuid.FromBytes(id); err != nil {
 			return nil, notAsWritten(err)
 		}
-		r.Err = checkSum(sum, credentialSum(owner, &r))
+		if r.Aside == "" {
+			if r.Err = checkSum(sum, credentialSum(owner, &r)); r.Err == nil {
+				r.Data, r.Err = key.open(uuids[r.Cache], r.UUID, r.Data, sealed)
+			}
+		}
 		list = append(list, r)
 	}
 	return list, rows.Err()
@@ -135,11 +153,6 @@ func loadCredentials(ctx context.Context, tx *sql.Tx, owner ccstore.Owner, colle
 func (b *Backend) Owners(ctx context.Context) ([]ccstore.Owner, error) {
 	owners, err := listOwners(ctx, b.read)
 	return owners, b.noted(err)
-}
-
-// A querier is a database or a transaction.
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
 func listOwners(ctx context.Context, q querier) ([]ccstore.Owner, error) {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/google/uuid"
+
 	"kcmd.org/kcmd/ccstore"
 )
 
@@ -22,7 +24,7 @@ func (b *Backend) Commit(_ context.Context, c *ccstore.Commit) error {
 	r := &request{commit: c, done: make(chan struct{})}
 	b.requests <- r
 	<-r.done
-	return b.noted(r.err)
+	return b.explain(b.noted(r.err))
 }
 
 // maxBatch bounds the commits that share a transaction.
@@ -31,41 +33,61 @@ const maxBatch = 256
 func (b *Backend) writeLoop(w *writer) {
 	defer close(b.stopped)
 	defer w.close()
-	for r := range b.requests {
-		batch := []*request{r}
-		for more := true; more && len(batch) < maxBatch; {
-			select {
-			case next, ok := <-b.requests:
-				if more = ok; ok {
-					batch = append(batch, next)
-				}
-			default:
-				more = false
+	wiper := newWiper()
+	for {
+		select {
+		case r, ok := <-b.requests:
+			if !ok {
+				return
 			}
-		}
-		w.writeBatch(batch)
-		for _, r := range batch {
-			close(r.done)
+			batch := b.gather(r)
+			w.writeBatch(batch)
+			for _, r := range batch {
+				close(r.done)
+			}
+			wiper.committed()
+		case <-wiper.timer.C:
+			wiper.wiped(w.wipe(), b.log)
 		}
 	}
 }
 
+// gather returns the commits that wait together with the first one.
+func (b *Backend) gather(first *request) []*request {
+	batch := []*request{first}
+	for len(batch) < maxBatch {
+		select {
+		case next, ok := <-b.requests:
+			if !ok {
+				return batch
+			}
+			batch = append(batch, next)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
 // A writer holds the connection that writes, with its statements.
 type writer struct {
+	key   *storeKey
 	conn  *sql.Conn
 	stmts []*sql.Stmt // all that follow
 
-	find, create, revise, setDefault *sql.Stmt
-	putCache, deleteCache            *sql.Stmt
-	putCred, deleteCred, clearCache  *sql.Stmt
-	cacheAside, credAside            *sql.Stmt
+	revise, create, setDefault      *sql.Stmt
+	putCache, deleteCache           *sql.Stmt
+	putCred, deleteCred, clearCache *sql.Stmt
+	cacheAside, credAside           *sql.Stmt
+	cacheUUID                       *sql.Stmt
+	control                         map[string]*sql.Stmt // what exec runs
 }
 
 // never is ccstore.Never in SQL, which the table has as NULL.
 const never = "9223372036854775807"
 
-func newWriter(ctx context.Context, db *sql.DB) (_ *writer, err error) {
-	w := &writer{}
+func newWriter(ctx context.Context, db *sql.DB, key *storeKey) (_ *writer, err error) {
+	w := &writer{key: key}
 	if w.conn, err = db.Conn(ctx); err != nil {
 		return nil, err
 	}
@@ -73,9 +95,9 @@ func newWriter(ctx context.Context, db *sql.DB) (_ *writer, err error) {
 		stmt  **sql.Stmt
 		query string
 	}{
-		{&w.find, "SELECT id, revision FROM collections WHERE namespace = ? AND uid = ? AND level = ?"},
-		{&w.create, "INSERT INTO collections (namespace, uid, level, revision) VALUES (?, ?, ?, 0)"},
-		{&w.revise, "UPDATE collections SET revision = ? WHERE id = ?"},
+		{&w.revise, `UPDATE collections SET revision = revision + 1
+			WHERE namespace = ? AND uid = ? AND level = ? AND revision = ? RETURNING id`},
+		{&w.create, "INSERT INTO collections (namespace, uid, level, revision) VALUES (?, ?, ?, 1) ON CONFLICT DO NOTHING RETURNING id"},
 		{&w.setDefault, "UPDATE collections SET default_name = ? WHERE id = ?"},
 		// An upsert: REPLACE would delete the old row, and by that its credentials.
 		{&w.putCache, `INSERT INTO caches (collection, id, uuid, name, principal, kdc_offset, label, changed, ends, sum)
@@ -83,12 +105,14 @@ func newWriter(ctx context.Context, db *sql.DB) (_ *writer, err error) {
 			name = excluded.name, principal = excluded.principal, kdc_offset = excluded.kdc_offset, label = excluded.label,
 			changed = excluded.changed, ends = excluded.ends, sum = excluded.sum`},
 		{&w.deleteCache, "DELETE FROM caches WHERE collection = ? AND id = ?"},
-		{&w.putCred, `INSERT INTO credentials (collection, cache, seq, uuid, data, sum) VALUES (?, ?, ?, ?, ?, ?)
-			ON CONFLICT (collection, cache, seq) DO UPDATE SET uuid = excluded.uuid, data = excluded.data, sum = excluded.sum`},
+		{&w.putCred, `INSERT INTO credentials (collection, cache, seq, uuid, sealed, data, sum) VALUES (?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT (collection, cache, seq) DO UPDATE SET uuid = excluded.uuid, sealed = excluded.sealed, data = excluded.data,
+			sum = excluded.sum`},
 		{&w.deleteCred, "DELETE FROM credentials WHERE collection = ? AND cache = ? AND seq = ?"},
 		{&w.clearCache, "DELETE FROM credentials WHERE collection = ? AND cache = ?"},
 		{&w.cacheAside, "UPDATE caches SET aside = ? WHERE collection = ? AND id = ?"},
 		{&w.credAside, "UPDATE credentials SET aside = ? WHERE collection = ? AND cache = ? AND seq = ?"},
+		{&w.cacheUUID, "SELECT uuid FROM caches WHERE collection = ? AND id = ?"},
 	} {
 		if *s.stmt, err = w.conn.PrepareContext(ctx, s.query); err != nil {
 			w.close()
@@ -96,8 +120,28 @@ func newWriter(ctx context.Context, db *sql.DB) (_ *writer, err error) {
 		}
 		w.stmts = append(w.stmts, *s.stmt)
 	}
+	w.control = make(map[string]*sql.Stmt)
+	for _, query := range []string{begin, commit, rollback, savepoint, rollbackTo, release} {
+		stmt, err := w.conn.PrepareContext(ctx, query)
+		if err != nil {
+			w.close()
+			return nil, err
+		}
+		w.control[query] = stmt
+		w.stmts = append(w.stmts, stmt)
+	}
 	return w, nil
 }
+
+// The statements that make transactions.
+const (
+	begin      = "BEGIN IMMEDIATE"
+	commit     = "COMMIT"
+	rollback   = "ROLLBACK"
+	savepoint  = "SAVEPOINT one"
+	rollbackTo = "ROLLBACK TO one"
+	release    = "RELEASE one"
+)
 
 func (w *writer) close() {
 	for _, stmt := range w.stmts {
@@ -109,7 +153,7 @@ func (w *writer) close() {
 // writeBatch writes all commits of the batch in one transaction, and sets the
 // error of each. A commit that fails by itself is left out of it.
 func (w *writer) writeBatch(batch []*request) {
-	if err := w.exec("BEGIN IMMEDIATE"); err != nil {
+	if err := w.exec(begin); err != nil {
 		fail(batch, err)
 		return
 	}
@@ -117,7 +161,7 @@ func (w *writer) writeBatch(batch []*request) {
 	for _, r := range batch {
 		var lost error
 		if r.err, lost = w.writeOne(r.commit); lost != nil {
-			w.exec("ROLLBACK") // may have happened by itself
+			w.exec(rollback) // may have happened by itself
 			fail(batch, lost)
 			return
 		}
@@ -126,11 +170,11 @@ func (w *writer) writeBatch(batch []*request) {
 		}
 	}
 	if written == 0 {
-		w.exec("ROLLBACK")
+		w.exec(rollback)
 		return
 	}
-	if err := w.exec("COMMIT"); err != nil {
-		w.exec("ROLLBACK")
+	if err := w.exec(commit); err != nil {
+		w.exec(rollback)
 		fail(batch, fmt.Errorf("%w: %w", ccstore.ErrOutcomeUnknown, err))
 	}
 }
@@ -147,15 +191,15 @@ func fail(batch []*request, err error) {
 // writeOne makes the changes of one commit, or none of them. lost says that the
 // whole transaction is gone, which SQLite does to it on some errors.
 func (w *writer) writeOne(c *ccstore.Commit) (err, lost error) {
-	if err := w.exec("SAVEPOINT one"); err != nil {
+	if err := w.exec(savepoint); err != nil {
 		return nil, err
 	}
 	if err = w.apply(c); err != nil {
-		if e := w.exec("ROLLBACK TO one"); e != nil {
+		if e := w.exec(rollbackTo); e != nil {
 			return nil, errors.Join(err, e)
 		}
 	}
-	return err, w.exec("RELEASE one")
+	return err, w.exec(release)
 }
 
 func (w *writer) apply(c *ccstore.Commit) error {
@@ -164,34 +208,33 @@ func (w *writer) apply(c *ccstore.Commit) error {
 	if err != nil {
 		return err
 	}
+	key, err := w.key.owner(c.Owner)
+	if err != nil {
+		return err
+	}
 	for _, op := range c.Ops {
-		if err := w.applyOp(ctx, c.Owner, id, op); err != nil {
+		if err := w.applyOp(ctx, c.Owner, id, key, op); err != nil {
 			return err
 		}
 	}
-	_, err = w.revise.ExecContext(ctx, c.Revision+1, id)
-	return err
+	return nil
 }
 
 // collection returns the row of the collection, which must be at the commit's
-// revision.
+// revision and goes to the next one.
 func (w *writer) collection(ctx context.Context, c *ccstore.Commit) (id int64, err error) {
-	var revision uint64
-	err = w.find.QueryRowContext(ctx, c.Owner.Namespace, c.Owner.UID, c.Owner.Level).Scan(&id, &revision)
-	switch {
-	case errors.Is(err, sql.ErrNoRows) && c.Revision == 0:
-		res, err := w.create.ExecContext(ctx, c.Owner.Namespace, c.Owner.UID, c.Owner.Level)
-		if err != nil {
-			return 0, err
-		}
-		return res.LastInsertId()
-	case errors.Is(err, sql.ErrNoRows), err == nil && revision != c.Revision:
-		return 0, ccstore.ErrConflict
+	o := c.Owner
+	err = w.revise.QueryRowContext(ctx, o.Namespace, o.UID, o.Level, c.Revision).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) && c.Revision == 0 {
+		err = w.create.QueryRowContext(ctx, o.Namespace, o.UID, o.Level).Scan(&id)
+	}
+	if errors.Is(err, sql.ErrNoRows) {
+		err = ccstore.ErrConflict
 	}
 	return id, err
 }
 
-func (w *writer) applyOp(ctx context.Context, owner ccstore.Owner, collection int64, op ccstore.Op) (err error) {
+func (w *writer) applyOp(ctx context.Context, owner ccstore.Owner, collection int64, key *ownerKey, op ccstore.Op) (err error) {
 	switch op := op.(type) {
 	case ccstore.SetDefault:
 		_, err = w.setDefault.ExecContext(ctx, []byte(op.Name), collection)
@@ -203,7 +246,7 @@ func (w *writer) applyOp(ctx context.Context, owner ccstore.Owner, collection in
 	case ccstore.ClearCache:
 		_, err = w.clearCache.ExecContext(ctx, collection, op.ID)
 	case ccstore.PutCredential:
-		_, err = w.putCred.ExecContext(ctx, collection, op.Cache, op.Seq, op.UUID[:], op.Data, credentialSum(owner, &op.CredentialRecord))
+		err = w.putCredential(ctx, owner, collection, key, op)
 	case ccstore.DeleteCredential:
 		_, err = w.deleteCred.ExecContext(ctx, collection, op.Cache, op.Seq)
 	case ccstore.SetCacheAside:
@@ -216,7 +259,24 @@ func (w *writer) applyOp(ctx context.Context, owner ccstore.Owner, collection in
 	return err
 }
 
+// putCredential seals a credential if key is not nil. What it is bound to is
+// the UUID of its cache, whose number in the collection is given to another one
+// some time.
+func (w *writer) putCredential(ctx context.Context, owner ccstore.Owner, collection int64, key *ownerKey, op ccstore.PutCredential) error {
+	stored, sealed := op.CredentialRecord, sql.NullInt64{}
+	if key != nil {
+		var cache []byte
+		if err := w.cacheUUID.QueryRowContext(ctx, collection, op.Cache).Scan(&cache); err != nil {
+			return err
+		}
+		stored.Data, sealed = key.seal(uuid.UUID(cache), op.UUID, op.Data)
+	}
+	_, err := w.putCred.ExecContext(ctx, collection, op.Cache, op.Seq, op.UUID[:], sealed, stored.Data, credentialSum(owner, &stored))
+	return err
+}
+
+// exec runs one of the statements that make transactions.
 func (w *writer) exec(query string) error {
-	_, err := w.conn.ExecContext(context.Background(), query)
+	_, err := w.control[query].ExecContext(context.Background())
 	return err
 }

@@ -54,10 +54,6 @@ func openLogged(t *testing.T, path string) (*ccstore.Store, *logText) {
 	return s, text
 }
 
-func user(uid uint32) ccstore.Owner {
-	return ccstore.Owner{Namespace: ccstore.DefaultNamespace, UID: uid}
-}
-
 // smallStore makes a database of a few users with pages of all kinds: in trees
 // of two levels, overflowing, and free. It returns its bytes and what each of
 // the users has.

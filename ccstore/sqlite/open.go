@@ -32,15 +32,20 @@ const (
 // Options are what Open may be told. The zero value is fine.
 type Options struct {
 	Synchronous Synchronous  // default Full
+	Key         []byte       // seals the credentials, KeySize bytes; default: none, they are stored as they are
 	Logger      *slog.Logger // default: none
+
+	rekey *rekeying // for Rekey
 }
 
 // Open opens the database at path, makes it if it is not there, and brings it
 // to the current version. The file and its directory must be the caller's own
 // and closed to others, and nobody else may be able to replace a directory above
 // them. A database of another program, of a newer version, or that another
-// process has open is refused and left as it is. One that is damaged is moved
-// aside, and an empty one takes its place; the log says so.
+// process has open is refused and left as it is, and so is one that is sealed
+// with another key than o.Key. One that is not sealed yet is sealed with that
+// key. One that is damaged is moved aside, and an empty one takes its place; the
+// log says so.
 func Open(ctx context.Context, path string, o Options) (*Backend, error) {
 	b, err := open(ctx, path, o)
 	if err != nil {
@@ -89,7 +94,8 @@ func open(ctx context.Context, path string, o Options) (_ *Backend, err error) {
 		return nil, err
 	}
 	w, err := b.start(ctx, o)
-	if Damaged(err) && ours {
+	// Who changes the key wants to keep what is there, and gets to see the error.
+	if Damaged(err) && ours && o.rekey == nil {
 		b.closeFile()
 		if err = b.moveAside(err); err == nil {
 			w, err = b.start(ctx, o)
@@ -112,7 +118,7 @@ func (b *Backend) start(ctx context.Context, o Options) (*writer, error) {
 	if err := createFile(b.path); err != nil {
 		return nil, err
 	}
-	if err := b.probe(ctx); err != nil {
+	if err := b.examine(ctx, o.Key); err != nil {
 		return nil, err
 	}
 	left, err := b.checkLeft()
@@ -125,11 +131,15 @@ func (b *Backend) start(ctx context.Context, o Options) (*writer, error) {
 	if err := migrate(ctx, b.write); err != nil {
 		return nil, err
 	}
+	if err := b.unlock(ctx, o); err != nil {
+		return nil, err
+	}
+	settle(ctx, b.write)
 	reading := append(pragmas(o.Synchronous), "query_only(1)")
 	if b.read, err = openDB(b.path, "_txlock=deferred", reading, readers); err != nil {
 		return nil, err
 	}
-	w, err := newWriter(ctx, b.write)
+	w, err := newWriter(ctx, b.write, b.key)
 	if err != nil {
 		return nil, err
 	}
@@ -139,13 +149,26 @@ func (b *Backend) start(ctx context.Context, o Options) (*writer, error) {
 	return w, nil
 }
 
+// settle makes durable what is about to be shown. The end of a WAL that a killed
+// process has left can be read, but need not be on the disk yet: a client would
+// see it, and then not any more after a power cut. On a disk that is full that
+// has to wait, and what is stored is served all the same.
+func settle(ctx context.Context, db *sql.DB) {
+	_, _ = db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
+}
+
 // readers bounds the collections that are loaded at the same time.
 const readers = 4
+
+// busyPatience is how long a connection waits for another one, in milliseconds.
+const busyPatience = 5000
+
+var busyTimeout = fmt.Sprintf("busy_timeout(%d)", busyPatience)
 
 // pragmas returns the settings of each connection that uses the database.
 func pragmas(sync Synchronous) []string {
 	return []string{
-		"busy_timeout(5000)",
+		busyTimeout,
 		"journal_mode(WAL)", // readers and the writer do not wait for each other
 		"synchronous(" + string(sync) + ")",
 		"foreign_keys(1)",
@@ -212,10 +235,10 @@ func (b *Backend) checkGone(used bool) error {
 	return nil
 }
 
-// probe refuses a database that is not for us, and finds out whether it is
-// damaged. It changes nothing: not even the journal mode, nor does it fold a WAL
+// examine refuses a database that is not for us or is sealed with another key,
+// and finds out whether it is damaged. It changes nothing: not even the journal mode, nor does it fold a WAL
 // into the file, as any other connection would.
-func (b *Backend) probe(ctx context.Context) error {
+func (b *Backend) examine(ctx context.Context, key []byte) error {
 	db, err := openReadOnly(b.path)
 	if err != nil {
 		return err
@@ -230,10 +253,16 @@ func (b *Backend) probe(ctx context.Context) error {
 			return err
 		}
 		b.log.Info("the store was marked as damaged, but nothing is wrong with it", "store", b.path)
-		return b.unmark()
+		if err := b.unmark(); err != nil {
+			return err
+		}
 	}
 	// Without it nothing can be found, and it is small.
-	return checkIntegrity(ctx, db, "collections")
+	if err := checkIntegrity(ctx, db, "collections"); err != nil || version < keysVersion {
+		return err
+	}
+	_, err = findKey(ctx, db, key)
+	return err
 }
 
 // openReadOnly opens the database for reading, in a way that leaves no files
@@ -244,7 +273,7 @@ func openReadOnly(path string) (*sql.DB, error) {
 		// All is in one file, and nobody has it open.
 		setting += "&immutable=1"
 	}
-	return openDB(path, setting, []string{"busy_timeout(5000)", "trusted_schema(0)", "cell_size_check(1)"}, 1)
+	return openDB(path, setting, []string{busyTimeout, "trusted_schema(0)", "cell_size_check(1)"}, 1)
 }
 
 // checkLeft looks at the WAL that a killed daemon has left, if one was killed.

@@ -19,20 +19,23 @@ type Reader struct {
 	path    string
 	alone   fs.FileInfo // the file, if nobody used it when it was opened
 	version int
+	key     *storeKey
+	noKey   bool // it is sealed, and no key was given
 	db      *sql.DB
 }
 
 // OpenReader opens the database at path, which must be of the current version.
-// Its owner and mode do not matter, and it may be in use.
-func OpenReader(ctx context.Context, path string) (*Reader, error) {
-	r, err := openReader(ctx, path)
+// Its owner and mode do not matter, and it may be in use. If it is sealed and key
+// is nil, the Err of its credentials is ErrNoKey.
+func OpenReader(ctx context.Context, path string, key []byte) (*Reader, error) {
+	r, err := openReader(ctx, path, key)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open store %s: %w", path, err)
 	}
 	return r, nil
 }
 
-func openReader(ctx context.Context, path string) (_ *Reader, err error) {
+func openReader(ctx context.Context, path string, key []byte) (_ *Reader, err error) {
 	r := &Reader{}
 	if r.path, err = resolve(path); err != nil {
 		return nil, err
@@ -53,11 +56,22 @@ func openReader(ctx context.Context, path string) (_ *Reader, err error) {
 	if r.db, err = openReadOnly(r.path); err != nil {
 		return nil, err
 	}
-	if err = r.checkVersion(ctx); err != nil {
+	if err = r.checkVersion(ctx); err == nil {
+		err = r.findKey(ctx, key)
+	}
+	if err != nil {
 		r.db.Close()
 		return nil, err
 	}
 	return r, nil
+}
+
+func (r *Reader) findKey(ctx context.Context, given []byte) (err error) {
+	r.key, err = findKey(ctx, r.db, given)
+	if r.noKey = errors.Is(err, ErrNoKey); r.noKey {
+		return nil
+	}
+	return err
 }
 
 func (r *Reader) checkVersion(ctx context.Context) (err error) {
@@ -106,7 +120,16 @@ func (r *Reader) Load(ctx context.Context, owner ccstore.Owner) (*ccstore.Record
 		return nil, err
 	}
 	defer tx.Rollback()
-	return load(ctx, tx, owner)
+	record, err := load(ctx, tx, owner, r.key)
+	if err != nil {
+		return nil, err
+	}
+	for i := range record.Credentials {
+		if c := &record.Credentials[i]; r.noKey && errors.Is(c.Err, errSealed) {
+			c.Err = ErrNoKey
+		}
+	}
+	return record, nil
 }
 
 // Check has SQLite look at the whole file, and returns what is wrong with it:

@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,7 +16,7 @@ import (
 
 func openReader(t *testing.T, path string) *sqlite.Reader {
 	t.Helper()
-	r, err := sqlite.OpenReader(t.Context(), path)
+	r, err := sqlite.OpenReader(t.Context(), path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +161,7 @@ func TestReaderRefuses(t *testing.T) {
 		dir:                            "it is not a regular file",
 		"/" + strings.Repeat("x", 600): "its path has 601 bytes, allowed are 480",
 	} {
-		r, err := sqlite.OpenReader(t.Context(), path)
+		r, err := sqlite.OpenReader(t.Context(), path, nil)
 		if err == nil {
 			r.Close()
 			t.Errorf("%s was opened", path)
@@ -169,5 +170,41 @@ func TestReaderRefuses(t *testing.T) {
 		if !strings.Contains(err.Error(), want) || sqlite.Damaged(err) {
 			t.Errorf("%s: %v, want %q", path, err, want)
 		}
+	}
+}
+
+// TestReaderOfSealed reads a sealed store with its key, with none, and with
+// another one.
+func TestReaderOfSealed(t *testing.T) {
+	path := filepath.Join(privateDir(t), "kcmd.db")
+	b := openWith(t, path, keyOf('A'))
+	s := storetest.New(t, b)
+	fillOne(t, s, 1000)
+	want, err := b.Load(t.Context(), user(1000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range [][]byte{keyOf('A'), nil} {
+		r, err := sqlite.OpenReader(t.Context(), path, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := r.Load(t.Context(), user(1000))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if key != nil {
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("collection (-backend +reader):\n%s", diff)
+			}
+		} else if c := got.Credentials[0]; c.Err != sqlite.ErrNoKey || c.Data != nil {
+			t.Errorf("without a key: %v", c.Err)
+		}
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := sqlite.OpenReader(t.Context(), path, keyOf('B')); !errors.Is(err, sqlite.ErrWrongKey) {
+		t.Errorf("with another key: %v", err)
 	}
 }

@@ -125,6 +125,28 @@ func TestAfterKill(t *testing.T) {
 	}
 }
 
+// TestMadeHalf opens what is left when a daemon is killed that has just begun to
+// make the database: its first page, and a journal by which the file was empty
+// before.
+func TestMadeHalf(t *testing.T) {
+	path := filepath.Join(privateDir(t), "kcmd.db")
+	if err := open(t, path).Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 4096); err != nil {
+		t.Fatal(err)
+	}
+	// Magic, no pages, nonce, size of the file before, of a sector and of a page.
+	journal := []byte("\xd9\xd5\x05\xf9\x20\xa1\x63\xd7" + "\x00\x00\x00\x00" + "kcmd" +
+		"\x00\x00\x00\x00" + "\x00\x00\x02\x00" + "\x00\x00\x10\x00")
+	journal = append(journal, make([]byte, 512-len(journal))...)
+	if err := os.WriteFile(path+"-journal", journal, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := storetest.New(t, open(t, path))
+	fillOne(t, s, 1000)
+}
+
 // TestCloseFolds closes: what is left is one file, which can be copied.
 func TestCloseFolds(t *testing.T) {
 	path := filepath.Join(privateDir(t), "kcmd.db")

@@ -27,7 +27,7 @@ func cacheSum(owner ccstore.Owner, r *ccstore.CacheRecord) int64 {
 	return int64(crc32.Checksum(b, castagnoli))
 }
 
-// credentialSum returns the checksum of a credential of owner.
+// credentialSum returns the checksum of a credential of owner, as it is stored.
 func credentialSum(owner ccstore.Owner, r *ccstore.CredentialRecord) int64 {
 	b := appendOwner(nil, owner)
 	b = binary.BigEndian.AppendUint64(b, r.Cache)

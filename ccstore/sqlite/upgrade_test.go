@@ -80,8 +80,8 @@ func query(t *testing.T, path, query string) []string {
 	return list
 }
 
-// stored returns what every version has.
-func stored(t *testing.T, path string) (list []string) {
+// inEachVersion returns what every version stores.
+func inEachVersion(t *testing.T, path string) (list []string) {
 	t.Helper()
 	for _, q := range []string{
 		"SELECT id, namespace, uid, level, revision, default_name FROM collections ORDER BY id",
@@ -118,9 +118,9 @@ func TestUpgrade(t *testing.T) {
 	const schema = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name"
 	eachVersion(t, func(t *testing.T, version int) {
 		path := ofVersion(t, version)
-		before := stored(t, path)
+		before := inEachVersion(t, path)
 		open(t, path).Close()
-		if diff := cmp.Diff(before, stored(t, path)); diff != "" {
+		if diff := cmp.Diff(before, inEachVersion(t, path)); diff != "" {
 			t.Errorf("what is stored (-before +after):\n%s", diff)
 		}
 		if diff := cmp.Diff(query(t, fresh, schema), query(t, path, schema)); diff != "" {
@@ -216,7 +216,7 @@ func TestUpgradeFails(t *testing.T) {
 		}
 		path := ofVersion(t, version)
 		exec(t, path, o.build)
-		all := append(stored(t, path), query(t, path, "SELECT * FROM sqlite_schema")...)
+		all := append(inEachVersion(t, path), query(t, path, "SELECT * FROM sqlite_schema")...)
 		b, err := sqlite.Open(t.Context(), path, sqlite.Options{})
 		if err == nil {
 			b.Close()
@@ -225,7 +225,7 @@ func TestUpgradeFails(t *testing.T) {
 		if !strings.Contains(err.Error(), o.want) {
 			t.Errorf("error %q, want it to say %q", err, o.want)
 		}
-		if diff := cmp.Diff(all, append(stored(t, path), query(t, path, "SELECT * FROM sqlite_schema")...)); diff != "" {
+		if diff := cmp.Diff(all, append(inEachVersion(t, path), query(t, path, "SELECT * FROM sqlite_schema")...)); diff != "" {
 			t.Errorf("a failed upgrade left something (-before +after):\n%s", diff)
 		}
 		if got := userVersion(t, path); got != version {
@@ -241,7 +241,7 @@ func TestUpgradeFails(t *testing.T) {
 func TestUpgradeKilled(t *testing.T) {
 	eachVersion(t, func(t *testing.T, version int) {
 		path := ofVersion(t, version)
-		before := stored(t, path)
+		before := inEachVersion(t, path)
 		scripts, err := filepath.Glob("schema/*.sql")
 		if err != nil {
 			t.Fatal(err)
@@ -255,7 +255,7 @@ func TestUpgradeKilled(t *testing.T) {
 			t.Fatalf("nothing was written: %v", err)
 		}
 		open(t, path).Close()
-		if diff := cmp.Diff(before, stored(t, path)); diff != "" {
+		if diff := cmp.Diff(before, inEachVersion(t, path)); diff != "" {
 			t.Errorf("what is stored (-before +after):\n%s", diff)
 		}
 		if got := userVersion(t, path); got != versions(t) {

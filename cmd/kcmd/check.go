@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -30,6 +31,7 @@ type checker struct {
 	wrong, aside        int
 	owners, readable    int
 	caches, credentials int // that can be read
+	sealed              int // of the credentials: no key to look into them
 }
 
 // check verifies a store and says all that is wrong with it.
@@ -48,6 +50,9 @@ func check(ctx context.Context, r *sqlite.Reader, path string, out io.Writer) er
 	}
 	fmt.Fprintf(out, "%d of %d collections can be read, with %d caches and %d credentials; %d entries are set aside\n",
 		c.readable, c.owners, c.caches, c.credentials, c.aside)
+	if c.sealed > 0 {
+		fmt.Fprintf(out, "%d of the credentials are encrypted, and no key is given: of them only the checksums were verified\n", c.sealed)
+	}
 	if c.wrong > 0 {
 		return failure{fmt.Errorf("store %s is damaged", path), exitDamaged}
 	}
@@ -81,6 +86,7 @@ func (c *checker) collections(ctx context.Context, r *sqlite.Reader) error {
 
 func (c *checker) collection(owner ccstore.Owner, r *ccstore.Record) {
 	c.readable++
+	sealed := false
 	for _, cache := range r.Caches {
 		if cache.Aside != "" {
 			c.setAside(fmt.Sprintf("collection of %s: cache %s: %s", owner, cache.UUID, cache.Aside))
@@ -94,6 +100,13 @@ func (c *checker) collection(owner ccstore.Owner, r *ccstore.Record) {
 			continue
 		}
 		c.credentials++
+		if errors.Is(cred.Err, sqlite.ErrNoKey) {
+			sealed = true
+			c.sealed++
+		}
+	}
+	if sealed {
+		return // what follows from what is in them cannot be told
 	}
 	for _, err := range ccstore.CheckRecord(owner, r) {
 		c.damage(fmt.Sprintf("collection of %s: %v", owner, err))

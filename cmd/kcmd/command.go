@@ -47,7 +47,7 @@ configuration file, with "_" for "-" (log_level = "debug"), and in a variable
 			return serve(cmd.Context(), c, newLogger(stderr, c.logLevel))
 		},
 	}
-	cmd.AddCommand(newCheck(), newDump())
+	cmd.AddCommand(newCheck(), newDump(), newRekey())
 	cmd.SetUsageTemplate(`Usage: kcmd [options]
        kcmd COMMAND [options]
 

@@ -38,7 +38,7 @@ func readConfig(flags *pflag.FlagSet) (*config, error) {
 	}
 	for _, s := range settings {
 		value := v.GetString(s.key)
-		if value == "" {
+		if value == "" && needed[s.key] != "" {
 			return nil, fmt.Errorf("%s: no default in this environment, which lacks %s; give --%s", s.key, needed[s.key], s.flag())
 		}
 		if !s.set(c, value) {

@@ -48,6 +48,7 @@ func systemDefaults() *config {
 		maxConnections:    4096,
 		maxUIDConnections: 256,
 		limits:            ccstore.Limits{Caches: 256, Bytes: 64 << 20},
+		reapAfter:         24 * time.Hour,
 		expiryWarning:     10 * time.Minute,
 		selinux:           true,
 		logLevel:          slog.LevelInfo,
@@ -116,11 +117,12 @@ client_timeout = "1s"
 max_connections = 1
 max_uid_connections = 1
 default_cache = "first"
+reap_after = "0"
 expiry_warning = "0"
 store = "memory:"
 `)
 	want.clientTimeout, want.maxConnections, want.maxUIDConnections = time.Second, 1, 1
-	want.defaultFirst, want.expiryWarning, want.store = true, 0, "memory:"
+	want.defaultFirst, want.reapAfter, want.expiryWarning, want.store = true, 0, 0, "memory:"
 	got, err := read(t, "--config", file)
 	expect(t, want, got, err)
 
@@ -143,6 +145,27 @@ store = "memory:"
 	want.maxConnections = 60
 	want.logLevel = slog.LevelDebug
 	got, err = read(t, "--max-connections", "60", "--log-level=debug")
+	expect(t, want, got, err)
+}
+
+// TestNoKey has the key of one file taken back by a later one.
+func TestNoKey(t *testing.T) {
+	dir, file := clean(t)
+	want := systemDefaults()
+	writeFile(t, file, `encryption_key = "kcmd-key"`)
+	want.encryptionKey = "kcmd-key"
+	got, err := read(t, "--config", file)
+	expect(t, want, got, err)
+
+	t.Setenv("KCMD_ENCRYPTION_KEY", "/etc/kcmd/key")
+	want.encryptionKey = "/etc/kcmd/key"
+	got, err = read(t, "--config", file)
+	expect(t, want, got, err)
+	t.Setenv("KCMD_ENCRYPTION_KEY", "")
+
+	writeFile(t, filepath.Join(dir, "kcmd.conf.d/a.toml"), `encryption_key = ""`)
+	want.encryptionKey = ""
+	got, err = read(t, "--config", file)
 	expect(t, want, got, err)
 }
 
@@ -204,7 +227,7 @@ func TestRelativePaths(t *testing.T) {
 	expect(t, want, got, err)
 }
 
-const allKeys = "socket, store, bus, synchronous, client_timeout, max_connections, max_uid_connections, max_uid_caches, max_cache_tickets, max_uid_bytes, default_cache, expiry_warning, selinux, log_level"
+const allKeys = "socket, store, bus, encryption_key, synchronous, client_timeout, max_connections, max_uid_connections, max_uid_caches, max_cache_tickets, max_uid_bytes, default_cache, reap_after, expiry_warning, selinux, log_level"
 
 func TestBadFile(t *testing.T) {
 	_, file := clean(t)
@@ -235,9 +258,14 @@ func TestBadFile(t *testing.T) {
 		{`store = "/x.db"`, `: store: "/x.db" is not allowed; allowed: sqlite:PATH of at most 480 bytes without control characters, memory:`},
 		{`bus = "no"`, `: bus: "no" is not allowed; allowed: system, session, none, or a D-Bus address such as unix:path=/run/bus`},
 		{`bus = false`, `: bus: false is not allowed; allowed: system, session, none, or a D-Bus address such as unix:path=/run/bus`},
+		{`encryption_key = "keys/kcmd"`, `: encryption_key: "keys/kcmd" is not allowed; allowed: the name of a systemd credential or the absolute path of a file, or "" for none`},
+		{`encryption_key = ".."`, `: encryption_key: ".." is not allowed; allowed: the name of a systemd credential or the absolute path of a file, or "" for none`},
+		{`encryption_key = 1`, `: encryption_key: 1 is not allowed; allowed: the name of a systemd credential or the absolute path of a file, or "" for none`},
 		{`synchronous = "off"`, `: synchronous: "off" is not allowed; allowed: full, normal`},
 		{`client_timeout = 30`, `: client_timeout: 30 is not allowed; allowed: a duration above 0, such as "30s"`},
 		{`client_timeout = "0s"`, `: client_timeout: "0s" is not allowed; allowed: a duration above 0, such as "30s"`},
+		{`reap_after = "a day"`, `: reap_after: "a day" is not allowed; allowed: a duration from 0, such as "24h"`},
+		{`reap_after = 24`, `: reap_after: 24 is not allowed; allowed: a duration from 0, such as "24h"`},
 		{`expiry_warning = "-1s"`, `: expiry_warning: "-1s" is not allowed; allowed: a duration from 0, such as "10m"`},
 		{`max_connections = "12"`, `: max_connections: "12" is not allowed; allowed: a whole number from 1 to 1000000`},
 		{`max_connections = 1.5`, `: max_connections: 1.5 is not allowed; allowed: a whole number from 1 to 1000000`},
@@ -291,7 +319,7 @@ func TestBadVariable(t *testing.T) {
 	for _, tt := range []struct{ name, value, want string }{
 		{"KCMD_LOG_LEVEL", "loud", `KCMD_LOG_LEVEL: "loud" is not allowed; allowed: debug, info, warn, error`},
 		{"KCMD_MAX_CONNECTIONS", "many", `KCMD_MAX_CONNECTIONS: "many" is not allowed; allowed: a whole number from 1 to 1000000`},
-		{"KCMD_SOKCET", "/x", `KCMD_SOKCET: unknown variable; allowed: KCMD_CONFIG, KCMD_SOCKET, KCMD_STORE, KCMD_BUS, KCMD_SYNCHRONOUS, KCMD_CLIENT_TIMEOUT, KCMD_MAX_CONNECTIONS, KCMD_MAX_UID_CONNECTIONS, KCMD_MAX_UID_CACHES, KCMD_MAX_CACHE_TICKETS, KCMD_MAX_UID_BYTES, KCMD_DEFAULT_CACHE, KCMD_EXPIRY_WARNING, KCMD_SELINUX, KCMD_LOG_LEVEL`},
+		{"KCMD_SOKCET", "/x", `KCMD_SOKCET: unknown variable; allowed: KCMD_CONFIG, KCMD_SOCKET, KCMD_STORE, KCMD_BUS, KCMD_ENCRYPTION_KEY, KCMD_SYNCHRONOUS, KCMD_CLIENT_TIMEOUT, KCMD_MAX_CONNECTIONS, KCMD_MAX_UID_CONNECTIONS, KCMD_MAX_UID_CACHES, KCMD_MAX_CACHE_TICKETS, KCMD_MAX_UID_BYTES, KCMD_DEFAULT_CACHE, KCMD_REAP_AFTER, KCMD_EXPIRY_WARNING, KCMD_SELINUX, KCMD_LOG_LEVEL`},
 		{"KCMD_SESSION", "1", `KCMD_SESSION: unknown variable; allowed: KCMD_CONFIG, `},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

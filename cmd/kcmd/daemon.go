@@ -50,6 +50,9 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	}
 	defer removeSockets(sockets)
 	store, err := openStore(ctx, c, log)
+	if err != nil && ctx.Err() != nil {
+		return nil // told to end before it began
+	}
 	if err != nil {
 		return err
 	}
@@ -68,10 +71,12 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 		go func() { failed <- server.Serve(s, s.namespace) }()
 	}
 	bus := startBus(c, store, sockets, policy, log)
+	stopReaper := startReaper(c, store, log)
 	err = waitForEnd(ctx, store, bus, failed, hangups, log)
 
 	log.Info("stopping")
 	notify(log, "STOPPING=1", "STATUS=Finishing what is under way")
+	stopReaper()
 	bus.stop()
 	removeSockets(sockets)
 	return errors.Join(err, finish(server, store, log))

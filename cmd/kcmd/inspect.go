@@ -51,11 +51,21 @@ func newInspector(cmd *cobra.Command, inspect func(ctx context.Context, r *sqlit
 		if err := harden(); err != nil { // tickets go through the memory
 			return err
 		}
-		path, err := storePath(cmd, args)
+		c, err := readConfig(cmd.Flags())
+		if err != nil {
+			return failure{fmt.Errorf("cannot read the configuration: %w", err), exitUnchecked}
+		}
+		path, err := storePath(c, args)
 		if err != nil {
 			return failure{err, exitUnchecked}
 		}
-		r, err := sqlite.OpenReader(cmd.Context(), path)
+		key, err := loadKey(c.encryptionKey)
+		if err != nil {
+			// Much can be told without.
+			fmt.Fprintf(cmd.ErrOrStderr(), "kcmd: %s; what is encrypted is not read\n", oneLine(err))
+		}
+		defer clear(key)
+		r, err := sqlite.OpenReader(cmd.Context(), path, key)
 		if err != nil {
 			return unreadable(err)
 		}
@@ -74,21 +84,15 @@ func newInspector(cmd *cobra.Command, inspect func(ctx context.Context, r *sqlit
 		return failure{fmt.Errorf("cannot read the command line: %w; see kcmd %s --help", err, cmd.Name()), exitUnchecked}
 	})
 	cmd.DisableFlagsInUseLine = true
-	addFlags(cmd.Flags(), "store")
+	addFlags(cmd.Flags(), "store", "encryption_key")
 	return cmd
 }
 
 // storePath returns the path of the database to look at.
-func storePath(cmd *cobra.Command, args []string) (string, error) {
-	store := ""
+func storePath(c *config, args []string) (string, error) {
+	store := c.store
 	if len(args) > 0 {
 		store = args[0]
-	} else {
-		c, err := readConfig(cmd.Flags())
-		if err != nil {
-			return "", fmt.Errorf("cannot read the configuration: %w", err)
-		}
-		store = c.store
 	}
 	if store == memoryStore {
 		return "", errors.New("cannot look into store memory:, which only its daemon can")

@@ -27,8 +27,14 @@ const aliceName = "alice@EXAMPLE.COM"
 // 1000 on.
 func storeFile(t *testing.T, changes ...func(tx *ccstore.Tx)) string {
 	t.Helper()
+	return sealedFile(t, nil, changes...)
+}
+
+// sealedFile makes one that is sealed with a key, if that is not nil.
+func sealedFile(t *testing.T, key []byte, changes ...func(tx *ccstore.Tx)) string {
+	t.Helper()
 	path := filepath.Join(shortDir(t), "kcmd.db")
-	b, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+	b, err := sqlite.Open(t.Context(), path, sqlite.Options{Key: key})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -299,5 +305,33 @@ func forms(secret []byte) map[string]string {
 		"base64":           base64.StdEncoding.EncodeToString(part), // 3 bytes in, as the whole would have it
 		"decimal":          strings.Trim(fmt.Sprint(part), "[]"),
 		"decimal, in JSON": strings.ReplaceAll(strings.Trim(fmt.Sprint(part), "[]"), " ", ","),
+	}
+}
+
+// TestInspectSealed looks at an encrypted store with its key and without.
+func TestInspectSealed(t *testing.T) {
+	key := bytes.Repeat([]byte("k"), sqlite.KeySize)
+	path := sealedFile(t, key, someTickets)
+	keyFile := filepath.Join(filepath.Dir(path), "key")
+	if err := os.WriteFile(keyFile, key, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		command, key   string
+		stdout, stderr string
+	}{
+		{"check", keyFile, "1 of 1 collections can be read, with 1 caches and 41 credentials; 0 entries are set aside\n", ""},
+		{"check", "", "41 of the credentials are encrypted, and no key is given", ""},
+		{"check", "kcmd-key", "41 of the credentials are encrypted, and no key is given", "kcmd: cannot use the key kcmd-key: systemd has passed no credentials"},
+		{"dump", keyFile, " host/39@EXAMPLE.COM ", ""},
+		{"dump", "", " cannot be read: it is encrypted, and no key is given\n", ""},
+	} {
+		code, stdout, stderr := inspected(t, []string{"KCMD_ENCRYPTION_KEY=" + tt.key}, tt.command, path)
+		if code != 0 || !strings.Contains(stdout, tt.stdout) || !strings.HasPrefix(stderr, tt.stderr) || tt.stderr == "" && stderr != "" {
+			t.Errorf("%s with %q: %d\n%s%s\nwant %q and %q", tt.command, tt.key, code, stdout, stderr, tt.stdout, tt.stderr)
+		}
+		if withKey := tt.key == keyFile; withKey == strings.Contains(stdout, "encrypted") {
+			t.Errorf("%s with %q:\n%s", tt.command, tt.key, stdout)
+		}
 	}
 }

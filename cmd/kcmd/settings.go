@@ -24,12 +24,14 @@ type config struct {
 	socketAsked       bool   // sockets is not the default
 	store             string // sqlite:PATH with an absolute path, or memory:
 	bus               string // system, session, none, or an address
+	encryptionKey     string // where the key of the store is; "": it has none
 	synchronous       string // full or normal
 	clientTimeout     time.Duration
 	maxConnections    int
 	maxUIDConnections int
 	limits            ccstore.Limits
 	defaultFirst      bool
+	reapAfter         time.Duration // 0: never
 	expiryWarning     time.Duration
 	selinux           bool // labels count, if the machine has them
 	logLevel          slog.Level
@@ -76,6 +78,16 @@ var settings = []setting{
 		set: func(c *config, s string) bool {
 			c.bus = s
 			return slices.Contains([]string{"system", "session", "none"}, s) || len(s) <= maxBusAddress && busAddress.MatchString(s)
+		},
+	},
+	{
+		key:     "encryption_key",
+		word:    "KEY",
+		meaning: "encrypts the tickets in the database: a systemd credential's name or a file",
+		allowed: keyAllowed + `, or "" for none`,
+		set: func(c *config, s string) bool {
+			c.encryptionKey = s
+			return s == "" || isKey(s)
 		},
 	},
 	{
@@ -156,6 +168,17 @@ var settings = []setting{
 		set: func(c *config, s string) bool {
 			c.defaultFirst = s == "first"
 			return s == "strict" || s == "first"
+		},
+	},
+	{
+		key:     "reap_after",
+		value:   "24h",
+		word:    "DURATION",
+		meaning: "how long after its last ticket has ended a cache is kept, 0 for ever",
+		allowed: `a duration from 0, such as "24h"`,
+		set: func(c *config, s string) (ok bool) {
+			c.reapAfter, ok = duration(s)
+			return ok && c.reapAfter >= 0
 		},
 	},
 	{

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -25,12 +26,42 @@ func openStore(ctx context.Context, c *config, log *slog.Logger) (*ccstore.Store
 func openBackend(ctx context.Context, c *config, log *slog.Logger) (ccstore.Backend, error) {
 	path, ok := strings.CutPrefix(c.store, sqliteStore)
 	if !ok {
+		if c.encryptionKey != "" {
+			log.Info("encryption_key is not used: the store is in memory")
+		}
 		return memory.New(), nil
 	}
+	key, err := loadKey(c.encryptionKey)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(key)
 	if err := makeStoreDir(filepath.Dir(path), c.session); err != nil {
 		return nil, fmt.Errorf("cannot open store %s: %w", path, err)
 	}
-	return sqlite.Open(ctx, path, sqlite.Options{Synchronous: sqlite.Synchronous(c.synchronous), Logger: log})
+	backend, err := sqlite.Open(ctx, path, sqlite.Options{
+		Synchronous: sqlite.Synchronous(c.synchronous),
+		Key:         key,
+		Logger:      log,
+	})
+	if err != nil {
+		return nil, keyHint(err, c.encryptionKey)
+	}
+	if key == nil {
+		log.Info("the store is not encrypted, its mode protects it; encryption_key would encrypt it", "store", path)
+	}
+	return backend, nil
+}
+
+// keyHint adds to an error of the store what can be done about its key.
+func keyHint(err error, key string) error {
+	switch {
+	case errors.Is(err, sqlite.ErrNoKey):
+		return fmt.Errorf("%w; encryption_key must say where it is", err)
+	case errors.Is(err, sqlite.ErrWrongKey):
+		return fmt.Errorf("%w; encryption_key is %q", err, key)
+	}
+	return err
 }
 
 // makeStoreDir makes the directory of the database if it is missing, closed to

@@ -7,10 +7,13 @@ import "strconv"
 type Code int32
 
 // The codes that a KCM server answers with (krb5_err.et of MIT krb5), and the
-// one errno value among them. What libkrb5 does with them beyond showing their
+// errno values among them. What libkrb5 does with them beyond showing their
 // text is told where it matters.
 const (
 	OK          Code = 0
+	EIO         Code = 5           // Input/output error
+	ENOSPC      Code = 28          // No space left on device
+	EROFS       Code = 30          // Read-only file system
 	EDQUOT      Code = 122         // Disk quota exceeded
 	CCBadName   Code = -1765328245 // KRB5_CC_BADNAME: Credential cache name malformed
 	CCNotFound  Code = -1765328243 // KRB5_CC_NOTFOUND: Matching credential not found
@@ -26,6 +29,9 @@ const (
 
 var codeNames = map[Code]string{
 	OK:          "OK",
+	EIO:         "EIO",
+	ENOSPC:      "ENOSPC",
+	EROFS:       "EROFS",
 	EDQUOT:      "EDQUOT",
 	CCBadName:   "KRB5_CC_BADNAME",
 	CCNotFound:  "KRB5_CC_NOTFOUND",

@@ -39,15 +39,15 @@ const readChunk = 64 << 10
 // It returns io.EOF if r ends before the first byte, io.ErrUnexpectedEOF if it
 // ends within the request, and wraps ErrFrame if this is no request.
 func ReadRequest(r io.Reader, buf []byte) (Request, []byte, error) {
-	var length [4]byte
-	if _, err := io.ReadFull(r, length[:]); err != nil {
+	length := slices.Grow(buf[:0], 4)[:4]
+	if _, err := io.ReadFull(r, length); err != nil {
 		return Request{}, buf, err
 	}
-	n := binary.BigEndian.Uint32(length[:])
+	n := binary.BigEndian.Uint32(length)
 	if n < headerLen || n > MaxLen {
 		return Request{}, buf, fmt.Errorf("%w: length %d, allowed are %d to %d", ErrFrame, n, headerLen, MaxLen)
 	}
-	body, err := readBody(r, buf, int(n))
+	body, err := readBody(r, length, int(n))
 	if err != nil {
 		return Request{}, body, err
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -33,6 +34,9 @@ type Daemon struct {
 	// Unaddressed starts the daemon without the flag that says where its
 	// socket is.
 	Unaddressed bool
+	// Through is the beginning of a command that becomes the daemon, whose own
+	// command is the rest: it arranges something and then executes it.
+	Through []string
 
 	lab   *Lab
 	proc  *process
@@ -115,6 +119,9 @@ func (d *Daemon) Start(args ...string) error {
 			return fmt.Errorf("cannot start kcmd: %w", err)
 		}
 	}
+	if err := putBefore(cmd, d.Through); err != nil {
+		return fmt.Errorf("cannot start kcmd: %w", err)
+	}
 	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+d.ready.path)
 	p, err := d.lab.background(cmd, d.lab.Path("kcmd.log"))
 	if err != nil {
@@ -133,18 +140,26 @@ func (d *Daemon) Start(args ...string) error {
 
 // activate has systemd-socket-activate start the command.
 func (d *Daemon) activate(cmd *exec.Cmd) error {
-	activator, err := exec.LookPath("systemd-socket-activate")
-	if err != nil {
-		return err
-	}
 	args := []string{"systemd-socket-activate", "--fdname=" + strings.Join(d.Activated, ":")}
 	for _, name := range d.Activated {
 		args = append(args, "--listen="+d.SocketPath(name))
 		// Of the one before, which is not to be taken for the new one.
 		os.Remove(d.SocketPath(name))
 	}
-	cmd.Path, cmd.Err = activator, nil
-	cmd.Args = append(args, cmd.Args...)
+	return putBefore(cmd, args)
+}
+
+// putBefore has the words run the command, if there are any.
+func putBefore(cmd *exec.Cmd, words []string) error {
+	if len(words) == 0 {
+		return nil
+	}
+	path, err := exec.LookPath(words[0])
+	if err != nil {
+		return err
+	}
+	cmd.Path, cmd.Err = path, nil
+	cmd.Args = append(slices.Clone(words), cmd.Args...)
 	return nil
 }
 

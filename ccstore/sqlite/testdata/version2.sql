@@ -23,7 +23,8 @@ INSERT INTO collections VALUES(6,'default',1002,'',2,NULL);
 CREATE TABLE keys (
 	id           INTEGER PRIMARY KEY,
 	salt         BLOB    NOT NULL,           -- for the derivation of keys from this one
-	proof        BLOB    NOT NULL            -- derived too: tells this key from others
+	proof        BLOB    NOT NULL,           -- derived too: tells this key from others
+	current      INTEGER UNIQUE CHECK (current = 1) -- 1: of the store; NULL: only of what is set aside
 ) STRICT;
 CREATE TABLE caches (
 	collection   INTEGER NOT NULL REFERENCES collections ON DELETE CASCADE,
@@ -55,7 +56,7 @@ CREATE TABLE credentials (
 	seq          INTEGER NOT NULL,           -- order of storing
 	uuid         BLOB    NOT NULL CHECK (length(uuid) = 16),
 	sealed       INTEGER REFERENCES keys,    -- the key that data is sealed with; NULL: none
-	data         BLOB    NOT NULL,           -- as the client stored it
+	data         BLOB    NOT NULL,           -- as the client stored it, sealed or not
 	aside        TEXT,                       -- why it is set aside; NULL: it is in use
 	PRIMARY KEY (collection, cache, seq),
 	FOREIGN KEY (collection, cache) REFERENCES caches ON DELETE CASCADE

@@ -1,0 +1,211 @@
+package sqlite_test
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/ccstore/sqlite"
+	"kcmd.org/kcmd/ccstore/storetest"
+)
+
+func TestStoreSealed(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) storetest.Open {
+		path := filepath.Join(privateDir(t), "kcmd.db")
+		return func() ccstore.Backend { return openWith(t, path, keyOf('A')) }
+	})
+}
+
+// TestSealed has tickets stored with a key: they are in no file at any time,
+// and there again when the store is opened again.
+func TestSealed(t *testing.T) {
+	path := filepath.Join(privateDir(t), "kcmd.db")
+	s := ccstore.Open(openWith(t, path, keyOf('A')), ccstore.Options{})
+	fillSecret(t, s, 3)
+	if found := secretsIn(t, path); len(found) > 0 {
+		t.Errorf("%d tickets are in the files", len(found))
+	}
+	before := contents(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if found := secretsIn(t, path); len(found) > 0 {
+		t.Errorf("%d tickets are in the files after the end", len(found))
+	}
+	s = storetest.New(t, openWith(t, path, keyOf('A')))
+	if diff := cmp.Diff(before, contents(t, s)); diff != "" {
+		t.Errorf("contents (-before +after):\n%s", diff)
+	}
+	if len(before) != 18 {
+		t.Errorf("%d credentials, want 18", len(before))
+	}
+}
+
+// files returns what is in the files of a database.
+func files(t *testing.T, path string) map[string]string {
+	t.Helper()
+	all := make(map[string]string)
+	for _, suffix := range []string{"", "-wal"} {
+		b, err := os.ReadFile(path + suffix)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+		all[suffix] = string(b)
+	}
+	return all
+}
+
+// TestKeyRefused opens a store with what is not its key.
+func TestKeyRefused(t *testing.T) {
+	path := filepath.Join(privateDir(t), "kcmd.db")
+	s := storetest.New(t, openWith(t, path, keyOf('A')))
+	fillOne(t, s, 1000)
+	// As a killed daemon leaves it: with a WAL that could be folded.
+	left := filepath.Join(privateDir(t), "kcmd.db")
+	for suffix, text := range files(t, path) {
+		if err := os.WriteFile(left+suffix, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := files(t, left)
+	if before["-wal"] == "" {
+		t.Fatal("there is no WAL")
+	}
+	for _, tt := range []struct {
+		name string
+		key  []byte
+		want string
+	}{
+		{"none", nil, "cannot open store " + left + ": it is encrypted, and no key is given"},
+		{"another", keyOf('B'), "cannot open store " + left + ": it is encrypted with another key than the one that is given"},
+		{"short", keyOf('A')[1:], "cannot open store " + left + ": the key has 31 bytes, allowed are 32"},
+		{"empty", []byte{}, "cannot open store " + left + ": the key has 0 bytes, allowed are 32"},
+	} {
+		b, err := sqlite.Open(t.Context(), left, sqlite.Options{Key: tt.key})
+		if err == nil {
+			b.Close()
+			t.Fatalf("%s: was opened", tt.name)
+		}
+		if err.Error() != tt.want {
+			t.Errorf("%s: error %q, want %q", tt.name, err, tt.want)
+		}
+		if diff := cmp.Diff(before, files(t, left)); diff != "" {
+			t.Errorf("%s: the files were changed", tt.name)
+		}
+	}
+	again := storetest.New(t, openWith(t, left, keyOf('A')))
+	if n := len(contents(t, again)); n != 1 {
+		t.Errorf("%d credentials with the right key, want 1", n)
+	}
+}
+
+// TestSealedLater gives a key for a store that was used without one: all of it
+// is sealed before it is served, also what is set aside.
+func TestSealedLater(t *testing.T) {
+	path := filepath.Join(privateDir(t), "kcmd.db")
+	s := ccstore.Open(open(t, path), ccstore.Options{})
+	fillSecret(t, s, 20)
+	before := contents(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	tamper(t, path, "UPDATE credentials SET aside = 'for a reason' WHERE rowid = 1")
+	if found := secretsIn(t, path); len(found) != 120 {
+		t.Fatalf("%d tickets are in the files, want 120", len(found))
+	}
+	var log bytes.Buffer
+	o := sqlite.Options{Key: keyOf('A'), Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	for range 2 {
+		b, err := sqlite.Open(t.Context(), path, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := secretsIn(t, path); len(found) > 0 {
+			t.Errorf("%d tickets are in the files", len(found))
+		}
+		s = ccstore.Open(b, ccstore.Options{})
+		after := contents(t, s)
+		if len(after) != len(before)-1 {
+			t.Errorf("%d credentials, want all but one of %d", len(after), len(before))
+		}
+		for id, data := range after {
+			if before[id] != data {
+				t.Errorf("%s is not what it was", id)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := strings.Count(log.String(), "credentials=120"); n != 1 || strings.Count(log.String(), "\n") != 1 {
+		t.Errorf("want one line in the log, got %s", log.String())
+	}
+	if _, err := sqlite.Open(t.Context(), path, sqlite.Options{}); !errors.Is(err, sqlite.ErrNoKey) {
+		t.Errorf("without a key: %v", err)
+	}
+}
+
+// TestTampered changes rows of a sealed store. What was changed is set aside and
+// not served; all else is.
+func TestTampered(t *testing.T) {
+	const first = "rowid = (SELECT min(rowid) FROM credentials)"
+	for _, tt := range []struct {
+		name, query string
+		left        int // of the 12 credentials
+	}{
+		{"a byte more", "UPDATE credentials SET data = CAST(data || x'00' AS BLOB) WHERE " + first, 11},
+		{"cut", "UPDATE credentials SET data = substr(data, 1, 20) WHERE " + first, 11},
+		{"called plain", "UPDATE credentials SET sealed = NULL WHERE " + first, 11},
+		{"another UUID", "UPDATE credentials SET uuid = randomblob(16) WHERE " + first, 11},
+		{"put in the place of another", `UPDATE credentials SET data = (SELECT data FROM credentials WHERE ` + first + `)
+			WHERE rowid = (SELECT max(rowid) FROM credentials)`, 11},
+		{"moved to another cache", `UPDATE credentials SET cache = 2, seq = 100 WHERE ` + first, 11},
+		{"moved to another user", `UPDATE credentials SET collection = 2, seq = 100 WHERE ` + first, 11},
+		{"a cache with another UUID", "UPDATE caches SET uuid = randomblob(16) WHERE collection = 1 AND id = 1", 9},
+		{"a collection of another user", "UPDATE collections SET uid = 7777 WHERE id = 1", 6},
+		{"a collection of another namespace", "UPDATE collections SET namespace = 'x' WHERE id = 1", 6},
+		{"a collection of another level", "UPDATE collections SET level = 's0' WHERE id = 1", 6},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(privateDir(t), "kcmd.db")
+			s := ccstore.Open(openWith(t, path, keyOf('A')), ccstore.Options{})
+			fillSecret(t, s, 2)
+			before := contents(t, s)
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			// Whoever does that can also see to the checksums.
+			tamper(t, path, tt.query+"; UPDATE caches SET sum = NULL; UPDATE credentials SET sum = NULL")
+			s = storetest.New(t, openWith(t, path, keyOf('A')))
+			after := contents(t, s)
+			if len(after) != tt.left {
+				t.Errorf("%d credentials are served, want %d", len(after), tt.left)
+			}
+			for id, data := range after {
+				if before[id] != data {
+					t.Errorf("%s is served, and is not what it was", id)
+				}
+			}
+			aside := 0
+			owners, err := s.Owners(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, o := range owners {
+				if err := s.View(t.Context(), o, func(c *ccstore.Collection) error { aside += c.Aside(); return nil }); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if aside != 12-tt.left {
+				t.Errorf("%d are set aside, want %d", aside, 12-tt.left)
+			}
+		})
+	}
+}

@@ -1,0 +1,198 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/google/uuid"
+
+	"kcmd.org/kcmd/ccstore"
+)
+
+// Resealed says what was done to a store to have it sealed with a key, or with
+// none.
+type Resealed struct {
+	Credentials int // that are sealed as they shall be now
+	Aside       int // that could not be opened, and are set aside
+}
+
+// Rekey has the store at path sealed with the key to in place of from; nil is
+// none. It does so in one transaction: a store is sealed with one key or with
+// the other, whenever it is interrupted. Where it was done already, only what
+// is left of the former contents is wiped out, and the result is empty.
+func Rekey(ctx context.Context, path string, from, to []byte) (Resealed, error) {
+	done, err := rekey(ctx, path, from, to)
+	if err != nil {
+		return Resealed{}, fmt.Errorf("cannot change the key of store %s: %w", path, err)
+	}
+	return done, nil
+}
+
+func rekey(ctx context.Context, path string, from, to []byte) (Resealed, error) {
+	// There is nothing to be made.
+	if _, err := os.Stat(path); err != nil {
+		return Resealed{}, err
+	}
+	r := &rekeying{to: to}
+	b, err := open(ctx, path, Options{Key: from, rekey: r})
+	if errors.Is(err, ErrNoKey) || errors.Is(err, ErrWrongKey) {
+		// It may have been done, but for the wiping.
+		if again, e := open(ctx, path, Options{Key: to, rekey: r}); e == nil {
+			b, err = again, nil
+		}
+	}
+	if err != nil {
+		return Resealed{}, err
+	}
+	return r.done, b.Close()
+}
+
+// A rekeying changes the key of a store while it is opened.
+type rekeying struct {
+	to   []byte
+	done Resealed
+}
+
+func (r *rekeying) run(ctx context.Context, b *Backend) error {
+	sealed, err := sealedWith(ctx, b.write, r.to)
+	if err != nil {
+		return err
+	}
+	if !sealed {
+		if b.key, r.done, err = reseal(ctx, b.write, b.key, r.to); err != nil {
+			return err
+		}
+	}
+	return wipe(ctx, b.write)
+}
+
+// sealedWith reports whether that is the key of the store, nil being none.
+func sealedWith(ctx context.Context, q querier, given []byte) (bool, error) {
+	key, err := findKey(ctx, q, given)
+	if errors.Is(err, ErrNoKey) || errors.Is(err, ErrWrongKey) {
+		return false, nil
+	}
+	return err == nil && (key == nil) == (given == nil), err
+}
+
+// reseal has all credentials sealed with the key to, which becomes the key of
+// the store, in place of from.
+func reseal(ctx context.Context, db *sql.DB, from *storeKey, to []byte) (*storeKey, Resealed, error) {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, Resealed{}, err
+	}
+	defer tx.Rollback() // does nothing after Commit
+	key, err := setKey(ctx, tx, to)
+	if err != nil {
+		return nil, Resealed{}, err
+	}
+	r := &resealing{from: from, to: key}
+	if err := r.all(ctx, tx); err != nil {
+		return nil, Resealed{}, err
+	}
+	if err := dropKeys(ctx, tx); err != nil {
+		return nil, Resealed{}, err
+	}
+	return key, r.done, tx.Commit()
+}
+
+// A resealing goes through the credentials of all owners.
+type resealing struct {
+	from, to *storeKey
+	done     Resealed
+
+	next, update, aside *sql.Stmt
+}
+
+// A sealedRow is what a resealing needs to know of a credential.
+type sealedRow struct {
+	rowid       int64
+	owner       ccstore.Owner
+	stored      ccstore.CredentialRecord
+	cache, uuid []byte
+	sealed, sum sql.NullInt64
+	aside       bool
+}
+
+// all goes through them one by one: all together may be more than the memory
+// holds.
+func (r *resealing) all(ctx context.Context, tx *sql.Tx) error {
+	for _, s := range []struct {
+		stmt  **sql.Stmt
+		query string
+	}{
+		{&r.next, `SELECT credentials.rowid, namespace, uid, level, cache, seq, caches.uuid, credentials.uuid,
+			sealed, data, credentials.sum, credentials.aside IS NOT NULL
+			FROM credentials JOIN caches ON caches.collection = credentials.collection AND caches.id = cache
+			JOIN collections ON collections.id = credentials.collection
+			WHERE credentials.rowid > ? ORDER BY credentials.rowid LIMIT 1`},
+		{&r.update, "UPDATE credentials SET sealed = ?, data = ?, sum = ? WHERE rowid = ?"},
+		{&r.aside, "UPDATE credentials SET aside = ? WHERE rowid = ?"},
+	} {
+		var err error
+		if *s.stmt, err = tx.PrepareContext(ctx, s.query); err != nil {
+			return err
+		}
+		defer (*s.stmt).Close()
+	}
+	var row sealedRow
+	for {
+		err := r.next.QueryRowContext(ctx, row.rowid).Scan(&row.rowid, &row.owner.Namespace, &row.owner.UID, &row.owner.Level,
+			&row.stored.Cache, &row.stored.Seq, &row.cache, &row.uuid, &row.sealed, &row.stored.Data, &row.sum, &row.aside)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := r.one(ctx, &row); err != nil {
+			return err
+		}
+	}
+}
+
+// one seals a credential anew. One that cannot be opened is set aside, as it
+// would be when it is loaded, and stays sealed as it is.
+func (r *resealing) one(ctx context.Context, row *sealedRow) error {
+	from, err := r.from.owner(row.owner)
+	if err != nil {
+		return err
+	}
+	to, err := r.to.owner(row.owner)
+	if err != nil {
+		return err
+	}
+	cache, err := uuid.FromBytes(row.cache)
+	if err != nil {
+		return notAsWritten(err)
+	}
+	if row.stored.UUID, err = uuid.FromBytes(row.uuid); err != nil {
+		return notAsWritten(err)
+	}
+	data, why := row.open(from, cache)
+	if why != nil {
+		if row.aside {
+			return nil
+		}
+		r.done.Aside++
+		_, err = r.aside.ExecContext(ctx, why.Error(), row.rowid)
+		return err
+	}
+	stored, sealed := to.seal(cache, row.stored.UUID, data)
+	row.stored.Data = stored
+	r.done.Credentials++
+	_, err = r.update.ExecContext(ctx, sealed, stored, credentialSum(row.owner, &row.stored), row.rowid)
+	return err
+}
+
+// open returns the credential of the row, unless it is not what was stored.
+func (row *sealedRow) open(key *ownerKey, cache uuid.UUID) ([]byte, error) {
+	if err := checkSum(row.sum, credentialSum(row.owner, &row.stored)); err != nil {
+		return nil, err
+	}
+	return key.open(cache, row.stored.UUID, row.stored.Data, row.sealed)
+}

@@ -1,0 +1,138 @@
+package sqlite_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/ccstore/sqlite"
+	"kcmd.org/kcmd/ccstore/storetest"
+)
+
+// gone waits until none of those secrets is in the files any longer, for as
+// long as the manual page says that it may take.
+func gone(t *testing.T, path string, is func(number uint32) bool) {
+	t.Helper()
+	begin := time.Now()
+	for {
+		var left []uint32
+		for number := range secretsIn(t, path) {
+			if is(number) {
+				left = append(left, number)
+			}
+		}
+		if left == nil {
+			t.Logf("gone after %v", time.Since(begin).Round(time.Millisecond))
+			return
+		}
+		if time.Since(begin) > 6*time.Second {
+			t.Fatalf("still in the files: %v", left)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func every(uint32) bool { return true }
+
+// TestDestroyed has a ticket destroyed: it is in no file any longer soon after
+// that, and does not stay in the WAL until it is written over.
+func TestDestroyed(t *testing.T) {
+	path := filepath.Join(privateDir(t), "kcmd.db")
+	s := storetest.New(t, open(t, path))
+	fillSecret(t, s, 1)
+	if len(secretsIn(t, path)) != 6 {
+		t.Fatal("the tickets are not where this test looks for them")
+	}
+	err := s.Update(t.Context(), user(1000), func(tx *ccstore.Tx) error {
+		if err := tx.Destroy("a"); err != nil {
+			return err
+		}
+		return tx.Destroy("b")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone(t, path, every)
+}
+
+// TestDestroyedThenKilled opens what a daemon leaves that is killed before it
+// has wiped.
+func TestDestroyedThenKilled(t *testing.T) {
+	path := filepath.Join(privateDir(t), "kcmd.db")
+	s := storetest.New(t, open(t, path))
+	fillSecret(t, s, 1)
+	err := s.Update(t.Context(), user(1000), func(tx *ccstore.Tx) error { return tx.Destroy("a") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := filepath.Join(privateDir(t), "kcmd.db")
+	for _, suffix := range []string{"", "-wal"} {
+		b, err := os.ReadFile(path + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(left+suffix, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !secretsIn(t, left)[1] {
+		t.Fatal("it was wiped already")
+	}
+	storetest.New(t, open(t, left))
+	gone(t, left, func(number uint32) bool { return number <= 3 })
+}
+
+// TestNothingIsLeft stores, replaces and destroys at random: in the pages that
+// were divided, joined and freed by that there is nothing of what is not there
+// any longer.
+func TestNothingIsLeft(t *testing.T) {
+	path := filepath.Join(privateDir(t), "kcmd.db")
+	b, err := sqlite.Open(t.Context(), path, sqlite.Options{Synchronous: sqlite.Normal})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := storetest.New(t, b)
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	alive := make(map[string]map[string]uint32) // by cache and server
+	for number := range uint32(700) {
+		uid, name := 1000+uint32(r.IntN(10)), fmt.Sprint(r.IntN(3))
+		server := fmt.Sprintf("host/%d@EXAMPLE.COM", r.IntN(40))
+		size := 40 + r.IntN(4000)
+		cache := fmt.Sprint(uid, name)
+		destroy, initialize := r.IntN(60) == 0, r.IntN(40) == 0
+		err := s.Update(t.Context(), user(uid), func(tx *ccstore.Tx) error {
+			if _, err := tx.Cache(name); err != nil || initialize {
+				tx.Initialize(name, storetest.Principal("alice@EXAMPLE.COM"))
+				alive[cache] = make(map[string]uint32)
+			}
+			if destroy {
+				delete(alive, cache)
+				return tx.Destroy(name)
+			}
+			alive[cache][server] = number
+			return tx.Store(name, secretTicket(number, server, size))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	living := make(map[uint32]bool)
+	for _, numbers := range alive {
+		for _, number := range numbers {
+			living[number] = true
+		}
+	}
+	gone(t, path, func(number uint32) bool { return !living[number] })
+	found := secretsIn(t, path)
+	for number := range living {
+		if !found[number] {
+			t.Fatalf("ticket %d is not where this test looks for it", number)
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"kcmd.org/kcmd/ccstore/sqlite"
+)
+
+// newRekey returns the command that changes the key of a database.
+func newRekey() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "rekey",
+		Short: "encrypt the database with another key",
+		Long: `kcmd rekey encrypts the tickets in the database with another key, or with
+--plain with none. Their present key is that of the configuration
+(encryption_key). No kcmd may run on the database meanwhile. Then change
+encryption_key and start kcmd. If it is interrupted, run it again.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			to, err := newKey(cmd.Flags())
+			if err != nil {
+				return fmt.Errorf("cannot read the command line: %w; see kcmd rekey --help", err)
+			}
+			c, err := readConfig(cmd.Flags())
+			if err != nil {
+				return fmt.Errorf("cannot read the configuration: %w", err)
+			}
+			if err := harden(); err != nil {
+				return err
+			}
+			return rekey(cmd.Context(), c, to, cmd.OutOrStdout())
+		},
+	}
+	cmd.SetUsageTemplate("Usage: kcmd rekey --new-key KEY | --plain [options]\n\nOptions:\n{{.LocalFlags.FlagUsages}}")
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.String("new-key", "", "encrypt with the `KEY`, a systemd credential's name or a file")
+	flags.Bool("plain", false, "do not encrypt any longer")
+	addFlags(flags, "store", "encryption_key")
+	return cmd
+}
+
+// newKey returns where the new key is, "" for none.
+func newKey(flags *pflag.FlagSet) (string, error) {
+	name, _ := flags.GetString("new-key")
+	plain, _ := flags.GetBool("plain")
+	switch {
+	case flags.Changed("new-key") == plain:
+		return "", errors.New("give either --new-key or --plain")
+	case plain:
+		return "", nil
+	case !isKey(name):
+		return "", fmt.Errorf("--new-key: %q is not allowed; allowed: %s", name, keyAllowed)
+	}
+	return name, nil
+}
+
+// rekey has the database of c encrypted with the key to.
+func rekey(ctx context.Context, c *config, to string, stdout io.Writer) error {
+	path, ok := strings.CutPrefix(c.store, sqliteStore)
+	if !ok {
+		return fmt.Errorf("cannot change the key of store %s: it keeps nothing", c.store)
+	}
+	oldKey, err := loadKey(c.encryptionKey)
+	if err != nil {
+		return err
+	}
+	defer clear(oldKey)
+	key, err := loadKey(to)
+	if err != nil {
+		return err
+	}
+	defer clear(key)
+	done, err := sqlite.Rekey(ctx, path, oldKey, key)
+	if err != nil {
+		return keyHint(err, c.encryptionKey)
+	}
+	if done == (sqlite.Resealed{}) {
+		fmt.Fprintf(stdout, "%s: nothing to change\n", path)
+	} else {
+		fmt.Fprintf(stdout, "%s: changed %d credentials\n", path, done.Credentials)
+	}
+	if done.Aside > 0 {
+		fmt.Fprintf(stdout, "%s: set aside %d credentials, which do not decrypt with the present key\n", path, done.Aside)
+	}
+	fmt.Fprintf(stdout, "now set encryption_key = %q\n", to)
+	return nil
+}

@@ -1,0 +1,343 @@
+package lifecycle_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/ccstore/ccache"
+	"kcmd.org/kcmd/ccstore/memory"
+	"kcmd.org/kcmd/ccstore/sqlite"
+	"kcmd.org/kcmd/ccstore/storetest"
+	"kcmd.org/kcmd/lifecycle"
+)
+
+// A clock is one that tests move: its time and its timers are those of a bubble
+// of synctest, and an offset of its own that stands for somebody who sets it.
+type clock struct {
+	mu     sync.Mutex
+	offset time.Duration
+	timers []*timer
+	sets   int // how often a timer was set
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.offset)
+}
+
+// turn sets the clock forward or back. All timers notice.
+func (c *clock) turn(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.offset += d
+	for _, t := range c.timers {
+		t.fire()
+	}
+}
+
+func (c *clock) NewTimer() (lifecycle.Timer, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := &timer{clock: c, c: make(chan struct{}, 1)}
+	c.timers = append(c.timers, t)
+	return t, nil
+}
+
+type timer struct {
+	clock *clock
+	real  *time.Timer
+	c     chan struct{}
+}
+
+func (t *timer) Set(at time.Time) error {
+	wait := at.Sub(t.clock.Now())
+	t.clock.mu.Lock()
+	defer t.clock.mu.Unlock()
+	t.clock.sets++
+	if t.real != nil {
+		t.real.Stop()
+	}
+	t.real = time.AfterFunc(wait, t.fire)
+	return nil
+}
+
+func (t *timer) fire() {
+	select {
+	case t.c <- struct{}{}:
+	default:
+	}
+}
+
+func (t *timer) C() <-chan struct{} { return t.c }
+
+func (t *timer) Close() error {
+	t.real.Stop()
+	return nil
+}
+
+// A scene is a store with a reaper, and a clock that is moved.
+type scene struct {
+	t     *testing.T
+	clock *clock
+	store *ccstore.Store
+	start time.Time
+}
+
+const after = time.Hour
+
+// play runs f in a scene in which no other time passes than f has pass.
+func play(t *testing.T, b ccstore.Backend, f func(s *scene)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		c := &clock{}
+		store := ccstore.Open(b, ccstore.Options{Now: c.Now})
+		r := lifecycle.New(store, lifecycle.Options{After: after, Clock: c})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- r.Run(ctx) }()
+		synctest.Wait()
+		f(&scene{t, c, store, c.Now()})
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		if err := store.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+}
+
+func owner(uid uint32) ccstore.Owner {
+	return ccstore.Owner{Namespace: ccstore.DefaultNamespace, UID: uid}
+}
+
+// cache makes a cache of which the TGT ends when it is so long after the start.
+func (s *scene) cache(uid uint32, name string, end time.Duration) {
+	s.t.Helper()
+	tgt := storetest.TGT("alice@EXAMPLE.COM")
+	tgt.EndTime = uint32(s.start.Add(end).Unix())
+	tgt.RenewTill, tgt.Flags = 0, tgt.Flags&^ccache.FlagRenewable
+	err := s.store.Update(s.t.Context(), owner(uid), func(tx *ccstore.Tx) error {
+		tx.Initialize(name, tgt.Client)
+		return tx.Store(name, tgt)
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// until lets time pass until it is so long after the start.
+func (s *scene) until(d time.Duration) {
+	time.Sleep(s.start.Add(d).Sub(s.clock.Now()))
+	synctest.Wait()
+}
+
+// left fails the test if other caches are left than those.
+func (s *scene) left(names ...string) {
+	s.t.Helper()
+	synctest.Wait()
+	owners, err := s.store.Owners(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var found []string
+	for _, o := range owners {
+		s.store.View(s.t.Context(), o, func(c *ccstore.Collection) error {
+			for _, cache := range c.Caches() {
+				found = append(found, cache.Name)
+			}
+			return nil
+		})
+	}
+	slices.Sort(found)
+	if strings.Join(found, " ") != strings.Join(names, " ") {
+		s.t.Errorf("%v after the start there are %q, want %q", s.clock.Now().Sub(s.start), found, names)
+	}
+}
+
+// TestReap lets caches of two users end one after the other.
+func TestReap(t *testing.T) {
+	play(t, memory.New(), func(s *scene) {
+		s.cache(1, "a", 8*time.Hour)
+		s.cache(1, "b", 2*time.Hour)
+		s.cache(2, "c", 4*time.Hour)
+		s.until(3*time.Hour - time.Second)
+		s.left("a", "b", "c")
+		s.until(3 * time.Hour)
+		s.left("a", "c")
+		s.cache(3, "d", 90*time.Minute) // comes late, before all that the reaper knew of
+		s.left("a", "c")
+		s.cache(3, "e", 150*time.Minute)
+		s.left("a", "c", "e")
+		s.until(4 * time.Hour)
+		s.left("a", "c")
+		s.until(5 * time.Hour)
+		s.left("a")
+		s.until(100 * time.Hour)
+		s.left()
+	})
+}
+
+// TestReapOnTime has the reaper sleep: it looks only when there is something to see.
+func TestReapOnTime(t *testing.T) {
+	play(t, memory.New(), func(s *scene) {
+		s.cache(1, "a", 2*time.Hour)
+		synctest.Wait()
+		before := s.clock.sets
+		for uid := range uint32(100) {
+			s.cache(uid, "later", 10*time.Hour)
+		}
+		s.until(3*time.Hour - time.Second)
+		if n := s.clock.sets - before; n != 0 {
+			t.Errorf("looked %d times though nothing was due", n)
+		}
+	})
+}
+
+// TestReapClockSet has somebody set the clock.
+func TestReapClockSet(t *testing.T) {
+	play(t, memory.New(), func(s *scene) {
+		s.cache(1, "a", 2*time.Hour)
+		s.cache(1, "b", 4*time.Hour)
+		s.clock.turn(3 * time.Hour)
+		s.left("b")
+		s.clock.turn(-2 * time.Hour)
+		s.until(5*time.Hour - time.Second)
+		s.left("b")
+		s.until(5 * time.Hour)
+		s.left()
+	})
+}
+
+// TestReapAtStart has a store with more caches than are listed at once, of which
+// half ended long ago, and some of which cannot be told when they end.
+func TestReapAtStart(t *testing.T) {
+	b := memory.New()
+	store := ccstore.Open(b, ccstore.Options{})
+	for uid := range uint32(1500) {
+		tgt := storetest.TGT("alice@EXAMPLE.COM")
+		if uid%2 == 0 {
+			tgt.EndTime, tgt.RenewTill = 1000, 0
+		}
+		err := store.Update(t.Context(), owner(uid), func(tx *ccstore.Tx) error {
+			tx.Initialize("x", tgt.Client)
+			return tx.Store("x", tgt)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := b.Load(t.Context(), owner(uid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		// As a migrated database has it.
+		r.Caches[0].Ends = 0
+		err = b.Commit(t.Context(), &ccstore.Commit{
+			Owner: owner(uid), Revision: r.Revision, Ops: []ccstore.Op{ccstore.PutCache{CacheRecord: r.Caches[0]}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	play(t, b, func(s *scene) { s.left(strings.Fields(strings.Repeat("x ", 750))...) })
+}
+
+// failing is a backend that cannot write what belongs to some owner.
+type failing struct {
+	ccstore.Backend
+	owner ccstore.Owner
+	err   error
+}
+
+func (b *failing) Commit(ctx context.Context, c *ccstore.Commit) error {
+	if b.err != nil && c.Owner == b.owner {
+		return b.err
+	}
+	return b.Backend.Commit(ctx, c)
+}
+
+// TestReapFails cannot remove one cache: the others go, and that one goes when it can.
+func TestReapFails(t *testing.T) {
+	b := &failing{Backend: memory.New(), owner: owner(1)}
+	play(t, b, func(s *scene) {
+		s.cache(1, "a", 2*time.Hour)
+		s.cache(2, "b", 2*time.Hour)
+		b.err = errors.New("disk full")
+		s.until(4 * time.Hour)
+		s.left("a")
+		b.err = nil
+		s.until(4*time.Hour + time.Minute)
+		s.left()
+	})
+}
+
+// TestReapStored does it with the clock of the machine and a store on disk.
+func TestReapStored(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	b, err := sqlite.Open(t.Context(), filepath.Join(dir, "kcmd.db"), sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := storetest.New(t, b)
+	gone := make(chan ccstore.Change, 10)
+	store.Watch(func(e ccstore.Event) {
+		for _, c := range e.Changes {
+			if c.Kind == ccstore.CacheDestroyed {
+				gone <- c
+			}
+		}
+	})
+	r := lifecycle.New(store, lifecycle.Options{After: time.Second})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- r.Run(ctx) }()
+	tgt := storetest.TGT("alice@EXAMPLE.COM")
+	tgt.RenewTill = 0
+	for i, end := range []time.Time{time.Now().Add(-time.Second), time.Now(), time.Now().Add(time.Hour)} {
+		tgt.EndTime = uint32(end.Unix())
+		err := store.Update(t.Context(), owner(1), func(tx *ccstore.Tx) error {
+			tx.Initialize(fmt.Sprint(i), tgt.Client)
+			return tx.Store(fmt.Sprint(i), tgt)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		select {
+		case c := <-gone:
+			if c.Reason != ccstore.Reaped {
+				t.Errorf("the reason is %q", c.Reason)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("nothing is removed")
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	err = store.View(t.Context(), owner(1), func(c *ccstore.Collection) error {
+		if _, err := c.Cache("2"); err != nil || c.Len() != 1 {
+			t.Errorf("%d caches are left, and the valid one: %v", c.Len(), err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
