@@ -182,6 +182,7 @@ func (s *stage) act(ctx context.Context, a actor) bool {
 // play performs the plan, and returns whether all was well.
 func (s *stage) play(p plan) (sound bool, err error) {
 	s.faults.start = time.Now()
+	s.faults.silenceOnSignal()
 	s.observe()
 	fresh, err := s.rehearse()
 	if err != nil {
