@@ -5,7 +5,7 @@
 // documentation; script_test.go explains their words. What needs many
 // processes at once, or bytes that no client sends, is in Go. The rooms next
 // to it: lab sets up the real parts, story tells the product to a reader (the
-// program behind tests/try).
+// program behind tests/try), soak has it run for an hour (tests/run --soak).
 //
 // These tests know kcmd from outside only and import nothing of it.
 package tests

@@ -2,8 +2,8 @@
 // use: a Kerberos realm with a KDC on loopback, a message bus, and the daemon
 // itself, all under one temporary directory.
 //
-// The whole-program tests and the story of tests/try share it. It knows the
-// daemon only from outside, as a program with flags, a socket and signals: of
+// The whole-program tests, the story of tests/try and the soak share it. It knows
+// the daemon only from outside, as a program with flags, a socket and signals: of
 // this module it imports nothing.
 //
 // Nothing outlives a lab: every process is started so that the kernel ends it

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"regexp"
 	"strings"
 )
@@ -12,14 +10,19 @@ type span struct{ from, to int }
 
 var (
 	logLine = regexp.MustCompile(`^time=\S+ level=(\w+) msg=("(?:[^"\\]|\\.)*"|\S+)`)
-	// expectedLines are the messages that may come as a warning: an intruder is
-	// in the middle of a request when the daemon is stopped.
-	expectedLines = map[string]bool{`"clients were cut off in the middle of a request"`: true}
+	// expectedWarnings come because an intruder is in the middle of a request
+	// when the daemon is stopped.
+	expectedWarnings = map[string]bool{`"clients were cut off in the middle of a request"`: true}
 )
 
-// checkLog finds what is not to be expected in the daemon's log: warnings,
-// errors, and what is no line of a log at all. What is in the spans was asked for.
-func checkLog(log string, asked []span) error {
+// mostOfLine is how much of a line of the log is told, in bytes: a panic has its
+// whole stack in it.
+const mostOfLine = 400
+
+// unexpected returns the lines of the daemon's log that should not be there:
+// warnings, errors, and what is no line of a log at all. What is in the spans was
+// asked for.
+func unexpected(log string, asked []span) []string {
 	var rest strings.Builder
 	from := 0
 	for _, a := range asked {
@@ -27,18 +30,21 @@ func checkLog(log string, asked []span) error {
 		from = a.to
 	}
 	rest.WriteString(log[from:])
-	var errs []error
-	for text := range strings.Lines(rest.String()) {
-		m := logLine.FindStringSubmatch(text)
-		switch {
-		case m == nil:
-		case m[1] == "INFO", m[1] == "DEBUG", m[1] == "WARN" && expectedLines[m[2]]:
-			continue
+	var found []string
+	for line := range strings.Lines(rest.String()) {
+		if !expected(line) {
+			line = strings.TrimSpace(line)
+			found = append(found, line[:min(len(line), mostOfLine)])
 		}
-		errs = append(errs, errors.New(strings.TrimSpace(text)))
 	}
-	if len(errs) > shown {
-		errs = append(errs[:shown], fmt.Errorf("and %d more", len(errs)-shown))
+	return found
+}
+
+func expected(line string) bool {
+	m := logLine.FindStringSubmatch(line)
+	if m == nil {
+		return false
 	}
-	return errors.Join(errs...)
+	level, message := m[1], m[2]
+	return level == "INFO" || level == "DEBUG" || level == "WARN" && expectedWarnings[message]
 }

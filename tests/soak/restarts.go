@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 )
 
@@ -33,13 +32,4 @@ func (s *stage) restart(ctx context.Context) error {
 		s.tally.started.add(time.Since(start))
 	}
 	return nil
-}
-
-// verify looks at everything a last time.
-func (s *stage) verify() {
-	for _, p := range s.players {
-		if err := p.verify(); err != nil {
-			s.faults.add(p.id(), fmt.Errorf("in the end: %w", err))
-		}
-	}
 }

@@ -35,19 +35,19 @@ type stage struct {
 	krb5conf string
 	seed     uint64
 
-	players []*player
-	actors  []actor
-	tally   tally
-	faults  faults
-	traces  []span // of the log, that quit asked for
+	actors []actor
+	tally  tally
+	faults faults
+	traces []span // of the log, that quit asked for
 }
 
 // An actor is a client, or several of one kind. It plays until ctx is done, and
 // once more in the next phase. Its error is a fault, after which it has left.
 type actor struct {
-	name string
-	play func(ctx context.Context) error
-	left bool
+	name   string
+	play   func(ctx context.Context) error
+	verify func() error // looks at everything a last time; nil: there is nothing to look at
+	left   bool
 }
 
 func setUp(l *lab.Lab, seed uint64) (*stage, error) {
@@ -117,8 +117,7 @@ const playersPerUser = 2
 func (s *stage) cast() error {
 	for i := range len(playerUIDs) * playersPerUser {
 		p := newPlayer(s, playerUIDs[i/playersPerUser], i%playersPerUser)
-		s.players = append(s.players, p)
-		s.actors = append(s.actors, actor{name: p.id(), play: p.play})
+		s.actors = append(s.actors, actor{name: p.id(), play: p.play, verify: p.verify})
 	}
 	s.actors = append(s.actors,
 		actor{name: "witness", play: newWitness(s).play},
@@ -183,6 +182,7 @@ func (s *stage) act(ctx context.Context, a actor) bool {
 // play performs the plan, and returns whether all was well.
 func (s *stage) play(p plan) (sound bool, err error) {
 	s.faults.start = time.Now()
+	s.faults.silenceOnSignal()
 	s.observe()
 	fresh, err := s.rehearse()
 	if err != nil {
@@ -242,13 +242,20 @@ func (s *stage) finish() error {
 	if err := s.life.await(context.Background()); err != nil {
 		return err
 	}
-	s.verify()
+	for _, a := range s.actors {
+		if a.verify == nil || a.left {
+			continue
+		}
+		if err := a.verify(); err != nil {
+			s.faults.add(a.name, fmt.Errorf("in the end: %w", err))
+		}
+	}
 	if err := s.life.end(s.life.daemon.Stop); err != nil {
 		return err
 	}
 	s.checkStore()
-	if err := checkLog(s.life.daemon.Log(), s.traces); err != nil {
-		s.faults.add("log", err)
+	for _, line := range unexpected(s.life.daemon.Log(), s.traces) {
+		s.faults.add("log", errors.New(line))
 	}
 	return nil
 }

@@ -126,8 +126,16 @@ func (h *herald) announce(m *monitor, c *client) error {
 // await waits for a signal in which all the words are.
 func (h *herald) await(m *monitor, words ...string) (string, error) {
 	late := time.After(patience)
+	turn := h.stage.life.turn()
+	now := time.NewTicker(100 * time.Millisecond)
+	defer now.Stop()
 	for {
 		select {
+		case <-now.C:
+			// A daemon that was started anew knows nothing of the monitor.
+			if h.stage.life.interrupted(turn) {
+				return "", errors.New("the daemon was ended")
+			}
 		case <-late:
 			return "", fmt.Errorf("no signal with %q within %v", words, patience)
 		case line, ok := <-m.signals:
