@@ -236,8 +236,8 @@ func (b *Backend) checkGone(used bool) error {
 }
 
 // examine refuses a database that is not for us or is sealed with another key,
-// and finds out whether it is damaged. It changes nothing: not even the journal mode, nor does it fold a WAL
-// into the file, as any other connection would.
+// and finds out whether it is damaged. It changes nothing: not even the journal
+// mode, nor does it fold a WAL into the file, as any other connection would.
 func (b *Backend) examine(ctx context.Context, key []byte) error {
 	db, err := openReadOnly(b.path)
 	if err != nil {
