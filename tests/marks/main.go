@@ -1,0 +1,153 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+
+	"kcmd.org/kcmd/tests/lab"
+)
+
+func main() {
+	o, err := parseOptions(os.Args[1:])
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		usage(os.Stdout)
+		return
+	case err != nil:
+		fmt.Fprintf(os.Stderr, "tests/bench: %v\nSee tests/bench --help.\n", err)
+		os.Exit(2)
+	case o.needs:
+		for _, word := range o.needed() {
+			fmt.Println(word)
+		}
+		return
+	}
+	if err := run(o); err != nil {
+		fmt.Fprintf(os.Stderr, "tests/bench: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+// needed returns the programs and files that must be installed.
+func (o *options) needed() []string {
+	list := []string{"gcc", "/usr/include/krb5.h"}
+	for _, name := range o.peers {
+		list = append(list, findKind(name).needs...)
+	}
+	if o.has(partSyncs) {
+		list = append(list, "strace")
+	}
+	if o.has(partCommands) {
+		list = append(list, lab.KerberosPrograms...)
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// A bench is one run.
+type bench struct {
+	options *options
+	lab     *lab.Lab
+	kcmd    string // path of the binary
+	driver  string // path of the program
+	drivers []*driver
+	peers   []*peer
+	results results
+	memory  []memoryResult
+}
+
+func run(o *options) error {
+	lab.CloseOnSignal()
+	if err := lab.UseSystemPath(); err != nil {
+		return err
+	}
+	syscall.Umask(0o022)
+	l, err := lab.New()
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	if o.built != "" {
+		l.OnClose(func() { os.RemoveAll(o.built) })
+	}
+	b := &bench{options: o, lab: l}
+	if err := b.build(); err != nil {
+		return err
+	}
+	if err := b.startPeers(); err != nil {
+		return err
+	}
+	for _, part := range []struct {
+		name string
+		do   func() error
+	}{
+		{partCalls, b.calls},
+		{partClients, b.manyClients},
+	} {
+		if !o.has(part.name) {
+			continue
+		}
+		if err := part.do(); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
+	}
+	b.progress("")
+	b.report(os.Stdout)
+	return b.failed()
+}
+
+// build makes the daemon and the driver.
+func (b *bench) build() (err error) {
+	b.progress("building")
+	if b.options.kcmd != "" {
+		b.kcmd, err = filepath.Abs(b.options.kcmd)
+	} else {
+		b.kcmd, err = b.lab.Program(b.options.root)
+	}
+	if err != nil {
+		return err
+	}
+	b.driver, err = compileDriver(b.lab)
+	return err
+}
+
+// clients returns so many clients.
+func (b *bench) clients(n int) ([]*driver, error) {
+	for len(b.drivers) < n {
+		d, err := startDriver(b.lab, b.driver, len(b.drivers))
+		if err != nil {
+			return nil, err
+		}
+		b.drivers = append(b.drivers, d)
+	}
+	return b.drivers[:n], nil
+}
+
+// failed returns an error if kcmd has failed at anything.
+func (b *bench) failed() error {
+	for _, p := range b.peers {
+		if p.isKcmd && p.failure != nil {
+			return fmt.Errorf("%s: %w", p.name, p.failure)
+		}
+	}
+	for _, r := range b.results.list {
+		if p := b.peer(r.Peer); p.isKcmd && r.Failure != nil && !errors.Is(r.Failure, errSlow) {
+			return fmt.Errorf("%s: %s: %w", r.Peer, r.Step, r.Failure)
+		}
+	}
+	return nil
+}
+
+// peer returns the peer of that name, nil if it is not measured.
+func (b *bench) peer(name string) *peer {
+	i := slices.IndexFunc(b.peers, func(p *peer) bool { return p.name == name })
+	if i < 0 {
+		return nil
+	}
+	return b.peers[i]
+}

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// String says in words what the circumstances are.
+func (c circumstances) String() string {
+	var s strings.Builder
+	if c.By == byFrames {
+		s.WriteString("frames, ")
+	}
+	fmt.Fprintf(&s, "%s tickets of %s", thousands(c.Tickets), bytesText(int64(c.Bytes)))
+	if c.Clients > 1 {
+		fmt.Fprintf(&s, ", %d clients at once", c.Clients)
+	}
+	if c.Users > 0 {
+		fmt.Fprintf(&s, ", %s other users", thousands(c.Users))
+	}
+	return s.String()
+}
+
+func thousands(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+func bytesText(n int64) string {
+	switch {
+	case n >= 10<<20:
+		return fmt.Sprintf("%d MiB", n>>20)
+	case n >= 1<<20:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	case n >= 10<<10:
+		return fmt.Sprintf("%d KiB", n>>10)
+	case n >= 1<<10:
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
+
+// micros writes a duration as microseconds, with three digits that count.
+func micros(d time.Duration) string {
+	us := float64(d) / 1000
+	switch {
+	case us < 10:
+		return strconv.FormatFloat(us, 'f', 2, 64)
+	case us < 100:
+		return strconv.FormatFloat(us, 'f', 1, 64)
+	}
+	return thousands(int(us + 0.5))
+}
+
+// ratio writes how many times b goes into a.
+func ratio(a, b time.Duration) string {
+	x := float64(a) / float64(b)
+	switch {
+	case x >= 100:
+		return thousands(int(x+0.5)) + "x"
+	case x >= 10:
+		return strconv.FormatFloat(x, 'f', 0, 64) + "x"
+	case x >= 0.1:
+		return strconv.FormatFloat(x, 'f', 2, 64) + "x"
+	}
+	return strconv.FormatFloat(x, 'g', 2, 64) + "x"
+}
+
+// progress says on the terminal what is being done; "" clears it.
+func (b *bench) progress(what string) {
+	if info, err := os.Stderr.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+		fmt.Fprintf(os.Stderr, "\r\033[K%s", what)
+	}
+}
+
+// A table is printed with its columns as wide as they must be.
+type table [][]string
+
+func (t table) print(w io.Writer) {
+	var widths []int
+	for _, row := range t {
+		for i, cell := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], len([]rune(cell)))
+		}
+	}
+	for _, row := range t {
+		var line strings.Builder
+		for i, cell := range row {
+			pad := strings.Repeat(" ", widths[i]-len([]rune(cell)))
+			switch {
+			case i == 0:
+				line.WriteString(cell + pad)
+			default:
+				line.WriteString("  " + pad + cell)
+			}
+		}
+		fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
+	}
+}
+
+// report prints everything that was measured.
+func (b *bench) report(w io.Writer) {
+	b.reportResults(w)
+	b.reportMemory(w)
+}
+
+// reportResults prints a table for each circumstance: a line for the medians and
+// 99th percentiles of a step, and a line for how kcmd compares.
+func (b *bench) reportResults(w io.Writer) {
+	for i, r := range b.results.list {
+		if i > 0 && b.results.list[i-1].circumstances == r.circumstances {
+			continue
+		}
+		fmt.Fprintf(w, "\n%s (us, median/99th percentile)\n", r.circumstances)
+		notes := b.scenesTable(w, r.circumstances)
+		for _, n := range notes {
+			fmt.Fprintln(w, n)
+		}
+	}
+}
+
+func (b *bench) scenesTable(w io.Writer, c circumstances) (notes []string) {
+	header := []string{""}
+	for _, p := range b.peers {
+		header = append(header, p.name)
+	}
+	t := table{header}
+	said := make(map[string]bool)
+	for _, st := range steps {
+		times, echo, ours := []string{st.name}, []string{"  of the echo"}, []string{"  " + b.reference() + " is"}
+		found := false
+		for _, p := range b.peers {
+			r := b.results.first(c, st.name, p.name)
+			if r == nil {
+				times, echo, ours = append(times, ""), append(echo, ""), append(ours, "")
+				continue
+			}
+			found = true
+			if len(r.Took) == 0 {
+				times, echo, ours = append(times, failureWord(r.Failure)), append(echo, ""), append(ours, "")
+			} else {
+				median := r.Took.median()
+				times = append(times, micros(median)+"/"+micros(r.Took.quantile(0.99)))
+				echo = append(echo, b.ratioTo(c, st.name, "echo", median, false))
+				ours = append(ours, b.ratioTo(c, st.name, b.reference(), median, true))
+			}
+			if r.Failure != nil && !errors.Is(r.Failure, errNot) {
+				note := fmt.Sprintf("%s: %s: %v", p.name, st.name, r.Failure)
+				if key := p.name + r.Failure.Error(); !said[key] {
+					said[key] = true
+					notes = append(notes, note)
+				}
+			}
+		}
+		if found {
+			t = append(t, times, echo, ours)
+		}
+	}
+	t.print(w)
+	return notes
+}
+
+// failureWord is a short form of a failure, for a table.
+func failureWord(err error) string {
+	switch {
+	case errors.Is(err, errNot):
+		return "-"
+	case errors.Is(err, errSlow):
+		return "too slow"
+	}
+	return "fails"
+}
+
+// ratioTo compares with a peer: how many times its median is in this one, or if
+// inverse the other way round.
+func (b *bench) ratioTo(c circumstances, step, peer string, median time.Duration, inverse bool) string {
+	other, ok := b.results.median(c, step, peer)
+	if !ok || median == 0 || other == 0 {
+		return ""
+	}
+	if inverse {
+		return ratio(other, median)
+	}
+	return ratio(median, other)
+}
+
+// reference is the name of the kcmd that others are compared with.
+func (b *bench) reference() string {
+	for _, p := range b.peers {
+		if p.isKcmd {
+			return p.name
+		}
+	}
+	return "kcmd"
+}

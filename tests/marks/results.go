@@ -1,0 +1,73 @@
+package main
+
+import "time"
+
+// circumstances are those in which something is measured.
+type circumstances struct {
+	By      string `json:"by"`      // calls of libkrb5, or frames
+	Tickets int    `json:"tickets"` // in the cache
+	Bytes   int    `json:"bytes"`   // of each
+	Clients int    `json:"clients"` // at once
+	Users   int    `json:"users"`   // others who have something stored
+}
+
+// By what something is measured.
+const (
+	byCalls  = "calls"
+	byFrames = "frames"
+)
+
+// A result is what one peer took for one step.
+type result struct {
+	circumstances
+	Step string
+	Peer string
+	Took series
+	// Server and Client are the processor time of all calls together, for steps
+	// of which all is measured.
+	Server, Client time.Duration
+	// Failure is why nothing or not all was measured, nil if all was. It wraps
+	// errSlow if that is for lack of time, errNot if it cannot be.
+	Failure error
+}
+
+// results are all results, in the order in which they were begun.
+type results struct {
+	list []*result
+}
+
+// add begins a result.
+func (r *results) add(c circumstances, step string, p *peer) *result {
+	res := &result{circumstances: c, Step: step, Peer: p.name}
+	r.list = append(r.list, res)
+	return res
+}
+
+// find returns a result that has measurements, or nil.
+func (r *results) find(c circumstances, step, peer string) *result {
+	for _, res := range r.list {
+		if res.circumstances == c && res.Step == step && res.Peer == peer && len(res.Took) > 0 {
+			return res
+		}
+	}
+	return nil
+}
+
+// median returns the median of a result, false if there is none.
+func (r *results) median(c circumstances, step, peer string) (time.Duration, bool) {
+	res := r.find(c, step, peer)
+	if res == nil {
+		return 0, false
+	}
+	return res.Took.median(), true
+}
+
+// first returns a result, with or without measurements, or nil.
+func (r *results) first(c circumstances, step, peer string) *result {
+	for _, res := range r.list {
+		if res.circumstances == c && res.Step == step && res.Peer == peer {
+			return res
+		}
+	}
+	return nil
+}
