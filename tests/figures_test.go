@@ -2,17 +2,16 @@ package tests
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"regexp"
-	"runtime"
 	"slices"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"kcmd.org/kcmd/tests/lab"
 )
 
 // figures are what a process takes of the machine.
@@ -72,55 +71,11 @@ func evaluate(took []time.Duration, err error) testimony {
 	return testimony{len(took), took[len(took)-1], took[len(took)/2], err}
 }
 
-// dialAs connects as another user, as which only root can do it, as a client
-// does it: it waits for its turn, where net.Dial would give up.
+// dialAs connects as another user, as which only root can do it.
 func dialAs(uid int, socket string) (wire, error) {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return wire{}, err
-	}
-	file := os.NewFile(uintptr(fd), socket)
-	defer file.Close()
-	limit := unix.NsecToTimeval(int64(patience))
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit); err != nil {
-		return wire{}, err
-	}
-	if err := connectAs(uid, fd, socket); err != nil {
-		return wire{}, fmt.Errorf("cannot connect as %d: %w", uid, err)
-	}
-	c, err := net.FileConn(file)
+	c, err := lab.DialAs(uid, socket, patience)
 	if err != nil {
 		return wire{}, err
 	}
 	return wire{c}, c.SetDeadline(time.Now().Add(patience))
-}
-
-// connectAs has one thread be another user for as long as it takes. The kernel
-// notes who connects, and no thread but this one changes.
-func connectAs(uid, fd int, socket string) error {
-	address := &unix.SockaddrUnix{Name: socket}
-	self := os.Geteuid()
-	if uid == self {
-		return unix.Connect(fd, address)
-	}
-	// If the thread cannot be changed back it is not used any more.
-	runtime.LockOSThread()
-	if err := becomeUser(uid); err != nil {
-		return err
-	}
-	err := unix.Connect(fd, address)
-	if err := becomeUser(self); err != nil {
-		return err
-	}
-	runtime.UnlockOSThread()
-	return err
-}
-
-// becomeUser changes the effective uid of the thread.
-func becomeUser(uid int) error {
-	const same = ^uintptr(0)
-	if _, _, errno := syscall.RawSyscall(unix.SYS_SETRESUID, same, uintptr(uid), same); errno != 0 {
-		return fmt.Errorf("cannot become user %d: %w", uid, errno)
-	}
-	return nil
 }

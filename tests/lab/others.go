@@ -38,8 +38,9 @@ done
 exec setpriv --pdeathsig=KILL -- "$@"
 `
 
-// NewSSSD starts sssd_kcm without the rest of SSSD. Only root can.
-func (l *Lab) NewSSSD() (*Server, error) {
+// NewSSSD starts sssd_kcm without the rest of SSSD, under the command tracer if
+// one is given. Only root can.
+func (l *Lab) NewSSSD(tracer ...string) (*Server, error) {
 	s, err := l.newOther("sssd", func(unpacked, own string) ([]string, error) {
 		for _, dir := range []string{"lib/sss/db", "lib/sss/secrets", "log/sssd", "etc/sssd/conf.d"} {
 			if err := os.MkdirAll(filepath.Join(own, dir), 0o755); err != nil {
@@ -52,10 +53,9 @@ func (l *Lab) NewSSSD() (*Server, error) {
 			return nil, err
 		}
 		// Its monitor is what reads the configuration.
-		return []string{
-			filepath.Join(unpacked, "usr/sbin/sssd") + " --genconf-section=kcm --logger=stderr", "--",
-			filepath.Join(unpacked, "usr/libexec/sssd/sssd_kcm"), "--logger=stderr", "--uid", "0", "--gid", "0",
-		}, nil
+		prepare := []string{filepath.Join(unpacked, "usr/sbin/sssd") + " --genconf-section=kcm --logger=stderr", "--"}
+		return append(append(prepare, tracer...),
+			filepath.Join(unpacked, "usr/libexec/sssd/sssd_kcm"), "--logger=stderr", "--uid", "0", "--gid", "0"), nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("cannot start sssd_kcm: %w", err)

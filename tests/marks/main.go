@@ -87,7 +87,9 @@ func run(o *options) error {
 		do   func() error
 	}{
 		{partCalls, b.calls},
+		{partFrames, b.frames},
 		{partClients, b.manyClients},
+		{partUsers, b.manyUsers},
 	} {
 		if !o.has(part.name) {
 			continue

@@ -27,6 +27,8 @@ type peer struct {
 	pid int
 	// ended returns an error once the server has ended; nil where there is none.
 	ended func() error
+	// others is how many other users have something stored there.
+	others int
 	// failure is why it cannot be measured at all, or not any further.
 	failure error
 }

@@ -155,12 +155,9 @@ func (b *bench) scenesTable(w io.Writer, c circumstances) (notes []string) {
 				echo = append(echo, b.ratioTo(c, st.name, "echo", median, false))
 				ours = append(ours, b.ratioTo(c, st.name, b.reference(), median, true))
 			}
-			if r.Failure != nil && !errors.Is(r.Failure, errNot) {
-				note := fmt.Sprintf("%s: %s: %v", p.name, st.name, r.Failure)
-				if key := p.name + r.Failure.Error(); !said[key] {
-					said[key] = true
-					notes = append(notes, note)
-				}
+			if note := r.note(); note != "" && !said[p.name+note] {
+				said[p.name+note] = true
+				notes = append(notes, p.name+": "+note)
 			}
 		}
 		if found {

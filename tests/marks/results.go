@@ -1,6 +1,9 @@
 package main
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // circumstances are those in which something is measured.
 type circumstances struct {
@@ -29,6 +32,19 @@ type result struct {
 	// Failure is why nothing or not all was measured, nil if all was. It wraps
 	// errSlow if that is for lack of time, errNot if it cannot be.
 	Failure error
+	// Remark is what is to be known about what was measured.
+	Remark string
+}
+
+// note is what a reader has to know about a result, "" if nothing.
+func (r *result) note() string {
+	switch {
+	case r.Failure != nil && !errors.Is(r.Failure, errNot):
+		return r.Failure.Error()
+	case len(r.Took) > 0:
+		return r.Remark
+	}
+	return ""
 }
 
 // results are all results, in the order in which they were begun.
@@ -37,8 +53,8 @@ type results struct {
 }
 
 // add begins a result.
-func (r *results) add(c circumstances, step string, p *peer) *result {
-	res := &result{circumstances: c, Step: step, Peer: p.name}
+func (r *results) add(c circumstances, step, peer string) *result {
+	res := &result{circumstances: c, Step: step, Peer: peer}
 	r.list = append(r.list, res)
 	return res
 }

@@ -3,7 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strconv"
+	"slices"
 	"time"
 )
 
@@ -11,6 +11,22 @@ import (
 type scene struct {
 	circumstances
 	steps []step
+	way   way
+}
+
+// A way is how the peers are made to do a step: by calls of libkrb5, or by frames.
+type way interface {
+	// begin is called before the first peer is prepared.
+	begin(s scene) error
+	// prepare makes the cache of a peer.
+	prepare(s scene, p *peer) error
+	// cannot returns why a peer does not do a step, nil if it does. Then turn is
+	// called with it.
+	cannot(s scene, st step, p *peer) error
+	// turn has a peer do the step for a moment, and adds what it took.
+	turn(s scene, st step, p *peer, r *result) error
+	// end removes what prepare has made.
+	end(p *peer) error
 }
 
 // Sizes of tickets, in bytes: a usual one, and one with the groups of a user of a
@@ -23,34 +39,50 @@ const (
 // errNot is wrapped by the reasons why something cannot be done at all.
 var errNot = errors.New("not possible")
 
-// calls measures libkrb5's calls by one client after the other.
+// calls measures libkrb5's calls by one client.
 func (b *bench) calls() error {
 	for _, n := range b.options.tickets {
-		if err := b.play(scene{circumstances{byCalls, n, usualSize, 1, 0}, b.options.wanted()}); err != nil {
+		if err := b.play(scene{circumstances{byCalls, n, usualSize, 1, 0}, b.options.wanted(), &callers{bench: b}}); err != nil {
 			return err
 		}
 	}
 	for _, n := range b.options.bigTickets {
 		steps := b.options.wanted("retrieve", "iterate", "replace", "store")
-		if err := b.play(scene{circumstances{byCalls, n, bigSize, 1, 0}, steps}); err != nil {
+		if err := b.play(scene{circumstances{byCalls, n, bigSize, 1, 0}, steps, &callers{bench: b}}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// frames measures KCM servers by frames, without libkrb5.
+func (b *bench) frames() error {
+	steps := b.options.wanted("principal", "retrieve", "miss", "iterate", "store")
+	for _, n := range b.options.tickets {
+		if err := b.play(scene{circumstances{byFrames, n, usualSize, 1, 0}, steps, &framers{bench: b}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// crowd is how many tickets there are where several clients are measured.
+func (o *options) crowd() int {
+	if slices.Contains(o.tickets, 300) {
+		return 300
+	}
+	return o.tickets[0]
+}
+
 // manyClients measures several clients at once, of one user, in one cache.
 func (b *bench) manyClients() error {
-	tickets := 300
-	if b.options.effort.name == smoke.name {
-		tickets = 10
-	}
 	for _, n := range append([]int{1}, b.options.clients...) {
-		c := circumstances{byCalls, tickets, usualSize, n, 0}
+		c := circumstances{byCalls, b.options.crowd(), usualSize, n, 0}
 		if n == 1 && b.measured(c) {
 			continue
 		}
-		if err := b.play(scene{c, b.options.wanted("retrieve", "miss", "iterate", "store")}); err != nil {
+		steps := b.options.wanted("retrieve", "miss", "iterate", "store")
+		if err := b.play(scene{c, steps, &callers{bench: b}}); err != nil {
 			return err
 		}
 		b.lookAtMemory(c)
@@ -73,71 +105,34 @@ func (b *bench) play(s scene) error {
 	if len(s.steps) == 0 {
 		return nil
 	}
-	clients, err := b.clients(s.Clients)
-	if err != nil {
+	if err := s.way.begin(s); err != nil {
 		return err
-	}
-	for _, d := range clients {
-		if err := d.do("client", strconv.Itoa(d.number), strconv.Itoa(s.Bytes)); err != nil {
-			return err
-		}
 	}
 	unprepared := make(map[*peer]error)
 	for _, p := range b.peers {
 		b.progress(fmt.Sprintf("%v: filling %s", s.circumstances, p.name))
-		unprepared[p] = b.prepare(s, p, clients)
+		unprepared[p] = p.failure
+		if p.failure == nil {
+			unprepared[p] = s.way.prepare(s, p)
+		}
 	}
 	for _, st := range s.steps {
 		b.progress(fmt.Sprintf("%v: %s", s.circumstances, st.name))
-		b.turns(s, st, clients, unprepared)
+		b.turns(s, st, unprepared)
 	}
 	for _, p := range b.peers {
-		if unprepared[p] == nil && !p.isEcho() {
-			b.clear(p, clients)
+		if p.failure != nil {
+			continue
+		}
+		if err := s.way.end(p); err != nil {
+			p.failure = fmt.Errorf("cannot clear up: %w", err)
 		}
 	}
 	return nil
 }
 
-// otherCaches is how many caches there are besides the one that is measured.
-const otherCaches = 9
-
-// prepare makes the cache of a peer.
-func (b *bench) prepare(s scene, p *peer, clients []*driver) error {
-	if p.failure != nil {
-		return p.failure
-	}
-	if p.isEcho() {
-		return nil
-	}
-	for i, d := range clients {
-		if err := d.place(p); err != nil {
-			return err
-		}
-		if err := d.fill(p, s.Tickets, i > 0, b.options.fillBudget); err != nil {
-			b.clear(p, clients[:1])
-			return err
-		}
-	}
-	if !p.collects {
-		return nil
-	}
-	return clients[0].do("caches", strconv.Itoa(p.place), strconv.Itoa(otherCaches))
-}
-
-func (b *bench) clear(p *peer, clients []*driver) {
-	for i, d := range clients {
-		if i > 0 && !p.private {
-			return
-		}
-		if err := d.do("clear", strconv.Itoa(p.place), strconv.Itoa(otherCaches)); err != nil {
-			p.failure = fmt.Errorf("cannot clear up: %w", err)
-		}
-	}
-}
-
 // turns does a step in rounds, in each of which every peer has its turn.
-func (b *bench) turns(s scene, st step, clients []*driver, unprepared map[*peer]error) {
+func (b *bench) turns(s scene, st step, unprepared map[*peer]error) {
 	type turn struct {
 		*result
 		peer *peer
@@ -145,10 +140,17 @@ func (b *bench) turns(s scene, st step, clients []*driver, unprepared map[*peer]
 	}
 	var list []*turn
 	for _, p := range b.peers {
-		r := b.results.add(s.circumstances, st.name, p)
-		r.Failure = unprepared[p]
-		if r.Failure == nil {
-			r.Failure = b.cannot(s, st, p, clients)
+		r := b.results.add(s.circumstances, st.name, p.name)
+		switch {
+		case unprepared[p] != nil:
+			r.Failure = unprepared[p]
+		case p.failure != nil:
+			r.Failure = p.failure
+		default:
+			r.Failure = s.way.cannot(s, st, p)
+		}
+		if s.Users > p.others && r.Failure == nil && p.isKCM {
+			r.Remark = fmt.Sprintf("too slow to store more than %d of %d other users", p.others, s.Users)
 		}
 		if r.Failure == nil {
 			list = append(list, &turn{r, p, b.options.stepBudget})
@@ -160,80 +162,13 @@ func (b *bench) turns(s scene, st step, clients []*driver, unprepared map[*peer]
 				continue
 			}
 			start := time.Now()
-			t.Failure = b.turn(s, st, t.peer, clients, t.result)
+			t.Failure = s.way.turn(s, st, t.peer, t.result)
 			t.left -= time.Since(start)
-			if t.peer.failure == nil && t.peer.ended != nil {
+			if t.peer.ended != nil && t.peer.failure == nil {
 				t.peer.failure = t.peer.ended()
 			}
 		}
 	}
-}
-
-// cannot returns why a peer does not do a step, and tells the clients of the echo
-// how much they exchange.
-func (b *bench) cannot(s scene, st step, p *peer, clients []*driver) error {
-	if p.failure != nil {
-		return p.failure
-	}
-	if !p.isEcho() {
-		if st.collection && !p.collects {
-			return fmt.Errorf("%w: there is one cache of this type", errNot)
-		}
-		return nil
-	}
-	x, ok := exchangeOf(st.name, s.Tickets, s.Bytes)
-	if !ok {
-		return fmt.Errorf("%w: it is more than one exchange", errNot)
-	}
-	for _, d := range clients {
-		if err := d.do("echo", strconv.Itoa(p.place), p.socket, strconv.Itoa(x.request), strconv.Itoa(x.reply)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// turn has all clients do a step for a moment.
-func (b *bench) turn(s scene, st step, p *peer, clients []*driver, r *result) error {
-	count := maxCount
-	if st.changes && p.tombstones {
-		if err := clients[0].fill(p, s.Tickets, false, b.options.fillBudget); err != nil {
-			return err
-		}
-		count = 16 + s.Tickets/8
-	}
-	var before time.Duration
-	var err error
-	if p.pid != 0 {
-		if before, err = processorTime(p.pid); err != nil {
-			return err
-		}
-	}
-	// With several clients a moment is longer: none is to be done before all have begun.
-	moment := b.options.slice * time.Duration(min(s.Clients, 8))
-	for _, d := range clients {
-		if err := d.send("step", strconv.Itoa(p.place), st.name, strconv.Itoa(count), strconv.FormatInt(moment.Milliseconds(), 10)); err != nil {
-			return err
-		}
-	}
-	var failure error
-	for _, d := range clients {
-		got, err := d.receiveSlice()
-		if err != nil {
-			failure = err
-			continue
-		}
-		r.Took = append(r.Took, got.took...)
-		r.Client += got.processor
-	}
-	if failure == nil && p.pid != 0 {
-		after, err := processorTime(p.pid)
-		if err != nil {
-			return err
-		}
-		r.Server += after - before
-	}
-	return failure
 }
 
 // maxCount bounds how often a client does a step in one turn.

@@ -31,6 +31,15 @@ func processorTime(pid int) (time.Duration, error) {
 	return sum, nil
 }
 
+// processorTime returns how long the server of a peer has run so far, 0 if there
+// is none.
+func (p *peer) processorTime() (time.Duration, error) {
+	if p.pid == 0 {
+		return 0, nil
+	}
+	return processorTime(p.pid)
+}
+
 // memory is what a process has of the machine's memory, and the most that it
 // ever had, in bytes.
 type memory struct{ now, peak int64 }

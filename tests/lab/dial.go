@@ -1,0 +1,62 @@
+package lab
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// DialAs connects to a socket as another user, as which only root can do it. As
+// a client of libkrb5 does, it waits for its turn, for as long as patience, where
+// net.Dial would give up.
+func DialAs(uid int, socket string, patience time.Duration) (net.Conn, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	file := os.NewFile(uintptr(fd), socket)
+	defer file.Close()
+	limit := unix.NsecToTimeval(int64(patience))
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit); err != nil {
+		return nil, err
+	}
+	if err := connectAs(uid, fd, socket); err != nil {
+		return nil, fmt.Errorf("cannot connect as %d: %w", uid, err)
+	}
+	return net.FileConn(file)
+}
+
+// connectAs has one thread be another user for as long as it takes. The kernel
+// notes who connects, and no thread but this one changes.
+func connectAs(uid, fd int, socket string) error {
+	address := &unix.SockaddrUnix{Name: socket}
+	self := os.Geteuid()
+	if uid == self {
+		return unix.Connect(fd, address)
+	}
+	// If the thread cannot be changed back it is not used any more.
+	runtime.LockOSThread()
+	if err := becomeUser(uid); err != nil {
+		return err
+	}
+	err := unix.Connect(fd, address)
+	if err := becomeUser(self); err != nil {
+		return err
+	}
+	runtime.UnlockOSThread()
+	return err
+}
+
+// becomeUser changes the effective uid of the thread.
+func becomeUser(uid int) error {
+	const same = ^uintptr(0)
+	if _, _, errno := syscall.RawSyscall(unix.SYS_SETRESUID, same, uintptr(uid), same); errno != 0 {
+		return fmt.Errorf("cannot become user %d: %w", uid, errno)
+	}
+	return nil
+}
