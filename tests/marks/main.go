@@ -57,8 +57,12 @@ type bench struct {
 	driver  string // path of the program
 	drivers []*driver
 	peers   []*peer
-	results results
-	memory  []memoryResult
+	places  int // that are taken
+	realm   *lab.Realm
+
+	results     results
+	memory      []memoryResult
+	syncResults []syncResult
 }
 
 func run(o *options) error {
@@ -89,6 +93,8 @@ func run(o *options) error {
 		{partCalls, b.calls},
 		{partFrames, b.frames},
 		{partClients, b.manyClients},
+		{partSyncs, b.syncs},
+		{partCommands, b.commands},
 		{partUsers, b.manyUsers},
 	} {
 		if !o.has(part.name) {

@@ -15,7 +15,7 @@ type memoryResult struct {
 // lookAtMemory notes what the servers have in memory.
 func (b *bench) lookAtMemory(c circumstances) {
 	for _, p := range b.peers {
-		if p.pid == 0 || p.failure != nil {
+		if p.pid == 0 || p.isEcho() || p.failure != nil {
 			continue
 		}
 		if m, err := memoryOf(p.pid); err == nil {

@@ -69,13 +69,13 @@ const (
 	partCalls    = "calls"
 	partFrames   = "frames"
 	partClients  = "clients"
-	partUsers    = "users"
 	partSyncs    = "syncs"
 	partCommands = "commands"
+	partUsers    = "users"
 	partScale    = "scale"
 )
 
-var parts = []string{partCalls, partFrames, partClients, partUsers, partSyncs, partCommands, partScale}
+var parts = []string{partCalls, partFrames, partClients, partSyncs, partCommands, partUsers, partScale}
 
 const usageText = `usage: tests/bench [--quick | --full | --smoke] [--only STEPS] [--peers PEERS] [--parts PARTS] ...
 

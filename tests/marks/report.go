@@ -13,6 +13,9 @@ import (
 // String says in words what the circumstances are.
 func (c circumstances) String() string {
 	var s strings.Builder
+	if c.By == byCommands {
+		return fmt.Sprintf("whole commands, %s services", thousands(c.Tickets))
+	}
 	if c.By == byFrames {
 		s.WriteString("frames, ")
 	}
@@ -113,6 +116,7 @@ func (t table) print(w io.Writer) {
 func (b *bench) report(w io.Writer) {
 	b.reportResults(w)
 	b.reportMemory(w)
+	b.reportSyncs(w)
 }
 
 // reportResults prints a table for each circumstance: a line for the medians and
@@ -137,32 +141,32 @@ func (b *bench) scenesTable(w io.Writer, c circumstances) (notes []string) {
 	}
 	t := table{header}
 	said := make(map[string]bool)
-	for _, st := range steps {
-		times, echo, ours := []string{st.name}, []string{"  of the echo"}, []string{"  " + b.reference() + " is"}
-		found := false
+	for _, step := range b.results.stepsOf(c) {
+		times, echo, ours := []string{step}, []string{"  of the echo"}, []string{"  " + b.reference() + " is"}
 		for _, p := range b.peers {
-			r := b.results.first(c, st.name, p.name)
+			r := b.results.first(c, step, p.name)
 			if r == nil {
 				times, echo, ours = append(times, ""), append(echo, ""), append(ours, "")
 				continue
 			}
-			found = true
 			if len(r.Took) == 0 {
 				times, echo, ours = append(times, failureWord(r.Failure)), append(echo, ""), append(ours, "")
 			} else {
 				median := r.Took.median()
 				times = append(times, micros(median)+"/"+micros(r.Took.quantile(0.99)))
-				echo = append(echo, b.ratioTo(c, st.name, "echo", median, false))
-				ours = append(ours, b.ratioTo(c, st.name, b.reference(), median, true))
+				echo = append(echo, b.ratioTo(c, step, "echo", median, false))
+				ours = append(ours, b.ratioTo(c, step, b.reference(), median, true))
 			}
 			if note := r.note(); note != "" && !said[p.name+note] {
 				said[p.name+note] = true
 				notes = append(notes, p.name+": "+note)
 			}
 		}
-		if found {
-			t = append(t, times, echo, ours)
+		t = append(t, times)
+		if b.peer("echo") != nil && c.By != byCommands {
+			t = append(t, echo)
 		}
+		t = append(t, ours)
 	}
 	t.print(w)
 	return notes

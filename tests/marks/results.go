@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -86,4 +87,15 @@ func (r *results) first(c circumstances, step, peer string) *result {
 		}
 	}
 	return nil
+}
+
+// stepsOf returns the steps that were done in these circumstances, in order.
+func (r *results) stepsOf(c circumstances) []string {
+	var names []string
+	for _, res := range r.list {
+		if res.circumstances == c && !slices.Contains(names, res.Step) {
+			names = append(names, res.Step)
+		}
+	}
+	return names
 }

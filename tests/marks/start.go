@@ -14,8 +14,9 @@ import (
 // startPeers starts all that were asked for. One that cannot be started is kept,
 // with the reason, unless it is kcmd.
 func (b *bench) startPeers() error {
-	for i, name := range b.peerNames() {
-		p := &peer{name: name, place: i}
+	for _, name := range b.peerNames() {
+		p := &peer{name: name, place: b.places}
+		b.places++
 		b.peers = append(b.peers, p)
 		b.progress("starting " + name)
 		if err := findKind(name).start(b, p); err != nil {
@@ -81,23 +82,18 @@ func startKcmdOnBus(b *bench, p *peer) error {
 
 func (b *bench) startDaemon(p *peer, bus bool, args []string) error {
 	p.isKcmd, p.together, p.tidy = true, true, true
-	program := b.kcmd
-	if strings.HasPrefix(p.name, against) {
-		program = b.options.against
-	}
 	l, err := lab.New()
 	if err != nil {
 		return err
 	}
 	b.lab.OnClose(l.Close)
-	d := l.NewDaemon(program)
+	d := l.NewDaemon(b.program(p.name))
 	if bus {
 		if d.Bus, err = systemBus(l, b.options.root); err != nil {
 			return err
 		}
 	}
-	// No user of the bench is to meet a limit before the others do.
-	if err := d.Start(append(args, "--max-uid-bytes=0", "--max-uid-connections=4096")...); err != nil {
+	if err := d.Start(append(args, noLimits...)...); err != nil {
 		return err
 	}
 	if bus {
@@ -105,15 +101,28 @@ func (b *bench) startDaemon(p *peer, bus bool, args []string) error {
 			return err
 		}
 	}
-	p.pid = d.PID()
-	p.daemon = d
-	p.ended = func() error {
-		if d.Running() {
-			return nil
-		}
-		return errors.New("it ended:\n" + d.Log())
-	}
+	p.daemon, p.pid, p.ended = d, d.PID(), func() error { return ended(d) }
 	return b.kcmCaches(p, d.Socket)
+}
+
+// program is the binary of a peer that is a kcmd.
+func (b *bench) program(name string) string {
+	if strings.HasPrefix(name, against) {
+		return b.options.against
+	}
+	return b.kcmd
+}
+
+// noLimits are arguments for a daemon: nobody is to meet a limit of it that others
+// do not have.
+var noLimits = []string{"--max-uid-bytes=0", "--max-uid-connections=4096"}
+
+// ended returns an error once a daemon has ended.
+func ended(d *lab.Daemon) error {
+	if d.Running() {
+		return nil
+	}
+	return errors.New("it ended:\n" + d.Log())
 }
 
 // systemBus starts a bus with kcmd's own policy, on which only root can serve.

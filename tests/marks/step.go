@@ -28,6 +28,7 @@ var steps = []step{
 	{name: "replace", about: "put three tickets into the place of another cache, as kinit does"},
 	{name: "destroy", about: "destroy another cache of three tickets"},
 	{name: "store", about: "store a ticket that is not there", changes: true},
+	{name: "again", about: "store a ticket that is there", changes: true, pure: true},
 	{name: "remove", about: "remove a ticket", changes: true},
 }
 

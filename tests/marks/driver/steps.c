@@ -161,6 +161,13 @@ step_store(struct place *p, int64_t *took)
 	return code == 0 && p->tidy ? take_away(p, &other) : code;
 }
 
+/* step_again stores what is there. */
+static krb5_error_code
+step_again(struct place *p, int64_t *took)
+{
+	return store(p, took);
+}
+
 static krb5_error_code
 step_remove(struct place *p, int64_t *took)
 {
@@ -294,6 +301,7 @@ static const struct {
 	{ "replace", step_replace },
 	{ "destroy", step_destroy },
 	{ "store", step_store },
+	{ "again", step_again },
 	{ "remove", step_remove },
 };
 
