@@ -60,9 +60,11 @@ type bench struct {
 	places  int // that are taken
 	realm   *lab.Realm
 
-	results     results
-	memory      []memoryResult
-	syncResults []syncResult
+	results       results
+	memory        []memoryResult
+	syncResults   []syncResult
+	scaleResults  []*scaleResult
+	growthResults []growthResult
 }
 
 func run(o *options) error {
@@ -96,6 +98,8 @@ func run(o *options) error {
 		{partSyncs, b.syncs},
 		{partCommands, b.commands},
 		{partUsers, b.manyUsers},
+		{partScale, b.scale},
+		{partGrowth, b.grow},
 	} {
 		if !o.has(part.name) {
 			continue

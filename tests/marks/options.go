@@ -73,9 +73,10 @@ const (
 	partCommands = "commands"
 	partUsers    = "users"
 	partScale    = "scale"
+	partGrowth   = "growth"
 )
 
-var parts = []string{partCalls, partFrames, partClients, partSyncs, partCommands, partUsers, partScale}
+var parts = []string{partCalls, partFrames, partClients, partSyncs, partCommands, partUsers, partScale, partGrowth}
 
 const usageText = `usage: tests/bench [--quick | --full | --smoke] [--only STEPS] [--peers PEERS] [--parts PARTS] ...
 
@@ -100,7 +101,7 @@ What:
 %s  --peers PEERS      only these:
 %s  --parts PARTS      only these: %s
   --commands         the same as --parts commands: kinit, klist, kvno, GSSAPI
-  --scale            the same as --parts scale, with up to 100,000 users stored
+  --scale            the same as --parts scale,growth, with up to 100,000 users stored
   --tickets NUMBERS  in the cache
   --clients NUMBERS  at once
   --users NUMBERS    other users who have something stored
@@ -175,7 +176,7 @@ func parseOptions(args []string) (*options, error) {
 		asked = append(asked, partCommands)
 	}
 	if *chosen["scale"] {
-		asked = append(asked, partScale)
+		asked = append(asked, partScale, partGrowth)
 		o.stored = full.stored
 	}
 	if o.effort.name == smoke.name {

@@ -117,6 +117,8 @@ func (b *bench) report(w io.Writer) {
 	b.reportResults(w)
 	b.reportMemory(w)
 	b.reportSyncs(w)
+	b.reportScale(w)
+	b.reportGrowth(w)
 }
 
 // reportResults prints a table for each circumstance: a line for the medians and

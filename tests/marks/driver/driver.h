@@ -37,7 +37,7 @@ krb5_error_code make_ticket(struct place *p, int number, size_t size, krb5_creds
 void free_ticket(struct place *p, krb5_creds *ticket);
 krb5_error_code fill(struct place *p, krb5_ccache cache, int tickets, size_t size,
     int64_t deadline, int *stored);
-krb5_error_code fill_at_once(struct place *p, int tickets, size_t size);
+krb5_error_code fill_at_once(struct place *p, int tickets, size_t size, int64_t deadline, int *stored);
 krb5_error_code resolve_other(struct place *p, const char *suffix, krb5_ccache *cache);
 
 /* steps.c */

@@ -101,12 +101,13 @@ static void
 do_fill(struct place *p, char **words)
 {
 	int tickets = atoi(words[2]), stored = tickets;
+	int64_t deadline = now_ns() + atoll(words[4]) * 1000000;
 	krb5_error_code code = 0;
 
 	if (strcmp(words[3], "together") == 0)
-		code = fill_at_once(p, tickets, ticket_size);
+		code = fill_at_once(p, tickets, ticket_size, deadline, &stored);
 	else if (strcmp(words[3], "one") == 0)
-		code = fill(p, p->cache, tickets, ticket_size, now_ns() + atoll(words[4]) * 1000000, &stored);
+		code = fill(p, p->cache, tickets, ticket_size, deadline, &stored);
 	p->tickets = stored;
 	if (code != 0)
 		answer_error(p, "cannot store the tickets", code);

@@ -50,14 +50,14 @@ free_ticket(struct place *p, krb5_creds *ticket)
 	krb5_free_cred_contents(p->context, ticket);
 }
 
-/* fill stores tickets one by one until the deadline. */
-krb5_error_code
-fill(struct place *p, krb5_ccache cache, int tickets, size_t size, int64_t deadline, int *stored)
+/* store_from stores tickets one by one, from number *stored on, until the
+ * deadline. */
+static krb5_error_code
+store_from(struct place *p, krb5_ccache cache, int tickets, size_t size, int64_t deadline, int *stored)
 {
-	krb5_error_code code = krb5_cc_initialize(p->context, cache, p->client);
+	krb5_error_code code = 0;
 	krb5_creds ticket;
 
-	*stored = 0;
 	while (code == 0 && *stored < tickets && now_ns() < deadline) {
 		code = make_ticket(p, *stored, size, &ticket);
 		if (code == 0)
@@ -69,23 +69,36 @@ fill(struct place *p, krb5_ccache cache, int tickets, size_t size, int64_t deadl
 	return code;
 }
 
-/* fill_at_once lets the library hand over a whole cache, which some servers take
- * in one request. */
+/* fill makes a cache of tickets that are stored one by one, until the deadline. */
 krb5_error_code
-fill_at_once(struct place *p, int tickets, size_t size)
+fill(struct place *p, krb5_ccache cache, int tickets, size_t size, int64_t deadline, int *stored)
 {
+	krb5_error_code code = krb5_cc_initialize(p->context, cache, p->client);
+
+	*stored = 0;
+	return code == 0 ? store_from(p, cache, tickets, size, deadline, stored) : code;
+}
+
+/* fill_at_once lets the library hand over a whole cache, which some servers take
+ * in one request, unless that becomes too large. What is left is stored one by
+ * one. */
+krb5_error_code
+fill_at_once(struct place *p, int tickets, size_t size, int64_t deadline, int *stored)
+{
+	const int most = (int)((8 << 20) / size);
 	krb5_ccache memory;
 	krb5_error_code code = krb5_cc_new_unique(p->context, "MEMORY", NULL, &memory);
-	int stored;
 
 	if (code != 0)
 		return code;
-	code = fill(p, memory, tickets, size, INT64_MAX, &stored);
+	code = fill(p, memory, tickets < most ? tickets : most, size, INT64_MAX, stored);
 	if (code == 0)
 		code = krb5_cc_move(p->context, memory, p->cache);
-	if (code != 0)
+	if (code != 0) {
 		krb5_cc_destroy(p->context, memory);
-	return code;
+		return code;
+	}
+	return store_from(p, p->cache, tickets, size, deadline, stored);
 }
 
 /* resolve_other opens another cache of the same collection. */
