@@ -37,7 +37,8 @@ var mayImport = map[string][]string{
 	"cmd/kcmd":          {"ccstore", "ccstore/memory", "ccstore/sqlite", "kcmserver", "kcmserver/kcm", "kcmserver/selinux", "dbus"},
 	"tests":             {"tests/lab", "kcmserver/kcm", "ccstore/ccache"},
 	"tests/lab":         {},
-	"tests/marks":       {"tests/lab", "ccstore", "ccstore/sqlite", "ccstore/ccache", "kcmserver/kcm"},
+	"tests/marks":       {"tests/lab", "tests/marks/chart", "ccstore", "ccstore/sqlite", "ccstore/ccache", "kcmserver/kcm"},
+	"tests/marks/chart": {},
 	"tests/report":      {},
 	"tests/story":       {"tests/lab"},
 }

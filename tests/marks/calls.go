@@ -81,20 +81,22 @@ func (w *callers) turn(s scene, st step, p *peer, r *result) error {
 	// With several clients a moment is longer, for all to have begun in it.
 	moment := w.bench.options.slice * time.Duration(min(s.Clients, 8))
 	for _, d := range w.clients {
-		if err := d.send("step", strconv.Itoa(p.place), st.name, strconv.Itoa(count), strconv.FormatInt(moment.Milliseconds(), 10)); err != nil {
+		if err := d.step(p, st.name, count, moment, d.number+len(r.Turns)); err != nil {
 			return err
 		}
 	}
 	var failure error
+	var took series
 	for _, d := range w.clients {
 		got, err := d.receiveSlice()
 		if err != nil {
 			failure = err
 			continue
 		}
-		r.Took = append(r.Took, got.took...)
+		took = append(took, got.took...)
 		r.Client += got.processor
 	}
+	r.turn(took)
 	if failure != nil {
 		return failure
 	}

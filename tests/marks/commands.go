@@ -158,7 +158,7 @@ func (t *theatre) play(c command) {
 		}
 		list = append(list, r)
 	}
-	for range t.options.rounds {
+	for range t.options.runs {
 		for _, r := range list {
 			if r.Failure != nil {
 				continue
@@ -170,7 +170,7 @@ func (t *theatre) play(c command) {
 			if r.Failure == nil {
 				var took series
 				took, r.Failure = c.run(t, p)
-				r.Took = append(r.Took, took...)
+				r.turn(took)
 			}
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -202,4 +203,10 @@ func (d *driver) fill(p *peer, tickets int, another bool, budget time.Duration) 
 		return fmt.Errorf("%w: %s of %d tickets stored in %.1f s", errSlow, stored[0], tickets, time.Since(start).Seconds())
 	}
 	return err
+}
+
+// step has the client begin with a step, which receiveSlice waits for.
+func (d *driver) step(p *peer, name string, count int, moment time.Duration, processor int) error {
+	return d.send("step", strconv.Itoa(p.place), name, strconv.Itoa(count),
+		strconv.FormatInt(moment.Milliseconds(), 10), strconv.Itoa(processor%runtime.NumCPU()))
 }

@@ -66,7 +66,12 @@ func fillByFrames(c *kcm.Client, p *peer, cache string, tickets, size int, budge
 	return nil
 }
 
-func (w *framers) cannot(s scene, st step, p *peer) error { return nil }
+func (w *framers) cannot(s scene, st step, _ *peer) error {
+	if x, _ := exchangeOf(st.name, s.Tickets, s.Bytes); x.reply > kcm.MaxLen {
+		return fmt.Errorf("%w: the reply would be larger than the protocol allows", errNot)
+	}
+	return nil
+}
 
 func (w *framers) turn(s scene, st step, p *peer, r *result) error {
 	before, err := p.processorTime()
@@ -74,7 +79,7 @@ func (w *framers) turn(s scene, st step, p *peer, r *result) error {
 		return err
 	}
 	took, err := w.exchanges(s, st, p, time.Now().Add(w.bench.options.slice))
-	r.Took = append(r.Took, took...)
+	r.turn(took)
 	if err != nil {
 		return fmt.Errorf("%s: %w", requestOf(st.name, s, 0).op, err)
 	}

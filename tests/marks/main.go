@@ -7,7 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
+	"time"
 
 	"kcmd.org/kcmd/tests/lab"
 )
@@ -65,6 +67,8 @@ type bench struct {
 	syncResults   []syncResult
 	scaleResults  []*scaleResult
 	growthResults []growthResult
+
+	allocationResults []allocationResult
 }
 
 func run(o *options) error {
@@ -88,6 +92,7 @@ func run(o *options) error {
 	if err := b.startPeers(); err != nil {
 		return err
 	}
+	var took []string
 	for _, part := range []struct {
 		name string
 		do   func() error
@@ -96,6 +101,7 @@ func run(o *options) error {
 		{partFrames, b.frames},
 		{partClients, b.manyClients},
 		{partSyncs, b.syncs},
+		{partAllocations, b.allocations},
 		{partCommands, b.commands},
 		{partUsers, b.manyUsers},
 		{partScale, b.scale},
@@ -104,12 +110,25 @@ func run(o *options) error {
 		if !o.has(part.name) {
 			continue
 		}
+		start := time.Now()
 		if err := part.do(); err != nil {
 			return fmt.Errorf("%s: %w", part.name, err)
 		}
+		took = append(took, fmt.Sprintf("%s %.0f s", part.name, time.Since(start).Seconds()))
 	}
 	b.progress("")
 	b.report(os.Stdout)
+	fmt.Printf("\nIt took: %s\n", strings.Join(took, ", "))
+	if o.jsonFile != "" {
+		if err := b.writeJSON(o.jsonFile); err != nil {
+			return err
+		}
+	}
+	if o.plotDir != "" {
+		if err := b.plot(o.plotDir); err != nil {
+			return err
+		}
+	}
 	return b.failed()
 }
 

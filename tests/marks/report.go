@@ -117,8 +117,10 @@ func (b *bench) report(w io.Writer) {
 	b.reportResults(w)
 	b.reportMemory(w)
 	b.reportSyncs(w)
+	b.reportAllocations(w)
 	b.reportScale(w)
 	b.reportGrowth(w)
+	b.reportMarks(w)
 }
 
 // reportResults prints a table for each circumstance: a line for the medians and
@@ -154,10 +156,9 @@ func (b *bench) scenesTable(w io.Writer, c circumstances) (notes []string) {
 			if len(r.Took) == 0 {
 				times, echo, ours = append(times, failureWord(r.Failure)), append(echo, ""), append(ours, "")
 			} else {
-				median := r.Took.median()
-				times = append(times, micros(median)+"/"+micros(r.Took.quantile(0.99)))
-				echo = append(echo, b.ratioTo(c, step, "echo", median, false))
-				ours = append(ours, b.ratioTo(c, step, b.reference(), median, true))
+				times = append(times, micros(r.Took.median())+"/"+micros(r.Took.quantile(0.99)))
+				echo = append(echo, b.ratioTo(r, "echo", false))
+				ours = append(ours, b.ratioTo(r, b.reference(), true))
 			}
 			if note := r.note(); note != "" && !said[p.name+note] {
 				said[p.name+note] = true
@@ -185,17 +186,17 @@ func failureWord(err error) string {
 	return "fails"
 }
 
-// ratioTo compares with a peer: how many times its median is in this one, or if
+// ratioTo compares with a peer: how many times it takes what that takes, or if
 // inverse the other way round.
-func (b *bench) ratioTo(c circumstances, step, peer string, median time.Duration, inverse bool) string {
-	other, ok := b.results.median(c, step, peer)
-	if !ok || median == 0 || other == 0 {
+func (b *bench) ratioTo(r *result, peer string, inverse bool) string {
+	other, ok := b.results.quiet(r.circumstances, r.Step, peer)
+	if !ok || other == 0 || r.quiet() == 0 {
 		return ""
 	}
 	if inverse {
-		return ratio(other, median)
+		return ratio(other, r.quiet())
 	}
-	return ratio(median, other)
+	return ratio(r.quiet(), other)
 }
 
 // reference is the name of the kcmd that others are compared with.

@@ -27,6 +27,8 @@ type result struct {
 	Step string
 	Peer string
 	Took series
+	// Turns are the medians of the turns.
+	Turns series
 	// Server and Client are the processor time of all calls together, for steps
 	// of which all is measured.
 	Server, Client time.Duration
@@ -46,6 +48,19 @@ func (r *result) note() string {
 		return r.Remark
 	}
 	return ""
+}
+
+// slow tells whether something was not measured for lack of time.
+func (r *result) slow() bool { return errors.Is(r.Failure, errSlow) }
+
+// pure tells whether all that was done was measured, so that the processor time
+// belongs to it.
+func (r *result) pure() bool {
+	if r.By != byCalls {
+		return r.By == byFrames
+	}
+	i := slices.IndexFunc(steps, func(s step) bool { return s.name == r.Step })
+	return i >= 0 && steps[i].pure
 }
 
 // results are all results, in the order in which they were begun.
@@ -70,13 +85,26 @@ func (r *results) find(c circumstances, step, peer string) *result {
 	return nil
 }
 
-// median returns the median of a result, false if there is none.
-func (r *results) median(c circumstances, step, peer string) (time.Duration, bool) {
+// turn adds what came of one turn.
+func (r *result) turn(took series) {
+	if len(took) > 0 {
+		r.Took = append(r.Took, took...)
+		r.Turns = append(r.Turns, took.median())
+	}
+}
+
+// quiet is the median of the quietest turn: what the rest of the machine does, and
+// on which processors client and server happen to be, makes turns longer and never
+// shorter. It is what ratios are made of.
+func (r *result) quiet() time.Duration { return slices.Min(r.Turns) }
+
+// quiet returns that of a result, false if there is none.
+func (r *results) quiet(c circumstances, step, peer string) (time.Duration, bool) {
 	res := r.find(c, step, peer)
 	if res == nil {
 		return 0, false
 	}
-	return res.Took.median(), true
+	return res.quiet(), true
 }
 
 // first returns a result, with or without measurements, or nil.

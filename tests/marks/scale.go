@@ -46,7 +46,10 @@ type scaleResult struct {
 	BusMemory int64
 	Objects   series // GetManagedObjects of one user, by busctl
 	Ping      series // nothing, by busctl
-	Failure   error
+	// GetManagedObjects of root, who sees all users, and the memory after it.
+	AllObjects time.Duration
+	AllMemory  int64
+	Failure    error
 }
 
 // scale measures kcmd with many users stored.
@@ -153,10 +156,14 @@ func storeUsers(ctx context.Context, store *ccstore.Store, users int) error {
 	}
 }
 
-// scaleUID is the uid of stored user number i; the first is us.
+// scaleUID is the uid of stored user number i. The first is us, the second
+// "daemon", whom every system has: a bus wants to know its users.
 func scaleUID(i int) int {
-	if i == 0 {
+	switch i {
+	case 0:
 		return os.Getuid()
+	case 1:
+		return 1
 	}
 	return firstUID + i
 }
@@ -256,7 +263,7 @@ func (b *bench) oneUser(r *scaleResult, d *lab.Daemon) error {
 		return err
 	}
 	for step, took := range map[string]*series{"retrieve": &r.Retrieve, "store": &r.Store} {
-		if err := clients[0].send("step", strconv.Itoa(p.place), step, strconv.Itoa(maxCount), "1000"); err != nil {
+		if err := clients[0].step(p, step, maxCount, time.Second, 0); err != nil {
 			return err
 		}
 		got, err := clients[0].receiveSlice()
@@ -277,26 +284,35 @@ func (b *bench) onBus(r *scaleResult, l *lab.Lab, d *lab.Daemon) (err error) {
 		return err
 	}
 	for range 20 {
-		for _, call := range []struct {
-			took   *series
-			method []string
-		}{
-			{&r.Objects, []string{"org.freedesktop.DBus.ObjectManager", "GetManagedObjects"}},
-			{&r.Ping, []string{"org.freedesktop.DBus.Peer", "Ping"}},
-		} {
-			cmd := exec.Command("busctl", append([]string{"--system", "call", lab.BusName, "/org/kcmd/KCM1"}, call.method...)...)
-			cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/", "LC_ALL=C.UTF-8", d.Bus.Env()}
-			lab.As(cmd, uint32(scaleUID(1)))
-			var complaint bytes.Buffer
-			cmd.Stderr = &complaint
-			start := time.Now()
-			if err := lab.Run(cmd); err != nil {
-				return fmt.Errorf("%s: %w: %s", call.method[1], err, bytes.TrimSpace(complaint.Bytes()))
-			}
-			*call.took = append(*call.took, time.Since(start))
+		if err := busctl(d, scaleUID(1), &r.Objects, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects"); err != nil {
+			return err
+		}
+		if err := busctl(d, scaleUID(1), &r.Ping, "org.freedesktop.DBus.Peer", "Ping"); err != nil {
+			return err
 		}
 	}
-	return d.Stop()
+	var all series
+	if err := busctl(d, os.Getuid(), &all, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects"); err != nil {
+		return fmt.Errorf("of all users: %w", err)
+	}
+	m, err := memoryOf(d.PID())
+	r.AllObjects, r.AllMemory = all.median(), m.now
+	return errors.Join(err, d.Stop())
+}
+
+// busctl has a user call a method of the daemon's root object.
+func busctl(d *lab.Daemon, uid int, took *series, method ...string) error {
+	cmd := exec.Command("busctl", append([]string{"--system", "--timeout=300", "call", lab.BusName, "/org/kcmd/KCM1"}, method...)...)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/", "LC_ALL=C.UTF-8", d.Bus.Env()}
+	lab.As(cmd, uint32(uid))
+	var complaint bytes.Buffer
+	cmd.Stderr = &complaint
+	start := time.Now()
+	if err := lab.Run(cmd); err != nil {
+		return fmt.Errorf("%s: %w: %s", method[1], err, bytes.TrimSpace(complaint.Bytes()))
+	}
+	*took = append(*took, time.Since(start))
+	return nil
 }
 
 func (b *bench) reportScale(w io.Writer) {
@@ -325,6 +341,13 @@ func (b *bench) reportScale(w io.Writer) {
 	row("on a bus: start to first answer", func(r *scaleResult) string { return middle(r.BusStart) })
 	row("on a bus: memory after that", func(r *scaleResult) string { return size(r.BusMemory) })
 	row("on a bus: GetManagedObjects by busctl", func(r *scaleResult) string { return middle(r.Objects) })
+	row("on a bus: that of root, who sees all", func(r *scaleResult) string {
+		if r.AllObjects == 0 {
+			return "-"
+		}
+		return middle(series{r.AllObjects})
+	})
+	row("on a bus: memory after that", func(r *scaleResult) string { return size(r.AllMemory) })
 	row("on a bus: Ping by busctl", func(r *scaleResult) string { return middle(r.Ping) })
 	fmt.Fprintf(w, "\nMany users, %d tickets each (medians)\n", ticketsEach)
 	t.print(w)

@@ -131,7 +131,7 @@ func (b *bench) countSyncs(r *syncResult, start func(l *lab.Lab, p *peer, file s
 // storeTogether has all clients store so many tickets each.
 func storeTogether(clients []*driver, p *peer, each int) (stores int, err error) {
 	for _, d := range clients {
-		if err := d.send("step", strconv.Itoa(p.place), "again", strconv.Itoa(each), "600000"); err != nil {
+		if err := d.step(p, "again", each, answerPatience, d.number); err != nil {
 			return 0, err
 		}
 	}
