@@ -74,6 +74,10 @@ func (w *callers) turn(s scene, st step, p *peer, r *result) error {
 		}
 		count = 16 + s.Tickets/8
 	}
+	began, letGo, err := w.put(s, p, len(r.Turns))
+	if err != nil {
+		return err
+	}
 	before, err := p.processorTime()
 	if err != nil {
 		return err
@@ -81,9 +85,12 @@ func (w *callers) turn(s scene, st step, p *peer, r *result) error {
 	// With several clients a moment is longer, for all to have begun in it.
 	moment := w.bench.options.slice * time.Duration(min(s.Clients, 8))
 	for _, d := range w.clients {
-		if err := d.step(p, st.name, count, moment, d.number+len(r.Turns)); err != nil {
+		if err := d.step(p, st.name, count, moment, began+d.number); err != nil {
 			return err
 		}
+	}
+	if err := letGo(); err != nil {
+		return err
 	}
 	var failure error
 	var took series
@@ -103,6 +110,21 @@ func (w *callers) turn(s scene, st step, p *peer, r *result) error {
 	after, err := p.processorTime()
 	r.Server += after - before
 	return err
+}
+
+// put puts a server where turn number n begins. It returns where the first client
+// begins, and what lets the server go once it has settled. With several clients
+// there are all cases in one turn.
+func (w *callers) put(s scene, p *peer, n int) (client int, letGo func() error, err error) {
+	client, server := places(n)
+	if p.pid == 0 || s.Clients > 1 {
+		return client, func() error { return nil }, nil
+	}
+	release, err := holdOn(p.pid, server)
+	return client, func() error {
+		time.Sleep(settling)
+		return release()
+	}, err
 }
 
 func (w *callers) end(p *peer) error {

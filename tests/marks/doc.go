@@ -8,9 +8,11 @@
 // does harms all alike.
 //
 // The files: options.go has the flags; peer.go and start.go who is measured;
-// scene.go what is measured in which circumstances, and driver.go, server.go and
-// tickets.go with what; series.go and results.go keep what came out; report.go
-// prints it.
+// step.go and scene.go what, in which circumstances, by calls.go or frames.go;
+// users.go, syncs.go, allocations.go, commands.go, scale.go and growth.go are the
+// further parts. driver.go, server.go, processors.go and tickets.go are what they
+// measure with; series.go and results.go keep what came out; report.go, marks.go,
+// json.go and plot.go tell it.
 //
 // It knows kcmd from outside, but for the store's packages, with which it fills
 // large databases quickly.

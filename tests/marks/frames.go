@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -74,13 +75,22 @@ func (w *framers) cannot(s scene, st step, _ *peer) error {
 }
 
 func (w *framers) turn(s scene, st step, p *peer, r *result) error {
+	_, server := places(len(r.Turns))
+	release, err := holdOn(p.pid, server)
+	if err != nil {
+		return err
+	}
+	_, failure := w.exchanges(s, st, p, time.Now().Add(settling))
+	if err := release(); err != nil {
+		return err
+	}
 	before, err := p.processorTime()
 	if err != nil {
 		return err
 	}
 	took, err := w.exchanges(s, st, p, time.Now().Add(w.bench.options.slice))
 	r.turn(took)
-	if err != nil {
+	if err := cmp.Or(failure, err); err != nil {
 		return fmt.Errorf("%s: %w", requestOf(st.name, s, 0).op, err)
 	}
 	after, err := p.processorTime()
