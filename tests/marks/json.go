@@ -90,6 +90,7 @@ type scaleDocument struct {
 	Ping       *times  `json:"ping,omitempty"`
 	AllObjects float64 `json:"all_objects_us,omitempty"`
 	AllMemory  int64   `json:"all_objects_memory_bytes,omitempty"`
+	AllFailure string  `json:"all_objects_failure,omitempty"`
 	Failure    string  `json:"failure,omitempty"`
 }
 
@@ -150,7 +151,8 @@ func (b *bench) document() document {
 	for _, r := range b.scaleResults {
 		d.Scale = append(d.Scale, scaleDocument{
 			r.Peer, r.Users, r.File, r.Start.times(), r.Memory, r.Active, r.Retrieve.times(), r.Store.times(),
-			r.BusStart.times(), r.BusMemory, r.Objects.times(), r.Ping.times(), microseconds(r.AllObjects), r.AllMemory, text(r.Failure),
+			r.BusStart.times(), r.BusMemory, r.Objects.times(), r.Ping.times(), microseconds(r.AllObjects), r.AllMemory,
+			text(r.AllFailure), text(r.Failure),
 		})
 	}
 	for _, r := range b.growthResults {

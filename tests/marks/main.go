@@ -166,8 +166,23 @@ func (b *bench) clients(n int) ([]*driver, error) {
 // failed returns an error if kcmd has failed at anything.
 func (b *bench) failed() error {
 	for _, p := range b.peers {
-		if p.isKcmd && p.failure != nil {
+		if p.isKcmd && p.failure != nil && !errors.Is(p.failure, errNot) {
 			return fmt.Errorf("%s: %w", p.name, p.failure)
+		}
+	}
+	for _, r := range b.syncResults {
+		if r.Failure != nil && findKind(r.Peer).isKcmd() {
+			return fmt.Errorf("%s: counting: %w", r.Peer, r.Failure)
+		}
+	}
+	for _, r := range b.scaleResults {
+		if r.Failure != nil {
+			return fmt.Errorf("%s: %d users: %w", r.Peer, r.Users, r.Failure)
+		}
+	}
+	for _, r := range b.growthResults {
+		if r.Failure != nil {
+			return fmt.Errorf("%s: %s: %w", r.Peer, r.What, r.Failure)
 		}
 	}
 	for _, r := range b.results.list {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -134,15 +135,22 @@ func (b *bench) scaleMarks() []mark {
 func (b *bench) reportMarks(w io.Writer) {
 	fmt.Fprintf(w, "\nThe marks\n")
 	t := table{{"", "wanted", "measured", ""}}
+	var missing []string
 	for _, m := range b.marks() {
-		measured, verdict := m.Measured, "not met"
+		verdict := "not met"
 		switch {
 		case m.Measured == "":
-			measured, verdict = "-", "not measured"
+			missing = append(missing, m.What)
+			continue
 		case m.Met:
 			verdict = "met"
 		}
-		t = append(t, []string{m.What, m.Wanted, measured, verdict})
+		t = append(t, []string{m.What, m.Wanted, m.Measured, verdict})
 	}
-	t.print(w)
+	if len(t) > 1 {
+		t.print(w)
+	}
+	if len(missing) > 0 {
+		fmt.Fprintf(w, "Not measured: %s.\n", strings.Join(missing, "; "))
+	}
 }

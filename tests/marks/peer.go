@@ -59,6 +59,9 @@ type kind struct {
 	start func(*bench, *peer) error
 }
 
+// isKcmd tells whether it is a kcmd.
+func (k *kind) isKcmd() bool { return strings.HasPrefix(k.name, "kcmd-") }
+
 // kinds are all of them, in the order of the tables.
 var kinds = []kind{
 	{"echo", "a bare exchange of as many bytes over a UNIX socket: the limit", nil, startEcho},

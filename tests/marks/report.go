@@ -114,6 +114,11 @@ func (t table) print(w io.Writer) {
 
 // report prints everything that was measured.
 func (b *bench) report(w io.Writer) {
+	for _, p := range b.peers {
+		if p.failure != nil {
+			fmt.Fprintf(w, "%s: %v\n", p.name, p.failure)
+		}
+	}
 	b.reportResults(w)
 	b.reportMemory(w)
 	b.reportSyncs(w)

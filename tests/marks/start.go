@@ -21,7 +21,7 @@ func (b *bench) startPeers() error {
 		b.progress("starting " + name)
 		if err := findKind(name).start(b, p); err != nil {
 			p.failure = err
-			if p.isKcmd {
+			if p.isKcmd && !errors.Is(err, errNot) {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 		}
@@ -128,7 +128,10 @@ func ended(d *lab.Daemon) error {
 // systemBus starts a bus with kcmd's own policy, on which only root can serve.
 func systemBus(l *lab.Lab, root string) (*lab.Bus, error) {
 	if os.Getuid() != 0 {
-		return nil, errors.New("only root can serve on a system bus")
+		return nil, fmt.Errorf("%w: only root can serve on a system bus", errNot)
+	}
+	if err := lab.Missing(lab.BusPrograms...); err != nil {
+		return nil, fmt.Errorf("%w: %w", errNot, err)
 	}
 	policy, err := os.ReadFile(filepath.Join(root, "data", "dbus", lab.BusName+".conf"))
 	if err != nil {
