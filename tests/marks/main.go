@@ -114,6 +114,7 @@ func run(o *options, w io.Writer) error {
 		if !o.has(part.name) {
 			continue
 		}
+		b.begin(part.name)
 		start := time.Now()
 		if err := part.do(); err != nil {
 			return fmt.Errorf("%s: %w", part.name, err)

@@ -45,7 +45,7 @@ type effort struct {
 
 var (
 	usual = effort{
-		name: "usual", rounds: 20, slice: 10 * time.Millisecond, stepBudget: 3 * time.Second, fillBudget: 8 * time.Second,
+		name: "usual", rounds: 20, slice: 10 * time.Millisecond, stepBudget: 1500 * time.Millisecond, fillBudget: 6 * time.Second,
 		tickets: []int{10, 300, 10_000}, bigTickets: []int{10}, clients: []int{8, 64}, users: []int{1000},
 		stored: []int{10_000}, runs: 5, services: 200, caches: 50,
 	}
@@ -95,8 +95,8 @@ Times never fail it: the exit status is 1 only if kcmd fails at something, or if
 the bench cannot run.
 
 How much (a few minutes, unless one of these is given):
-  --quick            about a minute
-  --full             everything: an hour, with the slow peers
+  --quick            a minute or two
+  --full             everything: about an hour, most of it for the slow peers
   --smoke            seconds: does the bench itself work?
 
 What:

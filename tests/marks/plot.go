@@ -46,7 +46,7 @@ func (b *bench) plot(dir string) error {
 			c := chart.Chart{
 				Title:  fmt.Sprintf("%s: %s", st.name, o.title),
 				X:      o.x,
-				Y:      "median, microseconds",
+				Y:      "microseconds (median of the quietest turn)",
 				Lines:  lines,
 				Footer: st.about,
 			}
@@ -65,7 +65,7 @@ func (b *bench) lines(step string, all func(circumstances) bool, value func(circ
 		line := chart.Line{Name: p.name}
 		for _, r := range b.results.list {
 			if r.Peer == p.name && r.Step == step && all(r.circumstances) && len(r.Took) > 0 {
-				line.Points = append(line.Points, chart.Point{X: float64(value(r.circumstances)), Y: microseconds(r.Took.median())})
+				line.Points = append(line.Points, chart.Point{X: float64(value(r.circumstances)), Y: microseconds(r.quiet())})
 			}
 		}
 		slices.SortFunc(line.Points, func(a, b chart.Point) int { return int(a.X - b.X) })

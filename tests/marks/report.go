@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // String says in words what the circumstances are.
@@ -77,11 +79,24 @@ func ratio(a, b time.Duration) string {
 	return strconv.FormatFloat(x, 'g', 2, 64) + "x"
 }
 
+// begin says that a part begins, where progress does not.
+func (b *bench) begin(part string) {
+	if !atTerminal() {
+		fmt.Fprintf(os.Stderr, "tests/bench: %s\n", part)
+	}
+}
+
 // progress says on the terminal what is being done; "" clears it.
 func (b *bench) progress(what string) {
-	if info, err := os.Stderr.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+	if atTerminal() {
 		fmt.Fprintf(os.Stderr, "\r\033[K%s", what)
 	}
+}
+
+// atTerminal tells whether somebody watches.
+func atTerminal() bool {
+	_, err := unix.IoctlGetTermios(int(os.Stderr.Fd()), unix.TCGETS)
+	return err == nil
 }
 
 // A table is printed with its columns as wide as they must be.

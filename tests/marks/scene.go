@@ -156,7 +156,12 @@ func (b *bench) turns(s scene, st step, unprepared map[*peer]error) {
 			list = append(list, &turn{r, p, b.options.stepBudget})
 		}
 	}
-	for range b.options.rounds {
+	rounds := b.options.rounds
+	if s.Clients > 1 {
+		// Their turns are longer, and have all cases in them.
+		rounds = max(rounds/4, 2)
+	}
+	for range rounds {
 		for _, t := range list {
 			if t.Failure != nil || t.left <= 0 {
 				continue

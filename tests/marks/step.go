@@ -27,7 +27,7 @@ var steps = []step{
 	{name: "initialize", about: "empty another cache", pure: true},
 	{name: "replace", about: "put three tickets into the place of another cache, as kinit does"},
 	{name: "destroy", about: "destroy another cache of three tickets"},
-	{name: "store", about: "store a ticket that is not there", changes: true},
+	{name: "store", about: "store a ticket that is not there; taken away again, unmeasured, where that is possible", changes: true},
 	{name: "again", about: "store a ticket that is there", changes: true, pure: true},
 	{name: "remove", about: "remove a ticket", changes: true},
 }

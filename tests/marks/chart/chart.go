@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -55,7 +56,7 @@ func (c Chart) Write(w io.Writer) error {
 	label(out, left, height-12, "start", 11, c.Footer)
 
 	x, y := c.axes()
-	x.drawX(out)
+	x.drawX(out, c.values())
 	y.drawY(out)
 	for i, line := range c.Lines {
 		drawLine(out, x, y, i, line)
@@ -123,8 +124,23 @@ func (a axis) ticks() []float64 {
 	return list
 }
 
-func (a axis) drawX(w io.Writer) {
-	for _, v := range a.ticks() {
+// values returns the values of X, each once and in order.
+func (c Chart) values() []float64 {
+	var list []float64
+	for _, line := range c.Lines {
+		for _, p := range line.Points {
+			if p.X > 0 && p.Y > 0 {
+				list = append(list, p.X)
+			}
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// drawX has a tick for each value: there are few, and they are what was measured.
+func (a axis) drawX(w io.Writer, values []float64) {
+	for _, v := range values {
 		x := a.at(v)
 		fmt.Fprintf(w, `<line x1="%.1f" y1="%d" x2="%.1f" y2="%d" stroke="#dddddd"/>`+"\n", x, top, x, bottom)
 		label(w, x, bottom+18, "middle", 12, number(v))
