@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -74,10 +75,20 @@ func (w *callers) turn(s scene, st step, p *peer, r *result) error {
 		}
 		count = 16 + s.Tickets/8
 	}
-	began, letGo, err := w.put(s, p, len(r.Turns))
+	processor := processorOf(len(r.Turns))
+	if s.Clients > 1 {
+		processor = anywhere // they are to get in each other's way
+	}
+	letGo, err := confine(p.pid, processor)
 	if err != nil {
 		return err
 	}
+	failure := w.measure(s, st, p, r, count, processor)
+	return errors.Join(failure, letGo())
+}
+
+// measure has all clients do a step at once.
+func (w *callers) measure(s scene, st step, p *peer, r *result, count, processor int) error {
 	before, err := p.processorTime()
 	if err != nil {
 		return err
@@ -85,12 +96,9 @@ func (w *callers) turn(s scene, st step, p *peer, r *result) error {
 	// With several clients a moment is longer, for all to have begun in it.
 	moment := w.bench.options.slice * time.Duration(min(s.Clients, 8))
 	for _, d := range w.clients {
-		if err := d.step(p, st.name, count, moment, began+d.number); err != nil {
+		if err := d.step(p, st.name, count, moment, processor); err != nil {
 			return err
 		}
-	}
-	if err := letGo(); err != nil {
-		return err
 	}
 	var failure error
 	var took series
@@ -110,21 +118,6 @@ func (w *callers) turn(s scene, st step, p *peer, r *result) error {
 	after, err := p.processorTime()
 	r.Server += after - before
 	return err
-}
-
-// put puts a server where turn number n begins. It returns where the first client
-// begins, and what lets the server go once it has settled. With several clients
-// there are all cases in one turn.
-func (w *callers) put(s scene, p *peer, n int) (client int, letGo func() error, err error) {
-	client, server := places(n)
-	if p.pid == 0 || s.Clients > 1 {
-		return client, func() error { return nil }, nil
-	}
-	release, err := holdOn(p.pid, server)
-	return client, func() error {
-		time.Sleep(settling)
-		return release()
-	}, err
 }
 
 func (w *callers) end(p *peer) error {

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -209,8 +208,9 @@ func (d *driver) fill(p *peer, tickets int, another bool, budget time.Duration) 
 	return err
 }
 
-// step has the client begin with a step, which receiveSlice waits for.
+// step has the client begin with a step, on one processor or anywhere. receiveSlice
+// waits for its end.
 func (d *driver) step(p *peer, name string, count int, moment time.Duration, processor int) error {
 	return d.send("step", strconv.Itoa(p.place), name, strconv.Itoa(count),
-		strconv.FormatInt(moment.Milliseconds(), 10), strconv.Itoa(processor%runtime.NumCPU()))
+		strconv.FormatInt(moment.Milliseconds(), 10), strconv.Itoa(processor))
 }

@@ -1,12 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"time"
 
 	"kcmd.org/kcmd/kcmserver/kcm"
@@ -75,22 +75,27 @@ func (w *framers) cannot(s scene, st step, _ *peer) error {
 }
 
 func (w *framers) turn(s scene, st step, p *peer, r *result) error {
-	_, server := places(len(r.Turns))
-	release, err := holdOn(p.pid, server)
+	processor := processorOf(len(r.Turns))
+	letServerGo, err := confine(p.pid, processor)
 	if err != nil {
 		return err
 	}
-	_, failure := w.exchanges(s, st, p, time.Now().Add(settling))
-	if err := release(); err != nil {
-		return err
+	letUsGo, err := confine(os.Getpid(), processor)
+	if err != nil {
+		return errors.Join(err, letServerGo())
 	}
+	failure := w.measure(s, st, p, r)
+	return errors.Join(failure, letUsGo(), letServerGo())
+}
+
+func (w *framers) measure(s scene, st step, p *peer, r *result) error {
 	before, err := p.processorTime()
 	if err != nil {
 		return err
 	}
 	took, err := w.exchanges(s, st, p, time.Now().Add(w.bench.options.slice))
 	r.turn(took)
-	if err := cmp.Or(failure, err); err != nil {
+	if err != nil {
 		return fmt.Errorf("%s: %w", requestOf(st.name, s, 0).op, err)
 	}
 	after, err := p.processorTime()

@@ -50,7 +50,7 @@ var (
 		stored: []int{10_000}, runs: 5, services: 200, caches: 50,
 	}
 	quick = effort{
-		name: "quick", rounds: 12, slice: 5 * time.Millisecond, stepBudget: time.Second, fillBudget: 3 * time.Second,
+		name: "quick", rounds: 12, slice: 5 * time.Millisecond, stepBudget: 500 * time.Millisecond, fillBudget: 2 * time.Second,
 		tickets: []int{10, 300, 10_000}, clients: []int{8}, users: []int{1000},
 		stored: []int{10_000}, runs: 3, services: 20, caches: 10,
 	}

@@ -5,34 +5,40 @@ import (
 	"os"
 	"runtime"
 	"strconv"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // Whether a client and a server share a processor makes a larger difference than
-// what is measured, and once they do, or do not, they stay so. So every turn begins
-// with both put somewhere, by turns on the same processor and on different ones,
-// and free to leave.
+// what is measured, and once they do, or do not, they stay so. So in every second
+// turn both are confined to one processor, another one each time, and in the
+// others they are free.
 
-// settling is how long a server is held where it was put: long enough for it to
-// have served a few requests there.
-const settling = time.Millisecond
+// anywhere is the processor of a turn in which all are free.
+const anywhere = -1
 
-// places returns where the client and the server begin turn number n.
-func places(n int) (client, server int) {
-	processors := runtime.NumCPU()
-	return n % processors, n / processors % processors
+// processorOf returns the one processor of turn number n, or anywhere.
+func processorOf(n int) int {
+	if n%2 == 1 {
+		return anywhere
+	}
+	return n / 2 % runtime.NumCPU()
 }
 
-// holdOn puts a server on a processor. The function that it returns lets it go.
-func holdOn(pid, processor int) (letGo func() error, err error) {
+// confine has a process run on one processor only. The function that it returns
+// lets it go. Where there is no process, or any processor will do, nothing is
+// done.
+func confine(pid, processor int) (letGo func() error, err error) {
+	free := func() error { return nil }
+	if pid == 0 || processor == anywhere {
+		return free, nil
+	}
 	var all, one unix.CPUSet
 	if err := unix.SchedGetaffinity(pid, &all); err != nil {
 		return nil, fmt.Errorf("cannot see where process %d may run: %w", pid, err)
 	}
 	if !all.IsSet(processor) {
-		return func() error { return nil }, nil
+		return free, nil
 	}
 	one.Set(processor)
 	if _, err := allow(pid, &one); err != nil {

@@ -269,7 +269,7 @@ func (b *bench) oneUser(r *scaleResult, d *lab.Daemon) error {
 		return err
 	}
 	for step, took := range map[string]*series{"retrieve": &r.Retrieve, "store": &r.Store} {
-		if err := clients[0].step(p, step, maxCount, time.Second, 0); err != nil {
+		if err := clients[0].step(p, step, maxCount, time.Second, anywhere); err != nil {
 			return err
 		}
 		got, err := clients[0].receiveSlice()

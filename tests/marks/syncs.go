@@ -134,7 +134,7 @@ func (b *bench) countSyncs(r *syncResult, start func(l *lab.Lab, p *peer, file s
 // storeTogether has all clients store so many tickets each.
 func storeTogether(clients []*driver, p *peer, each int) (stores int, err error) {
 	for _, d := range clients {
-		if err := d.step(p, "again", each, answerPatience, d.number); err != nil {
+		if err := d.step(p, "again", each, answerPatience, anywhere); err != nil {
 			return 0, err
 		}
 	}

@@ -13,8 +13,8 @@
  *   fill PLACE TICKETS HOW MS          makes the cache, with so many tickets, one by
  *                                      "one" or "together"; or they are "there"
  *   caches PLACE CACHES                makes so many other caches, with a ticket each
- *   step PLACE STEP COUNT MS CPU       does a step so often, for so long at most, and
- *                                      begins on that processor
+ *   step PLACE STEP COUNT MS CPU       does a step so often, for so long at most, on one
+ *                                      processor, or -1
  *   clear PLACE CACHES                 destroys all that it made
  *   gss SERVICE COUNT                  makes GSSAPI contexts with a cached ticket
  *
@@ -172,19 +172,23 @@ answer_samples(const char *word, int64_t processor, int n)
 	printf("\n");
 }
 
-/* move_to goes to a processor, and is free to leave it then: a client and a server
- * that once share one, or once do not, would otherwise stay so, which matters more
- * than what is measured. */
+/* stay_on has the client run on one processor only, or anywhere again. */
 static void
-move_to(int processor)
+stay_on(int processor)
 {
-	cpu_set_t all, one;
+	static cpu_set_t all;
+	static int known;
+	cpu_set_t one;
 
-	if (sched_getaffinity(0, sizeof all, &all) != 0 || !CPU_ISSET(processor, &all))
+	if (!known)
+		known = sched_getaffinity(0, sizeof all, &all) == 0;
+	if (!known)
 		return;
 	CPU_ZERO(&one);
-	CPU_SET(processor, &one);
-	if (sched_setaffinity(0, sizeof one, &one) == 0)
+	if (processor >= 0 && CPU_ISSET(processor, &all)) {
+		CPU_SET(processor, &one);
+		sched_setaffinity(0, sizeof one, &one);
+	} else
 		sched_setaffinity(0, sizeof all, &all);
 }
 
@@ -200,7 +204,7 @@ do_step(struct place *p, char **words)
 		printf("error\tunknown step %s\n", words[2]);
 		return;
 	}
-	move_to(atoi(words[5]));
+	stay_on(atoi(words[5]));
 	end = now_ns() + atoll(words[4]) * 1000000;
 	if (count > MAX_SAMPLES)
 		count = MAX_SAMPLES;
