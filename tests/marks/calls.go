@@ -37,7 +37,7 @@ func (w *callers) prepare(s scene, p *peer) error {
 		if err := d.place(p); err != nil {
 			return err
 		}
-		if err := d.fill(p, s.Tickets, i > 0, w.bench.options.fillBudget); err != nil {
+		if err := d.fill(p, s.Tickets, i > 0, w.bench.budget(p)); err != nil {
 			return err
 		}
 	}
@@ -70,7 +70,7 @@ func (w *callers) cannot(s scene, st step, p *peer) error {
 func (w *callers) turn(s scene, st step, p *peer, r *result) error {
 	count := maxCount
 	if st.changes && p.tombstones {
-		if err := w.clients[0].fill(p, s.Tickets, false, w.bench.options.fillBudget); err != nil {
+		if err := w.clients[0].fill(p, s.Tickets, false, w.bench.budget(p)); err != nil {
 			return err
 		}
 		count = 16 + s.Tickets/8

@@ -193,10 +193,6 @@ func (d *driver) fill(p *peer, tickets int, another bool, budget time.Duration) 
 	case p.together:
 		how = "together"
 	}
-	if p.isKcmd {
-		// What this is all about is never left out.
-		budget = answerPatience
-	}
 	start := time.Now()
 	if err := d.send("fill", strconv.Itoa(p.place), strconv.Itoa(tickets), how, strconv.FormatInt(budget.Milliseconds(), 10)); err != nil {
 		return err

@@ -35,7 +35,7 @@ func (w *framers) prepare(s scene, p *peer) error {
 	if p.isEcho() {
 		return nil
 	}
-	return fillByFrames(c, p, kcmCache, s.Tickets, s.Bytes, w.bench.options.fillBudget)
+	return fillByFrames(c, p, kcmCache, s.Tickets, s.Bytes, w.bench.budget(p))
 }
 
 // mostTogether is how many bytes of tickets may go into one request: less than

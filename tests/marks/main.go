@@ -63,8 +63,9 @@ func (o *options) needed() []string {
 type bench struct {
 	options *options
 	lab     *lab.Lab
-	kcmd    string // path of the binary
-	driver  string // path of the program
+	labs    []*lab.Lab // of the daemons
+	kcmd    string     // path of the binary
+	driver  string     // path of the program
 	drivers []*driver
 	peers   []*peer
 	places  int // that are taken
@@ -90,6 +91,7 @@ func run(o *options, w io.Writer) error {
 		l.OnClose(func() { os.RemoveAll(o.built) })
 	}
 	b := &bench{options: o, lab: l}
+	defer b.closeLabs()
 	if err := b.build(); err != nil {
 		return err
 	}
@@ -135,6 +137,13 @@ func run(o *options, w io.Writer) error {
 		}
 	}
 	return b.failed()
+}
+
+// closeLabs closes the labs of the daemons.
+func (b *bench) closeLabs() {
+	for _, l := range b.labs {
+		l.Close()
+	}
 }
 
 // build makes the daemon and the driver.

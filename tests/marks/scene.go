@@ -176,5 +176,14 @@ func (b *bench) turns(s scene, st step, unprepared map[*peer]error) {
 	}
 }
 
+// budget is how long making a cache may take. kcmd may take long: what this is all
+// about is never left out.
+func (b *bench) budget(p *peer) time.Duration {
+	if p.isKcmd {
+		return answerPatience
+	}
+	return b.options.fillBudget
+}
+
 // maxCount bounds how often a client does a step in one turn.
 const maxCount = 2000

@@ -86,7 +86,7 @@ func (b *bench) startDaemon(p *peer, bus bool, args []string) error {
 	if err != nil {
 		return err
 	}
-	b.lab.OnClose(l.Close)
+	b.labs = append(b.labs, l)
 	d := l.NewDaemon(b.program(p.name))
 	if bus {
 		if d.Bus, err = systemBus(l, b.options.root); err != nil {
