@@ -38,6 +38,8 @@ var mayImport = map[string][]string{
 	"cmd/kcmd":          {"ccstore", "ccstore/ccache", "ccstore/memory", "ccstore/sqlite", "kcmserver", "kcmserver/kcm", "kcmserver/selinux", "dbus", "lifecycle"},
 	"tests":             {"tests/lab", "kcmserver/kcm", "ccstore/ccache"},
 	"tests/lab":         {},
+	"tests/marks":       {"tests/lab", "tests/marks/chart", "ccstore", "ccstore/sqlite", "ccstore/ccache", "kcmserver/kcm"},
+	"tests/marks/chart": {},
 	"tests/report":      {},
 	"tests/soak":        {"tests/lab", "kcmserver/kcm", "ccstore/ccache", "ccstore", "ccstore/sqlite"},
 	"tests/story":       {"tests/lab"},

@@ -71,9 +71,9 @@ func evaluate(took []time.Duration, err error) testimony {
 	return testimony{len(took), took[len(took)-1], took[len(took)/2], err}
 }
 
-// dialAs connects as another user, which only root can do.
+// dialAs connects as another user, as which only root can do it.
 func dialAs(uid int, socket string) (wire, error) {
-	c, err := lab.DialAs(uid, socket)
+	c, err := lab.DialAs(uid, socket, patience)
 	if err != nil {
 		return wire{}, err
 	}

@@ -1,4 +1,5 @@
-# Installs the programs that tests/run and tests/try need. To be sourced.
+# Installs the programs that tests/run, tests/try and tests/bench need. To be
+# sourced.
 
 # package_of says which Debian package brings a program, or a file.
 package_of() {
@@ -17,6 +18,7 @@ package_of() {
 	gdbus-codegen) echo libglib2.0-dev-bin ;;
 	dbus-monitor) echo dbus-bin ;;
 	xmllint) echo libxml2-utils ;;
+	/usr/include/krb5.h) echo libkrb5-dev ;;
 	/usr/include/glib-2.0/glib.h) echo libglib2.0-dev ;;
 	/usr/include/systemd/sd-bus.h) echo libsystemd-dev ;;
 	/usr/lib/polkit-1/polkitd) echo polkitd ;;
@@ -43,28 +45,42 @@ bus_clients="mandoc pkg-config xmllint gdbus-codegen dbus-monitor dbus-broker un
 	/usr/include/glib-2.0/glib.h /usr/include/systemd/sd-bus.h /usr/lib/polkit-1/polkitd
 	/usr/lib/python3/dist-packages/gi /usr/share/xml/dbus-1/introspect.dtd"
 
-# heimdal_directory is where Heimdal's clients are unpacked.
-heimdal_directory() {
-	echo "${XDG_CACHE_HOME:-$HOME/.cache}/kcmd-tests/heimdal"
+# unpacked_directory is where packages are unpacked that cannot be installed.
+unpacked_directory() {
+	echo "${XDG_CACHE_HOME:-$HOME/.cache}/kcmd-tests/$1"
 }
 
-# unpack_heimdal unpacks Heimdal's clients and the libraries that they need and
-# that are not installed. They cannot be installed: that would remove MIT's. It
-# returns 1, and has said why, if they are not there in the end.
-unpack_heimdal() (
-	target=$(heimdal_directory)
-	[ ! -x "$target/usr/bin/kgetcred" ] || exit 0
+# unpack_heimdal unpacks Heimdal's clients. They cannot be installed: that would
+# remove MIT's.
+unpack_heimdal() {
+	unpack heimdal usr/bin/kgetcred heimdal-clients
+}
+
+# unpack_servers unpacks the KCM servers that kcmd is compared with. Installing
+# them would start them, where everybody's tickets are.
+unpack_servers() {
+	unpack servers usr/libexec/sssd/sssd_kcm sssd-kcm sssd-common heimdal-kcm
+}
+
+# unpack DIRECTORY PROGRAM PACKAGE... unpacks packages and the libraries that they
+# need and that are not installed. It returns 1, and has said why, if they are not
+# there in the end; PROGRAM tells whether they are.
+unpack() (
+	target=$(unpacked_directory "$1")
+	program=$2
+	shift 2
+	[ ! -x "$target/$program" ] || exit 0
 	if ! command -v apt-get >/dev/null; then
-		echo "Heimdal's clients are not there, and there is no apt-get to get them." >&2
+		echo "Not there, and there is no apt-get to get them:" "$@" >&2
 		exit 1
 	fi
-	echo "Unpacking: heimdal-clients"
+	echo "Unpacking:" "$@"
 	mkdir -p "${target%/*}" &&
 		new=$(mktemp -d "$target.XXXXXX") || exit 1
 	trap 'rm -rf "$new"' EXIT
 	# In one step, so that what is there is complete. What apt says is of interest
 	# only if it fails.
-	if ! fetch_heimdal "$new" </dev/null >"$new/log" 2>&1; then
+	if ! fetch "$new" "$@" </dev/null >"$new/log" 2>&1; then
 		cat "$new/log" >&2
 		exit 1
 	fi
@@ -72,23 +88,24 @@ unpack_heimdal() (
 	mv -T "$new" "$target"
 )
 
-# fetch_heimdal does so in a new directory.
-fetch_heimdal() {
-	local package list
+# fetch DIRECTORY PACKAGE... does so in a new directory.
+fetch() {
+	local directory=$1 package list
+	shift
 	# On a new machine apt knows no packages yet; only root can change that.
-	apt-cache show heimdal-clients >/dev/null 2>&1 || apt-get -q update
-	list=heimdal-clients
-	for package in $(libraries_of $(libraries_of heimdal-clients) --recurse); do
+	apt-cache show "$@" >/dev/null 2>&1 || apt-get -q update
+	list=$*
+	for package in $(libraries_of $(libraries_of "$@") --recurse); do
 		dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed ||
 			list="$list $package"
 	done
 	# apt's own user writes there, if it can.
-	chmod 755 "$1" && mkdir -m 777 "$1/download" && cd "$1/download" &&
+	chmod 755 "$directory" && mkdir -m 777 "$directory/download" && cd "$directory/download" &&
 		apt-get -q download $list || return 1
 	for package in *.deb; do
-		dpkg -x "$package" "$1" || return 1
+		dpkg -x "$package" "$directory" || return 1
 	done
-	rm -r "$1/download"
+	rm -r "$directory/download"
 }
 
 # libraries_of prints the packages of libraries that packages depend on.

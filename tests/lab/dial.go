@@ -6,13 +6,15 @@ import (
 	"os"
 	"runtime"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// DialAs connects to a UNIX socket as another user, which only root can do, as
-// a C program does it: it waits for its turn, where net.Dial would give up.
-func DialAs(uid int, socket string) (net.Conn, error) {
+// DialAs connects to a socket as another user, as which only root can do it. As
+// a client of libkrb5 does, it waits for its turn, for as long as patience, where
+// net.Dial would give up.
+func DialAs(uid int, socket string, patience time.Duration) (net.Conn, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err

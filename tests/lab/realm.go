@@ -84,9 +84,13 @@ func (r *Realm) create() error {
 	return r.admin(script.String(), "kadmin.local")
 }
 
-// AddService adds a service principal with a random key.
-func (r *Realm) AddService(name string) error {
-	return r.admin("addprinc -randkey "+name+"\n", "kadmin.local")
+// AddService adds service principals with random keys.
+func (r *Realm) AddService(names ...string) error {
+	var script strings.Builder
+	for _, name := range names {
+		fmt.Fprintf(&script, "addprinc -randkey %s\n", name)
+	}
+	return r.admin(script.String(), "kadmin.local")
 }
 
 // admin runs one of Kerberos' tools on the database.

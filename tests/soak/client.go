@@ -25,7 +25,7 @@ type client struct {
 // dial connects as a user. It counts its requests.
 func (s *stage) dial(uid int) (*client, error) {
 	turn := s.life.turn()
-	conn, err := lab.DialAs(uid, s.life.daemon.Socket)
+	conn, err := lab.DialAs(uid, s.life.daemon.Socket, patience)
 	if err != nil {
 		return nil, broken{err, turn}
 	}

@@ -61,7 +61,7 @@ func (i *intruder) leave() {
 
 // send connects and sends something.
 func (i *intruder) send(b []byte) (net.Conn, error) {
-	c, err := lab.DialAs(intruderUID, i.stage.life.daemon.Socket)
+	c, err := lab.DialAs(intruderUID, i.stage.life.daemon.Socket, patience)
 	if err != nil {
 		return nil, err
 	}
