@@ -20,7 +20,7 @@ type Backend interface {
 	// wraps ErrOutcomeUnknown if the changes may or may not be stored.
 	Commit(ctx context.Context, c *Commit) error
 
-	// Owners returns every owner for whom something is stored, in order.
+	// Owners returns every owner who has a cache, in order.
 	Owners(ctx context.Context) ([]Owner, error)
 
 	// Due returns the caches in use whose tickets end before or at a time, in

@@ -85,7 +85,7 @@ func (s *Store) Watch(f func(Event)) {
 	s.watchers = append(s.watchers, f)
 }
 
-// Owners returns every owner who has something stored.
+// Owners returns every owner who has a cache, in order. Nothing is loaded for it.
 func (s *Store) Owners(ctx context.Context) ([]Owner, error) {
 	if err := s.begin(); err != nil {
 		return nil, err

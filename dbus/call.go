@@ -268,5 +268,14 @@ func all(b *bus, c *call) ([]uint32, error) {
 	if !c.view.all {
 		return []uint32{c.view.uid}, nil
 	}
-	return b.owners(b.ctx, c.view)
+	uids, err := b.owners(b.ctx, c.view)
+	if len(uids) > maxNeeded {
+		return nil, &fault{errLimitsExceeded, fmt.Sprintf(
+			"%d users have caches, at most %d can be looked into at once; ListCollections lists them", len(uids), maxNeeded)}
+	}
+	return uids, err
 }
+
+// maxNeeded bounds the collections that one call may have in memory. With ten
+// tickets each, so many take some 80 MB.
+const maxNeeded = 2048

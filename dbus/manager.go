@@ -14,7 +14,7 @@ import (
 
 var managerInterface = &iface{introspection.Manager, map[string]method{
 	"GetCollection":    {run: getCollection, needs: getCollectionNeeds},
-	"ListCollections":  {run: listCollections, needs: all},
+	"ListCollections":  {prepare: findUIDs, run: listCollections},
 	"FindCaches":       {run: findCaches, needs: all},
 	"GetCache":         {run: getCache, needs: getCacheNeeds},
 	"Subscribe":        {run: subscribe, needs: subscribeNeeds},
@@ -87,8 +87,8 @@ type listedCollection struct {
 
 func listCollections(b *bus, c *call, _ object) ([]any, error) {
 	list := []listedCollection{}
-	for _, one := range b.inView(c) {
-		list = append(list, listedCollection{one.uid(), one.path()})
+	for _, uid := range b.uidsInView(c) {
+		list = append(list, listedCollection{uid, collectionPath(uid)})
 	}
 	return []any{list}, nil
 }

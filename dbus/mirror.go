@@ -114,6 +114,46 @@ func (b *bus) inView(c *call) []collection {
 	return list
 }
 
+// findUIDs finds out who is in view of c, for uidsInView. It is for
+// method.prepare.
+func findUIDs(b *bus, c *call) error {
+	uids, err := b.owners(b.ctx, c.view)
+	if err != nil {
+		return err
+	}
+	c.uids = uids
+	return b.settle(b.ctx, c.view.owners(uids))
+}
+
+// uidsInView returns the uids whose collections c sees, as inView does. Only those
+// are looked at of which more is known than that something is stored: a machine
+// may have thousands. b.mu is held.
+func (b *bus) uidsInView(c *call) []uint32 {
+	stored, changed := make(map[uint32]bool), make(map[uint32]bool)
+	for _, uid := range c.uids {
+		stored[uid] = true
+	}
+	if c.view.all {
+		b.pending.addSeen(c.view, changed)
+	}
+	for o := range b.mirrors {
+		if c.view.mayView(o) {
+			changed[o.UID] = true
+		}
+	}
+	for uid := range changed {
+		one, ok := b.collection(c, uid)
+		stored[uid] = ok && c.view.seesCollection(one)
+	}
+	return slices.Sorted(func(yield func(uint32) bool) {
+		for uid, seen := range stored {
+			if seen && !yield(uid) {
+				return
+			}
+		}
+	})
+}
+
 // keep makes mirrors of what c has read and a subscriber may know of. b.mu is held.
 func (b *bus) keep(c *call) {
 	for o, one := range c.read {

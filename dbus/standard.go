@@ -18,7 +18,7 @@ var (
 	}}
 
 	introspectableInterface = &iface{introspection.Introspectable, map[string]method{
-		"Introspect": {run: introspect, needs: introspectNeeds},
+		"Introspect": {prepare: prepareIntrospect, run: introspect},
 	}}
 
 	propertiesInterface = &iface{introspection.Properties, map[string]method{
@@ -45,11 +45,11 @@ func getMachineID(*bus, *call, object) ([]any, error) {
 	return nil, &fault{errFileNotFound, "the machine has no id"}
 }
 
-func introspectNeeds(b *bus, c *call) ([]uint32, error) {
+func prepareIntrospect(b *bus, c *call) error {
 	if c.where.kind == kindUsers {
-		return all(b, c)
+		return findUIDs(b, c)
 	}
-	return c.where.owners(), nil
+	return nil
 }
 
 const doctype = `<!DOCTYPE node PUBLIC "-//freedesktop//DTD D-BUS Object Introspection 1.0//EN"

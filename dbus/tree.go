@@ -172,8 +172,8 @@ func (b *bus) children(c *call, p place) []string {
 	case kindManager:
 		return []string{"user"}
 	case kindUsers:
-		for _, one := range b.inView(c) {
-			names = append(names, strconv.FormatUint(uint64(one.uid()), 10))
+		for _, uid := range b.uidsInView(c) {
+			names = append(names, strconv.FormatUint(uint64(uid), 10))
 		}
 		return names
 	case kindCollection, kindCaches:

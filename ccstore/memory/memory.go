@@ -105,7 +105,14 @@ func (c *collection) apply(op ccstore.Op) {
 func (b *Backend) Owners(context.Context) ([]ccstore.Owner, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return slices.SortedFunc(maps.Keys(b.collections), ccstore.Owner.Compare), nil
+	var list []ccstore.Owner
+	for owner, c := range b.collections {
+		if len(c.caches) > 0 {
+			list = append(list, owner)
+		}
+	}
+	slices.SortFunc(list, ccstore.Owner.Compare)
+	return list, nil
 }
 
 // Due implements ccstore.Backend. It looks at everything: what is in memory only

@@ -151,12 +151,13 @@ func loadCredentials(ctx context.Context, tx *sql.Tx, owner ccstore.Owner, colle
 
 // Owners implements ccstore.Backend.
 func (b *Backend) Owners(ctx context.Context) ([]ccstore.Owner, error) {
-	owners, err := listOwners(ctx, b.read)
+	owners, err := listOwners(ctx, b.read, "WHERE EXISTS (SELECT 1 FROM caches WHERE collection = collections.id)")
 	return owners, b.noted(err)
 }
 
-func listOwners(ctx context.Context, q querier) ([]ccstore.Owner, error) {
-	rows, err := q.QueryContext(ctx, "SELECT namespace, uid, level FROM collections ORDER BY namespace, uid, level")
+// listOwners returns the owners of those collections.
+func listOwners(ctx context.Context, q querier, where string) ([]ccstore.Owner, error) {
+	rows, err := q.QueryContext(ctx, "SELECT namespace, uid, level FROM collections "+where+" ORDER BY namespace, uid, level")
 	if err != nil {
 		return nil, err
 	}

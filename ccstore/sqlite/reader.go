@@ -111,7 +111,9 @@ func (r *Reader) Close() error {
 func (r *Reader) Version() int { return r.version }
 
 // Owners returns every owner for whom something is stored, in order.
-func (r *Reader) Owners(ctx context.Context) ([]ccstore.Owner, error) { return listOwners(ctx, r.db) }
+func (r *Reader) Owners(ctx context.Context) ([]ccstore.Owner, error) {
+	return listOwners(ctx, r.db, "")
+}
 
 // Load returns what is stored for owner.
 func (r *Reader) Load(ctx context.Context, owner ccstore.Owner) (*ccstore.Record, error) {

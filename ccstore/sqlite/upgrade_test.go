@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -152,6 +153,9 @@ func TestUpgradedIsUsed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		// Who has no cache, but a default.
+		owners = append(owners, ccstore.Owner{Namespace: ccstore.DefaultNamespace, UID: 1001})
+		slices.SortFunc(owners, ccstore.Owner.Compare)
 		var got []string
 		for _, owner := range owners {
 			err := s.View(t.Context(), owner, func(c *ccstore.Collection) error {

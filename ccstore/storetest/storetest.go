@@ -523,6 +523,15 @@ func testOwners(t *testing.T, open Open) {
 		t.Fatal(err)
 	}
 	want(t, "owners", []ccstore.Owner{elsewhere, owner, confined, other}, owners)
+	update(t, s, elsewhere, func(tx *ccstore.Tx) error {
+		tx.SetDefault("y")
+		return tx.Destroy("x")
+	})
+	if owners, err = s.Owners(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "owners with a cache", []ccstore.Owner{owner, confined, other}, owners)
+	fill(t, s, elsewhere, "x", alice)
 	for o, levels := range map[ccstore.Owner][]string{owner: {"", "s0:c1"}, other: {""}, elsewhere: {""}} {
 		got, err := s.Levels(t.Context(), o.Namespace, o.UID)
 		if err != nil {
