@@ -76,22 +76,22 @@ type syncDocument struct {
 }
 
 type scaleDocument struct {
-	Peer       string  `json:"peer"`
-	Users      int     `json:"users"`
-	File       int64   `json:"file_bytes"`
-	Start      *times  `json:"start,omitempty"`
-	Memory     int64   `json:"memory_bytes"`
-	Active     int64   `json:"active_memory_bytes"`
-	Retrieve   *times  `json:"retrieve,omitempty"`
-	Store      *times  `json:"store,omitempty"`
-	BusStart   *times  `json:"bus_start,omitempty"`
-	BusMemory  int64   `json:"bus_memory_bytes,omitempty"`
-	Objects    *times  `json:"objects,omitempty"`
-	Ping       *times  `json:"ping,omitempty"`
-	AllObjects float64 `json:"all_objects_us,omitempty"`
-	AllMemory  int64   `json:"all_objects_memory_bytes,omitempty"`
-	AllFailure string  `json:"all_objects_failure,omitempty"`
-	Failure    string  `json:"failure,omitempty"`
+	Peer         string `json:"peer"`
+	Users        int    `json:"users"`
+	File         int64  `json:"file_bytes"`
+	Start        *times `json:"start,omitempty"`
+	Memory       int64  `json:"memory_bytes"`
+	Active       int64  `json:"active_memory_bytes"`
+	Retrieve     *times `json:"retrieve,omitempty"`
+	Store        *times `json:"store,omitempty"`
+	BusStart     *times `json:"bus_start,omitempty"`
+	BusMemory    int64  `json:"bus_memory_bytes,omitempty"`
+	Objects      *times `json:"objects,omitempty"`
+	Ping         *times `json:"ping,omitempty"`
+	Listed       *times `json:"listed,omitempty"`
+	ListedMemory int64  `json:"listed_memory_bytes,omitempty"`
+	Due          *times `json:"due,omitempty"`
+	Failure      string `json:"failure,omitempty"`
 }
 
 type growthDocument struct {
@@ -151,8 +151,8 @@ func (b *bench) document() document {
 	for _, r := range b.scaleResults {
 		d.Scale = append(d.Scale, scaleDocument{
 			r.Peer, r.Users, r.File, r.Start.times(), r.Memory, r.Active, r.Retrieve.times(), r.Store.times(),
-			r.BusStart.times(), r.BusMemory, r.Objects.times(), r.Ping.times(), microseconds(r.AllObjects), r.AllMemory,
-			text(r.AllFailure), text(r.Failure),
+			r.BusStart.times(), r.BusMemory, r.Objects.times(), r.Ping.times(), r.Listed.times(), r.ListedMemory,
+			r.Due.times(), text(r.Failure),
 		})
 	}
 	for _, r := range b.growthResults {
