@@ -1,6 +1,7 @@
 package ccstore
 
 import (
+	"cmp"
 	"encoding/binary"
 	"iter"
 	"strings"
@@ -50,11 +51,14 @@ func newCache(id uint64, u uuid.UUID, name string) *Cache {
 		Name:     name,
 		id:       id,
 		nextSeq:  1,
-		bySeq:    new(btree.Map[uint64, *Credential]),
-		byServer: new(btree.Map[string, *Credential]),
-		byUUID:   new(btree.Map[string, *Credential]),
+		bySeq:    newIndex[uint64](),
+		byServer: newIndex[string](),
+		byUUID:   newIndex[string](),
 	}
 }
+
+// newIndex returns a tree of small nodes: each update copies those on its way.
+func newIndex[K cmp.Ordered]() *btree.Map[K, *Credential] { return btree.NewMap[K, *Credential](4) }
 
 func (c *Cache) clone() *Cache {
 	d := *c
@@ -232,8 +236,8 @@ func (c *Cache) findEnd() {
 
 // clear removes all credentials. Sequence numbers go on.
 func (c *Cache) clear() {
-	c.bySeq = new(btree.Map[uint64, *Credential])
-	c.byServer = new(btree.Map[string, *Credential])
-	c.byUUID = new(btree.Map[string, *Credential])
+	c.bySeq = newIndex[uint64]()
+	c.byServer = newIndex[string]()
+	c.byUUID = newIndex[string]()
 	c.tickets, c.bytes, c.ends, c.lasting, c.aside = 0, 0, 0, 0, 0
 }
