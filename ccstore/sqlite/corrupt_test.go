@@ -345,6 +345,25 @@ func TestGarbage(t *testing.T) {
 	t.Logf("outcomes: %v", outcomes)
 }
 
+// TestGarbageTables has a letter changed in the name of each table, in what the
+// database says of itself.
+func TestGarbageTables(t *testing.T) {
+	file, contents := smallStore(t)
+	for _, table := range []string{"collections", "caches", "credentials", "keys", "caches_by_end"} {
+		for i := range bytes.Count(file, []byte(table)) {
+			hurt := slices.Clone(file)
+			at := 0
+			for range i + 1 {
+				at += 1 + bytes.Index(hurt[at:], []byte(table))
+			}
+			hurt[at] ^= 0x01
+			if outcome := serve(t, used(t, hurt), contents); outcome != moved {
+				t.Errorf("%s, its mention %d: %s, want %s", table, i, outcome, moved)
+			}
+		}
+	}
+}
+
 // TestGarbageHeader has a database that does not begin as one.
 func TestGarbageHeader(t *testing.T) {
 	file, contents := smallStore(t)

@@ -248,6 +248,9 @@ func (b *Backend) examine(ctx context.Context, key []byte) error {
 	if err != nil || version == 0 {
 		return err
 	}
+	if err := checkTables(ctx, db, version); err != nil {
+		return err
+	}
 	if b.marked() {
 		if err := checkIntegrity(ctx, db, ""); err != nil {
 			return err

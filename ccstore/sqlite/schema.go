@@ -6,6 +6,8 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"slices"
+	"sync"
 )
 
 // applicationID is in the header of our databases: "kcmd" in ASCII.
@@ -75,6 +77,59 @@ func checkHeader(ctx context.Context, db *sql.DB) (version int, err error) {
 		return 0, fmt.Errorf("its version is %d, this kcmd knows 1 to %d", version, current)
 	}
 	return version, nil
+}
+
+// checkTables finds out whether a database of the current version has the tables
+// and indexes of that version. Of an older one the upgrade finds out.
+func checkTables(ctx context.Context, db *sql.DB, version int) error {
+	scripts, err := migrations()
+	if err != nil || version < len(scripts) {
+		return err
+	}
+	want, err := currentTables()
+	if err != nil {
+		return err
+	}
+	got, err := tables(ctx, db)
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(got, want) {
+		return fmt.Errorf("%w: its tables are not those of its version", errCorrupt)
+	}
+	return nil
+}
+
+// currentTables returns what tables returns for a new database.
+var currentTables = sync.OnceValues(func() ([]string, error) {
+	ctx := context.Background()
+	db, err := sql.Open("sqlite", ":memory:")
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1) // each connection has a database of its own
+	if err := migrate(ctx, db); err != nil {
+		return nil, err
+	}
+	return tables(ctx, db)
+})
+
+// tables returns the statements that have made what is in a database.
+func tables(ctx context.Context, db *sql.DB) (list []string, err error) {
+	rows, err := db.QueryContext(ctx, "SELECT type || ' ' || name || ' ' || tbl_name || coalesce(' ' || sql, '') FROM sqlite_schema ORDER BY type, name")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var one sql.NullString
+		if err := rows.Scan(&one); err != nil {
+			return nil, notAsWritten(err)
+		}
+		list = append(list, one.String)
+	}
+	return list, rows.Err()
 }
 
 // checkEmpty refuses a database that has tables and does not say whose it is.
