@@ -9,9 +9,13 @@ import (
 	codes "modernc.org/sqlite/lib"
 )
 
-// explain adds to an error of SQLite's the errno that tells what is the matter
-// with the disk, where that is what failed.
+// explain adds to an error the errno that tells what is the matter with the disk,
+// where that is what failed. One that gives back something else than was written
+// fails as much as one that gives back nothing.
 func (b *Backend) explain(err error) error {
+	if Damaged(err) {
+		return fmt.Errorf("%w: %w", unix.EIO, err)
+	}
 	var e *sqlite.Error
 	if !errors.As(err, &e) {
 		return err
