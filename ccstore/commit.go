@@ -121,10 +121,10 @@ func (s *Store) tryCommit(ctx context.Context, st *state, batch []*update) error
 }
 
 // settle tells of a commit whose outcome was not known, if it was made after
-// all, as c, which is what was stored, shows.
-func (s *Store) settle(st *state, c *Collection) {
+// all, as the revision at which c was stored shows: c may have been repaired since.
+func (s *Store) settle(st *state, c *Collection, stored uint64) {
 	event := st.doubt.Swap(nil)
-	if event == nil || c.revision == event.Before.revision {
+	if event == nil || stored == event.Before.revision {
 		return
 	}
 	s.levels.add(st.owner)

@@ -132,7 +132,7 @@ func (s *Store) load(ctx context.Context, st *state) (*Collection, error) {
 	}
 	c, repairs := fromRecord(st.owner, r)
 	s.repair(ctx, c, repairs)
-	s.settle(st, c)
+	s.settle(st, c, r.Revision)
 	st.current.Store(c)
 	return c, nil
 }

@@ -112,6 +112,45 @@ func TestCommitFails(t *testing.T) {
 	}
 }
 
+// A spoilt backend has a credential that cannot be read, once it is told to.
+type spoilt struct {
+	*faulty
+	junk bool
+}
+
+func (b *spoilt) Load(ctx context.Context, o ccstore.Owner) (*ccstore.Record, error) {
+	r, err := b.faulty.Load(ctx, o)
+	if err == nil && b.junk {
+		r.Credentials = append(r.Credentials, ccstore.CredentialRecord{Cache: 1, Seq: 9, Data: []byte("junk")})
+	}
+	return r, err
+}
+
+// TestCommitFailsAndRepair has a commit that is not made, and may have been, and a
+// collection that is repaired when it is read again: nobody is told of what is
+// not so.
+func TestCommitFailsAndRepair(t *testing.T) {
+	b := &spoilt{faulty: &faulty{Backend: memory.New()}}
+	s := ccstore.Open(b, ccstore.Options{})
+	defer s.Close()
+	err := s.Update(t.Context(), owner, func(tx *ccstore.Tx) error {
+		tx.Initialize("first", storetest.Principal("alice@EXAMPLE.COM"))
+		return tx.Store("first", storetest.TGT("alice@EXAMPLE.COM"))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Watch(func(e ccstore.Event) { t.Errorf("event of %v", e.Changes) })
+	b.before = ccstore.ErrOutcomeUnknown
+	if err := initialize(s, "second"); !errors.Is(err, ccstore.ErrOutcomeUnknown) {
+		t.Errorf("Update: %v", err)
+	}
+	b.before, b.junk = nil, true
+	if has(t, s, "second") || b.commits != 3 {
+		t.Errorf("second: %v, after %d commits; want the one that made it, the one that failed, and a repair", has(t, s, "second"), b.commits)
+	}
+}
+
 // TestLoadFails cannot read a collection, and reads it when it can be read again.
 func TestLoadFails(t *testing.T) {
 	b := &faulty{Backend: memory.New(), load: errors.New("I/O error")}
