@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -93,9 +94,19 @@ func (s *setting) help() string {
 	return s.meaning + " (default " + s.value + ")"
 }
 
-func noArguments(_ *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return fmt.Errorf("cannot read the command line: unexpected argument %s; see kcmd --help", quoted(args[0]))
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
 	}
-	return nil
+	allowed := "options only"
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.Name() != "help" { // cobra's own, for those who try it
+			names = append(names, c.Name())
+		}
+	}
+	if len(names) > 0 {
+		allowed = "options, and the commands " + strings.Join(names, ", ")
+	}
+	return fmt.Errorf("cannot read the command line: unexpected argument %s; allowed: %s; see %s --help", quoted(args[0]), allowed, cmd.CommandPath())
 }

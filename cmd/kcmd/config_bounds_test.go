@@ -150,7 +150,7 @@ func TestLongNames(t *testing.T) {
 		{nil, "KCMD_A\nB=1", `kcmd: cannot read the configuration: "KCMD_A\nB": unknown variable`},
 		{[]string{"--" + long}, "", "kcmd: cannot read the command line: unknown flag: --X"},
 		{[]string{long}, "", `kcmd: cannot read the command line: unexpected argument "X`},
-		{[]string{"a\nb\x1b"}, "", `kcmd: cannot read the command line: unexpected argument "a\nb\x1b"; see kcmd --help`},
+		{[]string{"a\nb\x1b"}, "", `kcmd: cannot read the command line: unexpected argument "a\nb\x1b"; allowed: options, and the commands check, dump, rekey; see kcmd --help`},
 	} {
 		line := kcmd(t, append([]string{"--config", file}, tt.args...), tt.env).fails()
 		if !strings.HasPrefix(line, tt.want) || len(line) > 5000 {

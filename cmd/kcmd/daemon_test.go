@@ -27,7 +27,7 @@ func TestBadStart(t *testing.T) {
 		{"--config " + none + " --log-level loud", `kcmd: cannot read the configuration: --log-level: "loud" is not allowed; allowed: debug, info, warn, error`},
 		{"--config " + dir + "/missing", "kcmd: cannot read the configuration: open " + dir + "/missing: no such file or directory"},
 		{"--sokcet x", "kcmd: cannot read the command line: unknown flag: --sokcet; see kcmd --help"},
-		{"run", `kcmd: cannot read the command line: unexpected argument "run"; see kcmd --help`},
+		{"run", `kcmd: cannot read the command line: unexpected argument "run"; allowed: options, and the commands check, dump, rekey; see kcmd --help`},
 		{"--socket " + socket + " --bus none --store sqlite:" + notes, "kcmd: cannot open store " + notes + ": "},
 		{"--socket " + socket + " --bus none --store sqlite:" + dir + "/a/b/k.db", "kcmd: cannot open store " + dir + "/a/b/k.db: mkdir " + dir + "/a/b: no such file or directory"},
 		{"--socket " + none + " --bus none --store memory:", "kcmd: cannot make the socket " + none + ": something that is not a socket is in its place"},

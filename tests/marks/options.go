@@ -128,9 +128,6 @@ func usage(w io.Writer) {
 	fmt.Fprintf(w, usageText, stepLines.String(), peerLines.String(), strings.Join(parts, ", "), against)
 }
 
-// errUsage is wrapped by errors about arguments.
-var errUsage = errors.New("")
-
 // parseOptions reads the arguments. It returns flag.ErrHelp if they ask for help.
 func parseOptions(args []string) (*options, error) {
 	o := &options{effort: usual, peers: kindNames(), parts: parts}

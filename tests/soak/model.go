@@ -50,16 +50,6 @@ func (m model) withDefault(name string) model {
 	return m
 }
 
-// find returns the credential for a server, nil if there is none.
-func (c cache) find(server string) []byte {
-	for _, cred := range c.creds {
-		if cred.server == server {
-			return cred.bytes
-		}
-	}
-	return nil
-}
-
 // with returns the cache with a credential in the place of the one that it
 // replaces, or else at the end.
 func (c cache) with(cred credential) cache {
