@@ -35,22 +35,22 @@ type Backend interface {
 type Record struct {
 	Revision    uint64
 	Default     string             // name of the default cache, "" if never set
-	Caches      []CacheRecord      // in any order, with those that are set aside
-	Credentials []CredentialRecord // in any order, with those that are set aside
+	Caches      []CacheRecord      // in any order, with those that are quarantined
+	Credentials []CredentialRecord // in any order, with those that are quarantined
 }
 
 // A CacheRecord is a cache as a backend keeps it, without its credentials.
 type CacheRecord struct {
-	ID        uint64 // unique in the collection; gives the order of creation
-	UUID      uuid.UUID
-	Name      string
-	Principal []byte // marshalled
-	KDCOffset int32  // seconds
-	Label     string // SELinux label of whoever made it
-	Changed   int64  // seconds since 1970
-	Ends      int64  // when the last of its tickets is of no more use, in seconds since 1970; or Never
-	Aside     string // why it is set aside; "" is in use
-	Err       error  // why the rest is not what was stored
+	ID          uint64 // unique in the collection; gives the order of creation
+	UUID        uuid.UUID
+	Name        string
+	Principal   []byte // marshalled
+	KDCOffset   int32  // seconds
+	Label       string // SELinux label of whoever made it
+	Changed     int64  // seconds since 1970
+	Ends        int64  // when the last of its tickets is of no more use, in seconds since 1970; or Never
+	Quarantined string // why it is quarantined; "" is in use
+	Err         error  // why the rest is not what was stored
 }
 
 // Never is the end of what has none.
@@ -58,12 +58,12 @@ const Never = math.MaxInt64
 
 // A CredentialRecord is a credential as a backend keeps it.
 type CredentialRecord struct {
-	Cache uint64 // id of its cache
-	Seq   uint64 // unique in the cache, rising; the order of storing
-	UUID  uuid.UUID
-	Data  []byte // what the client stored
-	Aside string // why it is set aside, and Data not there; "" is in use
-	Err   error  // why the backend cannot tell Data
+	Cache       uint64 // id of its cache
+	Seq         uint64 // unique in the cache, rising; the order of storing
+	UUID        uuid.UUID
+	Data        []byte // what the client stored
+	Quarantined string // why it is quarantined, and Data not there; "" is in use
+	Err         error  // why the backend cannot tell Data
 }
 
 // Compare orders credentials by cache, and in each in the order of storing.
@@ -109,25 +109,25 @@ type (
 	// DeleteCredential removes a credential.
 	DeleteCredential struct{ Cache, Seq uint64 }
 
-	// SetCacheAside keeps a cache, but out of use: its name is free again.
-	SetCacheAside struct {
+	// QuarantineCache keeps a cache, but out of use: its name is free again.
+	QuarantineCache struct {
 		ID  uint64
 		Why string
 	}
 
-	// SetCredentialAside keeps a credential, but out of use. It goes when its
+	// QuarantineCredential keeps a credential, but out of use. It goes when its
 	// cache is deleted or cleared.
-	SetCredentialAside struct {
+	QuarantineCredential struct {
 		Cache, Seq uint64
 		Why        string
 	}
 )
 
-func (SetDefault) isOp()         {}
-func (PutCache) isOp()           {}
-func (DeleteCache) isOp()        {}
-func (ClearCache) isOp()         {}
-func (PutCredential) isOp()      {}
-func (DeleteCredential) isOp()   {}
-func (SetCacheAside) isOp()      {}
-func (SetCredentialAside) isOp() {}
+func (SetDefault) isOp()           {}
+func (PutCache) isOp()             {}
+func (DeleteCache) isOp()          {}
+func (ClearCache) isOp()           {}
+func (PutCredential) isOp()        {}
+func (DeleteCredential) isOp()     {}
+func (QuarantineCache) isOp()      {}
+func (QuarantineCredential) isOp() {}

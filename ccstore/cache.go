@@ -24,16 +24,16 @@ type Cache struct {
 	Label     string           // SELinux label of whoever made it, "" without SELinux
 	Changed   time.Time        // when the contents last changed, in whole seconds
 
-	id       uint64 // in the collection
-	nextSeq  uint64 // of the next credential
-	tickets  int
-	bytes    int64
-	ends     int64 // the last end of a ticket, 0 without tickets
-	lasting  int   // tickets that end then
-	aside    int   // credentials that are kept but not in use
-	bySeq    *btree.Map[uint64, *Credential]
-	byServer *btree.Map[string, *Credential] // by server principal, then seq
-	byUUID   *btree.Map[string, *Credential]
+	id          uint64 // in the collection
+	nextSeq     uint64 // of the next credential
+	tickets     int
+	bytes       int64
+	ends        int64 // the last end of a ticket, 0 without tickets
+	lasting     int   // tickets that end then
+	quarantined int   // credentials that are kept but not in use
+	bySeq       *btree.Map[uint64, *Credential]
+	byServer    *btree.Map[string, *Credential] // by server principal, then seq
+	byUUID      *btree.Map[string, *Credential]
 }
 
 // A Credential is a credential in a cache, with the bytes that a client stored.
@@ -239,5 +239,5 @@ func (c *Cache) clear() {
 	c.bySeq = newIndex[uint64]()
 	c.byServer = newIndex[string]()
 	c.byUUID = newIndex[string]()
-	c.tickets, c.bytes, c.ends, c.lasting, c.aside = 0, 0, 0, 0, 0
+	c.tickets, c.bytes, c.ends, c.lasting, c.quarantined = 0, 0, 0, 0, 0
 }

@@ -60,7 +60,7 @@ func (s *Store) checkOwner(ctx context.Context, owner Owner) error {
 }
 
 // CheckRecord verifies what a backend keeps of owner, and returns everything
-// that is wrong with it. What is set aside was found earlier, and is not.
+// that is wrong with it. What is quarantined was found earlier, and is not.
 func CheckRecord(owner Owner, r *Record) []error {
 	c, repairs := fromRecord(owner, r)
 	var errs []error

@@ -16,7 +16,7 @@ type Collection struct {
 	revision    uint64 // counts the commits
 	defaultName string // "" as long as nobody set one
 	nextID      uint64 // of the next cache
-	aside       int    // caches that are kept but not in use
+	quarantined int    // caches that are kept but not in use
 
 	// Copies of a tree share what they do not change, so that a snapshot costs
 	// the same whatever the collection holds.
@@ -53,12 +53,12 @@ func (c *Collection) Revision() uint64 { return c.revision }
 // Len returns the number of caches.
 func (c *Collection) Len() int { return c.caches.Len() }
 
-// Aside returns the number of stored entries that could not be read and were set
-// aside: caches, and credentials of caches in use.
-func (c *Collection) Aside() int {
-	n := c.aside
+// Quarantined returns the number of stored entries that could not be read and were set
+// quarantined: caches, and credentials of caches in use.
+func (c *Collection) Quarantined() int {
+	n := c.quarantined
 	for _, cache := range c.Caches() {
-		n += cache.aside
+		n += cache.quarantined
 	}
 	return n
 }

@@ -147,7 +147,7 @@ func (s *Store) repair(ctx context.Context, c *Collection, repairs []repair) {
 	for _, r := range repairs {
 		commit.Ops = append(commit.Ops, r.op)
 		if r.lost {
-			s.log.Error("stored entry cannot be read, set aside", "owner", c.owner, "err", r.err)
+			s.log.Error("stored entry cannot be read, quarantined", "owner", c.owner, "err", r.err)
 		}
 	}
 	if err := s.backend.Commit(context.WithoutCancel(ctx), commit); err != nil {

@@ -12,12 +12,12 @@ import (
 type repair struct {
 	op      Op
 	err     error // what was found
-	lost    bool  // something is set aside for it
+	lost    bool  // something is quarantined for it
 	awaited bool  // an older version of the database could not do it
 }
 
 // fromRecord makes a collection of what a backend keeps. What cannot be read is
-// left out, and is to be set aside by the repairs.
+// left out, and is to be quarantined by the repairs.
 func fromRecord(owner Owner, r *Record) (c *Collection, repairs []repair) {
 	c = newCollection(owner)
 	c.revision = r.Revision
@@ -25,20 +25,20 @@ func fromRecord(owner Owner, r *Record) (c *Collection, repairs []repair) {
 	for _, row := range r.Caches {
 		if err := c.addCache(row); err != nil {
 			repairs = append(repairs, repair{
-				op: SetCacheAside{row.ID, err.Error()}, err: fmt.Errorf("cache %s: %w", row.UUID, err), lost: true,
+				op: QuarantineCache{row.ID, err.Error()}, err: fmt.Errorf("cache %s: %w", row.UUID, err), lost: true,
 			})
 		}
 	}
 	slices.SortFunc(r.Credentials, CredentialRecord.Compare)
 	for _, row := range r.Credentials {
-		// Without its cache it is as much aside as that is.
+		// Without its cache it is as much quarantined as that is.
 		cache := c.cacheByID(row.Cache)
 		if cache == nil {
 			continue
 		}
 		if err := cache.addCredential(row); err != nil {
 			repairs = append(repairs, repair{
-				op:   SetCredentialAside{row.Cache, row.Seq, err.Error()},
+				op:   QuarantineCredential{row.Cache, row.Seq, err.Error()},
 				err:  fmt.Errorf("credential %s of cache %s: %w", row.UUID, cache.UUID, err),
 				lost: true,
 			})
@@ -60,13 +60,13 @@ func fromRecord(owner Owner, r *Record) (c *Collection, repairs []repair) {
 // addCache adds a stored cache to c, without credentials.
 func (c *Collection) addCache(row CacheRecord) error {
 	c.nextID = max(c.nextID, row.ID+1)
-	if row.Aside != "" {
-		c.aside++
+	if row.Quarantined != "" {
+		c.quarantined++
 		return nil
 	}
 	principal, err := readPrincipal(row)
 	if err != nil {
-		c.aside++
+		c.quarantined++
 		return err
 	}
 	cache := newCache(row.ID, row.UUID, row.Name)
@@ -94,13 +94,13 @@ func readPrincipal(row CacheRecord) (ccache.Principal, error) {
 // addCredential adds a stored credential to c.
 func (c *Cache) addCredential(row CredentialRecord) error {
 	c.nextSeq = max(c.nextSeq, row.Seq+1)
-	if row.Aside != "" {
-		c.aside++
+	if row.Quarantined != "" {
+		c.quarantined++
 		return nil
 	}
 	cred, err := readCredential(row)
 	if err != nil {
-		c.aside++
+		c.quarantined++
 		return err
 	}
 	c.put(&Credential{Credential: cred, UUID: row.UUID, seq: row.Seq})

@@ -90,13 +90,13 @@ func (c *collection) apply(op ccstore.Op) {
 		c.credentials[op.Cache][op.Seq] = op.CredentialRecord
 	case ccstore.DeleteCredential:
 		delete(c.credentials[op.Cache], op.Seq)
-	case ccstore.SetCacheAside:
+	case ccstore.QuarantineCache:
 		cache := c.caches[op.ID]
-		cache.Aside = op.Why
+		cache.Quarantined = op.Why
 		c.caches[op.ID] = cache
-	case ccstore.SetCredentialAside:
+	case ccstore.QuarantineCredential:
 		cred := c.credentials[op.Cache][op.Seq]
-		cred.Aside = op.Why
+		cred.Quarantined = op.Why
 		c.credentials[op.Cache][op.Seq] = cred
 	}
 }
@@ -123,7 +123,7 @@ func (b *Backend) Due(_ context.Context, before int64, limit int) ([]ccstore.Dea
 	var list []ccstore.Deadline
 	for owner, c := range b.collections {
 		for _, cache := range c.caches {
-			if cache.Aside == "" && cache.Ends <= before {
+			if cache.Quarantined == "" && cache.Ends <= before {
 				list = append(list, ccstore.Deadline{Owner: owner, Cache: cache.UUID, Ends: cache.Ends})
 			}
 		}

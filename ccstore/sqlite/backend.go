@@ -103,7 +103,7 @@ func loadCaches(ctx context.Context, tx *sql.Tx, owner ccstore.Owner, collection
 		var r ccstore.CacheRecord
 		var id, name []byte
 		var sum sql.NullInt64
-		if err := rows.Scan(&r.ID, &id, &name, &r.Principal, &r.KDCOffset, &r.Label, &r.Changed, &r.Ends, &r.Aside, &sum); err != nil {
+		if err := rows.Scan(&r.ID, &id, &name, &r.Principal, &r.KDCOffset, &r.Label, &r.Changed, &r.Ends, &r.Quarantined, &sum); err != nil {
 			return nil, notAsWritten(err)
 		}
 		if r.UUID, err = uuid.FromBytes(id); err != nil {
@@ -133,13 +133,13 @@ func loadCredentials(ctx context.Context, tx *sql.Tx, owner ccstore.Owner, colle
 		var r ccstore.CredentialRecord
 		var id []byte
 		var sealed, sum sql.NullInt64
-		if err := rows.Scan(&r.Cache, &r.Seq, &id, &sealed, &r.Data, &r.Aside, &sum); err != nil {
+		if err := rows.Scan(&r.Cache, &r.Seq, &id, &sealed, &r.Data, &r.Quarantined, &sum); err != nil {
 			return nil, notAsWritten(err)
 		}
 		if r.UUID, err = uuid.FromBytes(id); err != nil {
 			return nil, notAsWritten(err)
 		}
-		if r.Aside == "" {
+		if r.Quarantined == "" {
 			if r.Err = checkSum(sum, credentialSum(owner, &r)); r.Err == nil {
 				r.Data, r.Err = key.open(uuids[r.Cache], r.UUID, r.Data, sealed)
 			}

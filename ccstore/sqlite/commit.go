@@ -75,12 +75,12 @@ type writer struct {
 	conn  *sql.Conn
 	stmts []*sql.Stmt // all that follow
 
-	revise, create, setDefault      *sql.Stmt
-	putCache, deleteCache           *sql.Stmt
-	putCred, deleteCred, clearCache *sql.Stmt
-	cacheAside, credAside           *sql.Stmt
-	cacheUUID                       *sql.Stmt
-	control                         map[string]*sql.Stmt // what exec runs
+	revise, create, setDefault        *sql.Stmt
+	putCache, deleteCache             *sql.Stmt
+	putCred, deleteCred, clearCache   *sql.Stmt
+	quarantinedCache, quarantinedCred *sql.Stmt
+	cacheUUID                         *sql.Stmt
+	control                           map[string]*sql.Stmt // what exec runs
 }
 
 // never is ccstore.Never in SQL, which the table has as NULL.
@@ -110,8 +110,8 @@ func newWriter(ctx context.Context, db *sql.DB, key *storeKey) (_ *writer, err e
 			sum = excluded.sum`},
 		{&w.deleteCred, "DELETE FROM credentials WHERE collection = ? AND cache = ? AND seq = ?"},
 		{&w.clearCache, "DELETE FROM credentials WHERE collection = ? AND cache = ?"},
-		{&w.cacheAside, "UPDATE caches SET aside = ? WHERE collection = ? AND id = ?"},
-		{&w.credAside, "UPDATE credentials SET aside = ? WHERE collection = ? AND cache = ? AND seq = ?"},
+		{&w.quarantinedCache, "UPDATE caches SET aside = ? WHERE collection = ? AND id = ?"},
+		{&w.quarantinedCred, "UPDATE credentials SET aside = ? WHERE collection = ? AND cache = ? AND seq = ?"},
 		{&w.cacheUUID, "SELECT uuid FROM caches WHERE collection = ? AND id = ?"},
 	} {
 		if *s.stmt, err = w.conn.PrepareContext(ctx, s.query); err != nil {
@@ -249,10 +249,10 @@ func (w *writer) applyOp(ctx context.Context, owner ccstore.Owner, collection in
 		err = w.putCredential(ctx, owner, collection, key, op)
 	case ccstore.DeleteCredential:
 		_, err = w.deleteCred.ExecContext(ctx, collection, op.Cache, op.Seq)
-	case ccstore.SetCacheAside:
-		_, err = w.cacheAside.ExecContext(ctx, op.Why, collection, op.ID)
-	case ccstore.SetCredentialAside:
-		_, err = w.credAside.ExecContext(ctx, op.Why, collection, op.Cache, op.Seq)
+	case ccstore.QuarantineCache:
+		_, err = w.quarantinedCache.ExecContext(ctx, op.Why, collection, op.ID)
+	case ccstore.QuarantineCredential:
+		_, err = w.quarantinedCred.ExecContext(ctx, op.Why, collection, op.Cache, op.Seq)
 	default:
 		err = fmt.Errorf("unknown change %T", op)
 	}

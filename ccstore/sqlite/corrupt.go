@@ -17,7 +17,7 @@ import (
 )
 
 // The life of a damaged file. What is found at the start, by a look at the
-// header and at the table of collections, moves the file aside, and the daemon
+// header and at the table of collections, quarantines the file, and the daemon
 // starts empty. What is found later fails the requests that meet it, while
 // others go on; a mark beside the file has the next start look at all of it.
 
@@ -97,7 +97,7 @@ const markSuffix = "-damaged"
 
 // mark says that the database is damaged, in the log and to the next start.
 func (b *Backend) mark(damage error) {
-	b.log.Error("the store is damaged; requests that meet the damage fail. When kcmd starts again it moves the file aside and begins with an empty one",
+	b.log.Error("the store is damaged; requests that meet the damage fail. When kcmd starts again it quarantines the file and begins with an empty one",
 		"store", b.path, "err", damage)
 	if err := os.WriteFile(b.path+markSuffix, nil, 0o600); err != nil {
 		b.log.Error("cannot mark the store as damaged: the next start may not notice", "store", b.path, "err", err)
@@ -132,24 +132,24 @@ func (b *Backend) checkBeside() {
 	}
 }
 
-// moveAside moves the database and what belongs to it out of the way, and says
+// quarantineFile moves the database and what belongs to it out of the way, and says
 // so.
-func (b *Backend) moveAside(damage error) error {
-	to, err := moveAside(b.path, time.Now(), "", "-wal", "-shm", "-journal")
+func (b *Backend) quarantineFile(damage error) error {
+	to, err := quarantineFile(b.path, time.Now(), "", "-wal", "-shm", "-journal")
 	if err != nil {
-		return fmt.Errorf("%w; cannot move it aside: %w", damage, err)
+		return fmt.Errorf("%w; cannot quarantine it: %w", damage, err)
 	}
 	if err := b.unmark(); err != nil {
 		return err
 	}
-	b.log.Error("the store was damaged and is moved aside; starting with an empty one, all tickets must be got anew",
+	b.log.Error("the store was damaged and is quarantined; starting with an empty one, all tickets must be got anew",
 		"store", b.path, "moved_to", to, "err", damage)
 	return nil
 }
 
-// moveAside renames those files of the database at path that end in one of the
+// quarantineFile renames those files of the database at path that end in one of the
 // parts, and returns the new name. Nothing is overwritten.
-func moveAside(path string, now time.Time, parts ...string) (to string, err error) {
+func quarantineFile(path string, now time.Time, parts ...string) (to string, err error) {
 	to = freeName(path+".corrupt-"+now.UTC().Format("20060102T150405Z"), parts)
 	for _, part := range parts {
 		if err := os.Rename(path+part, to+part); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -124,10 +124,10 @@ func described(c *ccstore.Collection) []string {
 // What became of a damaged store.
 const (
 	whole  = "whole"
-	moved  = "moved aside"
+	moved  = "quarantined"
 	failed = "failed for some" // and not for others
 	none   = "failed for all"
-	lost   = "entries set aside"
+	lost   = "entries quarantined"
 )
 
 // serve uses a damaged store as a daemon does, and returns what became of it.
@@ -158,7 +158,7 @@ func serve(t *testing.T, path string, contents map[ccstore.Owner][]string) strin
 			failures++
 		case !left:
 			outcome = lost
-			if !strings.Contains(log.String(), "set aside") {
+			if !strings.Contains(log.String(), "quarantined") {
 				t.Errorf("something of %d is missing, and the log does not say so:\n%s", uid, log)
 			}
 		}
@@ -236,7 +236,7 @@ func serveAfterMark(t *testing.T, path string) {
 	s, log := openLogged(t, path)
 	defer s.Close()
 	if aside, _ := filepath.Glob(path + ".corrupt-*"); len(aside) != 1 || !strings.Contains(log.String(), aside[0]) {
-		t.Errorf("the damaged file was not moved aside at the next start: %v\n%s", aside, log)
+		t.Errorf("the damaged file was not quarantined at the next start: %v\n%s", aside, log)
 	}
 	for uid := range uint32(9) {
 		if err := add(t, s, user(uid)); err != nil {
@@ -377,7 +377,7 @@ func TestGarbageHeader(t *testing.T) {
 	}
 }
 
-// TestMovedTwice has two damaged files moved aside in one second: none takes the
+// TestMovedTwice has two damaged files quarantined in one second: none takes the
 // place of the other.
 func TestMovedTwice(t *testing.T) {
 	file, _ := smallStore(t)

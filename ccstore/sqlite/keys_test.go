@@ -107,7 +107,7 @@ func TestKeyRefused(t *testing.T) {
 }
 
 // TestSealedLater gives a key for a store that was used without one: all of it
-// is sealed before it is served, also what is set aside.
+// is sealed before it is served, also what is quarantined.
 func TestSealedLater(t *testing.T) {
 	path := filepath.Join(privateDir(t), "kcmd.db")
 	s := ccstore.Open(open(t, path), ccstore.Options{})
@@ -152,7 +152,7 @@ func TestSealedLater(t *testing.T) {
 	}
 }
 
-// TestTampered changes rows of a sealed store. What was changed is set aside and
+// TestTampered changes rows of a sealed store. What was changed is quarantined and
 // not served; all else is.
 func TestTampered(t *testing.T) {
 	const first = "rowid = (SELECT min(rowid) FROM credentials)"
@@ -199,12 +199,12 @@ func TestTampered(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, o := range owners {
-				if err := s.View(t.Context(), o, func(c *ccstore.Collection) error { aside += c.Aside(); return nil }); err != nil {
+				if err := s.View(t.Context(), o, func(c *ccstore.Collection) error { aside += c.Quarantined(); return nil }); err != nil {
 					t.Fatal(err)
 				}
 			}
 			if aside != 12-tt.left {
-				t.Errorf("%d are set aside, want %d", aside, 12-tt.left)
+				t.Errorf("%d are quarantined, want %d", aside, 12-tt.left)
 			}
 		})
 	}

@@ -44,7 +44,7 @@ type Options struct {
 // them. A database of another program, of a newer version, or that another
 // process has open is refused and left as it is, and so is one that is sealed
 // with another key than o.Key. One that is not sealed yet is sealed with that
-// key. One that is damaged is moved aside, and an empty one takes its place; the
+// key. One that is damaged is quarantined, and an empty one takes its place; the
 // log says so.
 func Open(ctx context.Context, path string, o Options) (*Backend, error) {
 	b, err := open(ctx, path, o)
@@ -97,7 +97,7 @@ func open(ctx context.Context, path string, o Options) (_ *Backend, err error) {
 	// Who changes the key wants to keep what is there, and gets to see the error.
 	if Damaged(err) && ours && o.rekey == nil {
 		b.closeFile()
-		if err = b.moveAside(err); err == nil {
+		if err = b.quarantineFile(err); err == nil {
 			w, err = b.start(ctx, o)
 		}
 	}
@@ -216,7 +216,7 @@ func checkBeginning(path string, used bool) (ours bool, err error) {
 }
 
 // checkGone says so if the database was there once and is not any longer. A WAL
-// that is left of it is moved aside: SQLite would delete it.
+// that is left of it is quarantined: SQLite would delete it.
 func (b *Backend) checkGone(used bool) error {
 	st, err := os.Lstat(b.path)
 	if err == nil && st.Size() > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -227,7 +227,7 @@ func (b *Backend) checkGone(used bool) error {
 		return err
 	}
 	if wal > 0 {
-		return b.moveAside(errors.New("write-ahead log without its database"))
+		return b.quarantineFile(errors.New("write-ahead log without its database"))
 	}
 	if used {
 		b.log.Warn("the store is missing or an empty file, though there was one; it is made anew", "store", b.path)
@@ -288,7 +288,7 @@ func (b *Backend) checkLeft() (left bool, err error) {
 	err = checkWAL(b.path)
 	if errors.Is(err, errWALHeader) {
 		// SQLite would write over it.
-		to, e := moveAside(b.path, time.Now(), "-wal")
+		to, e := quarantineFile(b.path, time.Now(), "-wal")
 		if e != nil {
 			return true, e
 		}

@@ -16,7 +16,7 @@ import (
 // none.
 type Resealed struct {
 	Credentials int // that are sealed as they shall be now
-	Aside       int // that could not be opened, and are set aside
+	Quarantined int // that could not be opened, and are quarantined
 }
 
 // Rekey has the store at path sealed with the key to in place of from; nil is
@@ -155,7 +155,7 @@ func (r *resealing) all(ctx context.Context, tx *sql.Tx) error {
 	}
 }
 
-// one seals a credential anew. One that cannot be opened is set aside, as it
+// one seals a credential anew. One that cannot be opened is quarantined, as it
 // would be when it is loaded, and stays sealed as it is.
 func (r *resealing) one(ctx context.Context, row *sealedRow) error {
 	from, err := r.from.owner(row.owner)
@@ -178,7 +178,7 @@ func (r *resealing) one(ctx context.Context, row *sealedRow) error {
 		if row.aside {
 			return nil
 		}
-		r.done.Aside++
+		r.done.Quarantined++
 		_, err = r.aside.ExecContext(ctx, why.Error(), row.rowid)
 		return err
 	}

@@ -121,16 +121,16 @@ func TestRekey(t *testing.T) {
 	}
 }
 
-// TestRekeyAside has rows that cannot be opened. They are kept as they are, with
+// TestRekeyQuarantined has rows that cannot be opened. They are kept as they are, with
 // the key that they may have been sealed with, and do not come back.
-func TestRekeyAside(t *testing.T) {
+func TestRekeyQuarantined(t *testing.T) {
 	path, all := filled(t, 1, keyOf('A'))
 	tamper(t, path, "UPDATE credentials SET data = CAST(data || x'00' AS BLOB) WHERE rowid IN (1, 2)")
 	tamper(t, path, "UPDATE credentials SET aside = 'known already' WHERE rowid IN (2, 3)")
 	before := stored(t, path)
 
 	done, err := sqlite.Rekey(t.Context(), path, keyOf('A'), keyOf('B'))
-	if want := (sqlite.Resealed{Credentials: 4, Aside: 1}); err != nil || done != want {
+	if want := (sqlite.Resealed{Credentials: 4, Quarantined: 1}); err != nil || done != want {
 		t.Errorf("%+v, %v; want %+v", done, err, want)
 	}
 	done, err = sqlite.Rekey(t.Context(), path, keyOf('B'), keyOf('C'))

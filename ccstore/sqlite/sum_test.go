@@ -11,7 +11,7 @@ import (
 
 // TestSums has rows changed behind the back of the store, in ways that leave
 // them readable: what is not what was stored, or not there where it was stored,
-// is set aside, and the rest stays.
+// is quarantined, and the rest stays.
 func TestSums(t *testing.T) {
 	for _, tt := range []struct {
 		name, change string
@@ -55,8 +55,8 @@ func TestSums(t *testing.T) {
 				if c.Len() != tt.caches || tickets != tt.tickets {
 					t.Errorf("%d caches and %d tickets are left, want %d and %d", c.Len(), tickets, tt.caches, tt.tickets)
 				}
-				if whole := tt.caches+tt.tickets == 4; whole != (c.Aside() == 0) || whole == strings.Contains(log.String(), "its checksum is wrong") {
-					t.Errorf("%d set aside, log:\n%s", c.Aside(), log)
+				if whole := tt.caches+tt.tickets == 4; whole != (c.Quarantined() == 0) || whole == strings.Contains(log.String(), "its checksum is wrong") {
+					t.Errorf("%d quarantined, log:\n%s", c.Quarantined(), log)
 				}
 				return nil
 			})

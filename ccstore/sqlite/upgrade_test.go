@@ -159,7 +159,7 @@ func TestUpgradedIsUsed(t *testing.T) {
 		var got []string
 		for _, owner := range owners {
 			err := s.View(t.Context(), owner, func(c *ccstore.Collection) error {
-				got = append(got, fmt.Sprintf("%s, default %q, %d aside", owner, c.DefaultName(), c.Aside()))
+				got = append(got, fmt.Sprintf("%s, default %q, %d quarantined", owner, c.DefaultName(), c.Quarantined()))
 				for _, cache := range c.Caches() {
 					got = append(got, fmt.Sprintf("  %q %s %+d %s: %d tickets of %d, ends %d",
 						cache.Name, cache.Principal, cache.KDCOffset, cache.Label, cache.Tickets(), cache.Len(), cache.Ends()))
@@ -172,21 +172,21 @@ func TestUpgradedIsUsed(t *testing.T) {
 		}
 		const label = "system_u:system_r:container_t:s0:c1,c2"
 		want := []string{
-			`1000, default "1000:ends", 0 aside`,
+			`1000, default "1000:ends", 0 quarantined`,
 			`  "1000:ends" alice@EXAMPLE.COM -7 : 2 tickets of 2, ends 2000000000`,
 			`  "1000" alice@EXAMPLE.COM +0 : 3 tickets of 4, ends 4100000000`,
 			`  "1000:endless" alice@EXAMPLE.COM +0 : 1 tickets of 1, ends 9223372036854775807`,
 			`  "1000:empty" bob@EXAMPLE.COM +0 : 0 tickets of 0, ends 9223372036854775807`,
 			`  "1000:\xff \"quoted\"é" a\/b/` + "\xfe" + `/@R\0\n +0 : 0 tickets of 0, ends 9223372036854775807`,
 			`  "1000:config only" alice@EXAMPLE.COM +0 : 0 tickets of 1, ends 9223372036854775807`,
-			`1000 at s0:c1,c2, default "1000", 0 aside`,
+			`1000 at s0:c1,c2, default "1000", 0 quarantined`,
 			`  "1000" bob@EXAMPLE.COM +0 ` + label + `: 1 tickets of 1, ends 4100000000`,
-			`1001, default "1001:later", 0 aside`,
-			`1002, default "1002", 2 aside`,
+			`1001, default "1001:later", 0 quarantined`,
+			`1002, default "1002", 2 quarantined`,
 			`  "1002" bob@EXAMPLE.COM +0 : 1 tickets of 1, ends 4100000000`,
-			`4294967294, default "4294967294", 0 aside`,
+			`4294967294, default "4294967294", 0 quarantined`,
 			`  "1000" bob@EXAMPLE.COM +0 ` + label + `: 1 tickets of 1, ends 4100000000`,
-			`1000 in guests, default "1000", 0 aside`,
+			`1000 in guests, default "1000", 0 quarantined`,
 			`  "1000" bob@EXAMPLE.COM +0 ` + label + `: 1 tickets of 1, ends 4100000000`,
 		}
 		if diff := cmp.Diff(want, got); diff != "" {

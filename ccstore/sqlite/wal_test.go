@@ -85,7 +85,7 @@ func TestWAL(t *testing.T) {
 		path string
 		left []uint32 // nil: the first ones, as many as there may be, but not all
 		log  string   // "" is nothing at all
-		kept string   // name of a file that was moved aside, behind the date
+		kept string   // name of a file that was quarantined, behind the date
 	}{
 		{"as it was", leave(t, k.main, k.wal, k.shm), all, "", ""},
 		{"without its index", leave(t, k.main, k.wal, nil), all, "", ""},

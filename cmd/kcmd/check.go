@@ -28,7 +28,7 @@ if it cannot be verified.`,
 // A checker counts what it finds.
 type checker struct {
 	out                 io.Writer
-	wrong, aside        int
+	wrong, quarantined  int
 	owners, readable    int
 	caches, credentials int // that can be read
 	sealed              int // of the credentials: no key to look into them
@@ -48,8 +48,8 @@ func check(ctx context.Context, r *sqlite.Reader, path string, out io.Writer) er
 	if err := c.collections(ctx, r); err != nil {
 		return failure{fmt.Errorf("cannot check store %s: %w", path, err), exitUnchecked}
 	}
-	fmt.Fprintf(out, "%d of %d collections can be read, with %d caches and %d credentials; %d entries are set aside\n",
-		c.readable, c.owners, c.caches, c.credentials, c.aside)
+	fmt.Fprintf(out, "%d of %d collections can be read, with %d caches and %d credentials; %d entries are quarantined\n",
+		c.readable, c.owners, c.caches, c.credentials, c.quarantined)
 	if c.sealed > 0 {
 		fmt.Fprintf(out, "%d of the credentials are encrypted, and no key is given: of them only the checksums were verified\n", c.sealed)
 	}
@@ -88,15 +88,15 @@ func (c *checker) collection(owner ccstore.Owner, r *ccstore.Record) {
 	c.readable++
 	sealed := false
 	for _, cache := range r.Caches {
-		if cache.Aside != "" {
-			c.setAside(fmt.Sprintf("collection of %s: cache %s: %s", owner, cache.UUID, cache.Aside))
+		if cache.Quarantined != "" {
+			c.addQuarantined(fmt.Sprintf("collection of %s: cache %s: %s", owner, cache.UUID, cache.Quarantined))
 			continue
 		}
 		c.caches++
 	}
 	for _, cred := range r.Credentials {
-		if cred.Aside != "" {
-			c.setAside(fmt.Sprintf("collection of %s: credential %s: %s", owner, cred.UUID, cred.Aside))
+		if cred.Quarantined != "" {
+			c.addQuarantined(fmt.Sprintf("collection of %s: credential %s: %s", owner, cred.UUID, cred.Quarantined))
 			continue
 		}
 		c.credentials++
@@ -118,7 +118,7 @@ func (c *checker) damage(what string) {
 	fmt.Fprintln(c.out, "damaged:", printable(what))
 }
 
-func (c *checker) setAside(what string) {
-	c.aside++
-	fmt.Fprintln(c.out, "set aside:", printable(what))
+func (c *checker) addQuarantined(what string) {
+	c.quarantined++
+	fmt.Fprintln(c.out, "quarantined:", printable(what))
 }

@@ -137,14 +137,14 @@ func describeCache(r ccstore.CacheRecord) dumpedCache {
 	if err == nil {
 		d.Principal = text(principal.String())
 	}
-	d.Error = reason(r.Aside, r.Err, err)
+	d.Error = reason(r.Quarantined, r.Err, err)
 	return d
 }
 
 func describeCredential(r ccstore.CredentialRecord) dumpedCredential {
 	d := dumpedCredential{UUID: r.UUID.String(), Size: len(r.Data), Flags: []string{}}
-	if r.Aside != "" || r.Err != nil {
-		d.Error = reason(r.Aside, r.Err, nil)
+	if r.Quarantined != "" || r.Err != nil {
+		d.Error = reason(r.Quarantined, r.Err, nil)
 		return d
 	}
 	cred, err := ccache.ParseCredential(r.Data)
@@ -164,9 +164,9 @@ func describeCredential(r ccstore.CredentialRecord) dumpedCredential {
 }
 
 // reason returns why an entry is not in use, "" if it is.
-func reason(aside string, errs ...error) string {
-	if aside != "" {
-		return "set aside: " + text(aside)
+func reason(quarantined string, errs ...error) string {
+	if quarantined != "" {
+		return "quarantined: " + text(quarantined)
 	}
 	for _, err := range errs {
 		if err != nil {

@@ -112,7 +112,7 @@ func TestCheckCommand(t *testing.T) {
 		code           int
 		stdout, stderr string
 	}{
-		{"whole", "", []string{whole}, 0, "2 of 2 collections can be read, with 2 caches and 82 credentials; 0 entries are set aside\n", ""},
+		{"whole", "", []string{whole}, 0, "2 of 2 collections can be read, with 2 caches and 82 credentials; 0 entries are quarantined\n", ""},
 		{"as in the configuration", "", []string{"sqlite:" + whole}, 0, "store " + whole + ", version 3\n", ""},
 		{"configured", "", []string{"--config", config}, 0, "store " + whole, ""},
 		{"in the environment", "KCMD_STORE=sqlite:" + whole, nil, 0, "store " + whole, ""},
@@ -320,7 +320,7 @@ func TestInspectSealed(t *testing.T) {
 		command, key   string
 		stdout, stderr string
 	}{
-		{"check", keyFile, "1 of 1 collections can be read, with 1 caches and 41 credentials; 0 entries are set aside\n", ""},
+		{"check", keyFile, "1 of 1 collections can be read, with 1 caches and 41 credentials; 0 entries are quarantined\n", ""},
 		{"check", "", "41 of the credentials are encrypted, and no key is given", ""},
 		{"check", "kcmd-key", "41 of the credentials are encrypted, and no key is given", "kcmd: cannot use the key kcmd-key: systemd has passed no credentials"},
 		{"dump", keyFile, " host/39@EXAMPLE.COM ", ""},

@@ -87,8 +87,8 @@ func rekey(ctx context.Context, c *config, to string, stdout io.Writer) error {
 	} else {
 		fmt.Fprintf(stdout, "%s: changed %d credentials\n", path, done.Credentials)
 	}
-	if done.Aside > 0 {
-		fmt.Fprintf(stdout, "%s: set aside %d credentials, which do not decrypt with the present key\n", path, done.Aside)
+	if done.Quarantined > 0 {
+		fmt.Fprintf(stdout, "%s: quarantined %d credentials, which do not decrypt with the present key\n", path, done.Quarantined)
 	}
 	fmt.Fprintf(stdout, "now set encryption_key = %q\n", to)
 	return nil

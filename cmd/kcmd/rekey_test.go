@@ -101,8 +101,8 @@ func (r *rekeyed) complete(name string) {
 			if err != nil {
 				return err
 			}
-			if cache.Len() != ticketsOfUser || c.Aside() != 0 {
-				return fmt.Errorf("%d tickets, %d set aside", cache.Len(), c.Aside())
+			if cache.Len() != ticketsOfUser || c.Quarantined() != 0 {
+				return fmt.Errorf("%d tickets, %d quarantined", cache.Len(), c.Quarantined())
 			}
 			return nil
 		})

@@ -1,0 +1,87 @@
+package storetest
+
+import (
+	"testing"
+
+	"github.com/google/uuid"
+
+	"kcmd.org/kcmd/ccstore"
+)
+
+// corrupt makes changes behind the back of the store, which is then opened anew.
+func corrupt(t *testing.T, open Open, s *ccstore.Store, ops ...ccstore.Op) *ccstore.Store {
+	t.Helper()
+	revision := view(t, s, owner).Revision()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b := open()
+	if err := b.Commit(t.Context(), &ccstore.Commit{Owner: owner, Revision: revision, Ops: ops}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return New(t, open())
+}
+
+// testQuarantined has a credential that cannot be read: the others can, it is kept,
+// what comes after it does not take its place, and it goes with its cache.
+func testQuarantined(t *testing.T, open Open) {
+	s := New(t, open())
+	fill(t, s, owner, "1000", alice, TGT(alice))
+	junk := ccstore.CredentialRecord{Cache: 1, Seq: 7, UUID: uuid.New(), Data: []byte("junk")}
+	s = corrupt(t, open, s, ccstore.PutCredential{CredentialRecord: junk})
+
+	c := view(t, s, owner)
+	want(t, "quarantined", 1, c.Quarantined())
+	want(t, "servers", []string{"krbtgt/EXAMPLE.COM@EXAMPLE.COM"}, servers(cacheOf(t, s, owner, "1000")))
+	update(t, s, owner, func(tx *ccstore.Tx) error { return tx.Store("1000", Ticket(alice, "host/a@EXAMPLE.COM")) })
+	if err := s.Check(t.Context()); err != nil {
+		t.Errorf("Check: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b := open()
+	r, err := b.Load(t.Context(), owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, "credentials that are stored", 3, len(r.Credentials))
+	for _, row := range r.Credentials {
+		want(t, "quarantined", row.UUID == junk.UUID, row.Quarantined != "")
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = New(t, open())
+	want(t, "quarantined when loaded again", 1, view(t, s, owner).Quarantined())
+	update(t, s, owner, func(tx *ccstore.Tx) error {
+		tx.Initialize("1000", Principal(alice))
+		return nil
+	})
+	want(t, "quarantined in a cache that was emptied", 0, view(t, s, owner).Quarantined())
+}
+
+// testQuarantinedName has a cache that cannot be read: its name can be used again, and
+// what is made by that name and destroyed is not that cache.
+func testQuarantinedName(t *testing.T, open Open) {
+	s := New(t, open())
+	fill(t, s, owner, "1000", alice, TGT(alice))
+	id := cacheOf(t, s, owner, "1000").UUID
+	s = corrupt(t, open, s, ccstore.PutCache{CacheRecord: ccstore.CacheRecord{ID: 1, UUID: id, Name: "1000", Principal: []byte("junk")}})
+
+	want(t, "caches", []string{}, names(view(t, s, owner)))
+	want(t, "quarantined", 1, view(t, s, owner).Quarantined())
+	fill(t, s, owner, "1000", bob, TGT(bob))
+	want(t, "caches", []string{"1000"}, names(view(t, s, owner)))
+	update(t, s, owner, func(tx *ccstore.Tx) error { return tx.Destroy("1000") })
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = New(t, open())
+	want(t, "quarantined when loaded again", 1, view(t, s, owner).Quarantined())
+	fill(t, s, owner, "1000", bob, TGT(bob))
+	want(t, "caches", []string{"1000"}, names(view(t, s, owner)))
+}

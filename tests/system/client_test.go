@@ -1,0 +1,154 @@
+package system
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"kcmd.org/kcmd/tests/lab"
+)
+
+// containerUID is the uid outside of uid 0 in a container.
+const containerUID = 50000
+
+// An outcome is how a command ended and what it said.
+type outcome struct {
+	Stdout, Stderr string
+	Err            error
+}
+
+// execute runs a command and returns its outcome.
+func execute(cmd *exec.Cmd) outcome {
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := lab.Start(cmd); err != nil {
+		return outcome{Err: err}
+	}
+	// A client that waits for an answer for ever is a failure like others.
+	timer := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+	err := cmd.Wait()
+	if !timer.Stop() {
+		err = fmt.Errorf("%s did not end within %v", cmd.Args[0], patience)
+	}
+	return outcome{stdout.String(), stderr.String(), err}
+}
+
+// client runs a client with an environment. The words that may stand before it
+// (see TestScripts) are taken off and obeyed.
+func (w *world) client(dir string, env, words []string) outcome {
+	c := circumstances{uid: -1, socket: w.daemon.Socket}
+	args, err := c.read(w, words)
+	if err != nil {
+		return outcome{Err: err}
+	}
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Dir, cmd.Env = dir, slices.Clone(env)
+	if args[0] == "kinit" {
+		c.givePassword(cmd)
+	}
+	if err := c.arrange(w, cmd); err != nil {
+		return outcome{Err: err}
+	}
+	return execute(cmd)
+}
+
+// circumstances are those in which a client runs.
+type circumstances struct {
+	uid       int    // -1: ours
+	socket    string // of the daemon
+	other     bool   // it is not the daemon's first
+	container bool
+	heimdal   bool
+}
+
+// read reads the words before a command and returns the command.
+func (c *circumstances) read(w *world, words []string) (args []string, err error) {
+	for len(words) > 0 {
+		word, rest := words[0], words[1:]
+		switch word {
+		case "heimdal":
+			c.heimdal = true
+			words = rest
+			continue
+		case "as", "via", "in":
+			if len(rest) == 0 {
+				return nil, fmt.Errorf("%s: whom or what?", word)
+			}
+		default:
+			return words, nil
+		}
+		value := rest[0]
+		words = rest[1:]
+		switch word {
+		case "as":
+			uid, err := strconv.ParseUint(value, 10, 32)
+			if err != nil {
+				return nil, fmt.Errorf("as: %w", err)
+			}
+			c.uid = int(uid)
+		case "via":
+			c.socket, c.other = w.daemon.SocketPath(value), true
+		case "in":
+			socket, ok := w.containers[value]
+			if !ok {
+				return nil, fmt.Errorf("in: there is no container %s", value)
+			}
+			c.socket, c.container = socket, true
+		}
+	}
+	return nil, errors.New("no command")
+}
+
+// givePassword has kinit read the password of the user that is its last
+// argument.
+func (c *circumstances) givePassword(cmd *exec.Cmd) {
+	last := len(cmd.Args) - 1
+	user, _, _ := strings.Cut(cmd.Args[last], "@")
+	cmd.Stdin = strings.NewReader(lab.Password(user) + "\n")
+	if c.heimdal && last > 0 && !strings.HasPrefix(user, "-") {
+		cmd.Args = slices.Insert(cmd.Args, 1, "--password-file=STDIN")
+	}
+}
+
+// arrange makes the circumstances be so.
+func (c *circumstances) arrange(w *world, cmd *exec.Cmd) error {
+	if !c.heimdal && !c.container {
+		if c.other {
+			conf := c.socket + ".krb5.conf"
+			if err := w.realm.WriteConfig(conf, w.kdc.Port, c.socket); err != nil {
+				return err
+			}
+			cmd.Env = append(cmd.Env, "KRB5_CONFIG="+conf)
+		}
+		if c.uid >= 0 {
+			lab.As(cmd, uint32(c.uid))
+		}
+		return nil
+	}
+
+	room := lab.Room{Socket: c.socket, UID: max(c.uid, 0)}
+	if c.heimdal {
+		h, err := heimdal()
+		if err != nil {
+			return err
+		}
+		h.Prepare(cmd)
+		// "KCM:" is a cache without a name to Heimdal 7; what it takes for the
+		// collection's default is nothing, with KCM as the default type.
+		cmd.Env = slices.DeleteFunc(cmd.Env, func(kv string) bool { return kv == "KRB5CCNAME=KCM:" })
+	}
+	if c.container {
+		room.FirstUID = containerUID
+	}
+	cmd.Env = append(cmd.Env, "KRB5_CONFIG="+w.roomConf())
+	return room.Enter(cmd)
+}
+
+// heimdal are Heimdal's clients, for all tests.
+var heimdal = sync.OnceValues(func() (*lab.Heimdal, error) { return shared.NewHeimdal() })
