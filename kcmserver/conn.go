@@ -190,7 +190,7 @@ func (c *conn) logRequest(call *call, req kcm.Request, result kcm.Code, err erro
 	case result == kcm.CCWrite && !errors.Is(err, ccstore.ErrBackend):
 		c.server.log.Error("request failed", c.attrs(call, req, result, err)...)
 	case result == kcm.FCCPerm, result == kcm.EDQUOT, result == kcm.CCNoMem:
-		c.server.refusals.print("request refused", c.attrs(call, req, result, err)...)
+		c.server.refusals.Info("request refused", c.attrs(call, req, result, err)...)
 	case c.server.log.Enabled(call.ctx, slog.LevelDebug):
 		c.server.log.Debug("request", c.attrs(call, req, result, err)...)
 	}

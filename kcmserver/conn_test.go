@@ -18,6 +18,7 @@ import (
 
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/kcmserver/kcm"
+	"kcmd.org/kcmd/userns"
 )
 
 // patience is how long a test waits for what comes at once if all is well.
@@ -302,7 +303,7 @@ func TestIdentify(t *testing.T) {
 		{unix.Ucred{Pid: 7, Uid: 0}, true},
 		{unix.Ucred{Pid: 0, Uid: 1000}, false},
 		{unix.Ucred{Pid: 0, Uid: 0}, false},
-		{unix.Ucred{Pid: 7, Uid: overflowUID()}, false},
+		{unix.Ucred{Pid: 7, Uid: userns.OverflowUID()}, false},
 	}
 	for _, tt := range tests {
 		peer, err := identify(&tt.cred, "ns")

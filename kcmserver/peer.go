@@ -4,14 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"strconv"
-	"strings"
-	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"kcmd.org/kcmd/kcmserver/selinux"
+	"kcmd.org/kcmd/userns"
 )
 
 // A Peer is who is at the other end of a connection, as the kernel knew it when
@@ -59,22 +56,8 @@ func credentials(conn *net.UnixConn) (*unix.Ucred, error) {
 // identify refuses peers whom the kernel cannot name: to us all users of a
 // foreign user namespace are the overflow uid, or have no pid.
 func identify(cred *unix.Ucred, namespace string) (Peer, error) {
-	if cred.Uid == overflowUID() || cred.Pid == 0 {
+	if cred.Uid == userns.OverflowUID() || cred.Pid == 0 {
 		return Peer{}, fmt.Errorf("%w (uid %d, pid %d)", errStranger, cred.Uid, cred.Pid)
 	}
 	return Peer{Namespace: namespace, UID: cred.Uid, PID: cred.Pid}, nil
 }
-
-// overflowUID is the uid that stands for all those that have none here.
-var overflowUID = sync.OnceValue(func() uint32 {
-	const usual = 65534
-	b, err := os.ReadFile("/proc/sys/kernel/overflowuid")
-	if err != nil {
-		return usual
-	}
-	uid, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 32)
-	if err != nil {
-		return usual
-	}
-	return uint32(uid)
-})

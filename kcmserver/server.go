@@ -12,6 +12,7 @@ import (
 
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/kcmserver/selinux"
+	"kcmd.org/kcmd/ratelog"
 )
 
 // Defaults of Options.
@@ -42,7 +43,7 @@ type Server struct {
 	defaultFirst  bool
 	selinux       *selinux.Policy
 	counters      counters
-	refusals      *refusalLog
+	refusals      *ratelog.Logger
 	large         largeQueue
 
 	closing atomic.Bool
@@ -74,7 +75,7 @@ func New(store *ccstore.Store, o Options) *Server {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.counters.init()
-	s.refusals = newRefusalLog(s.log)
+	s.refusals = ratelog.New(s.log, refusalBurst, refusalEvery)
 	if s.clientTimeout == 0 {
 		s.clientTimeout = DefaultClientTimeout
 	}
@@ -138,7 +139,7 @@ func (s *Server) accepted(c net.Conn, namespace string) {
 
 func (s *Server) refuse(err error, attrs ...any) {
 	s.counters.refused.Add(1)
-	s.refusals.print("connection refused", append(attrs, "err", err)...)
+	s.refusals.Info("connection refused", append(attrs, "err", err)...)
 }
 
 // ServeConn answers the requests of one client until it goes, and closes c. It
@@ -158,7 +159,7 @@ func (s *Server) ServeConn(ctx context.Context, c net.Conn, peer Peer) error {
 	err := cn.serve(ctx)
 	if err != nil {
 		s.counters.cut.Add(1)
-		s.refusals.print("connection ended", "uid", peer.UID, "pid", peer.PID, "err", err)
+		s.refusals.Info("connection ended", "uid", peer.UID, "pid", peer.PID, "err", err)
 	}
 	return err
 }

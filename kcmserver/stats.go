@@ -1,12 +1,9 @@
 package kcmserver
 
 import (
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"kcmd.org/kcmd/kcmserver/kcm"
 )
@@ -95,31 +92,9 @@ func (c *counters) snapshot() map[kcm.Opcode]map[kcm.Code]uint64 {
 	return m
 }
 
-// A refusalLog writes what was refused, and of many only some, so that nobody
-// fills the disk with what is no secret of his.
-type refusalLog struct {
-	log     *slog.Logger
-	limit   *rate.Limiter
-	skipped atomic.Uint64
-}
-
-// At most refusalBurst lines at once, then one in each refusalEvery.
+// The log has at most refusalBurst lines about refusals at once, then one in
+// each refusalEvery.
 const (
 	refusalBurst = 20
 	refusalEvery = time.Second
 )
-
-func newRefusalLog(log *slog.Logger) *refusalLog {
-	return &refusalLog{log: log, limit: rate.NewLimiter(rate.Every(refusalEvery), refusalBurst)}
-}
-
-func (r *refusalLog) print(msg string, attrs ...any) {
-	if !r.limit.Allow() {
-		r.skipped.Add(1)
-		return
-	}
-	if n := r.skipped.Swap(0); n > 0 {
-		attrs = append(attrs, "more_not_shown", n)
-	}
-	r.log.Info(msg, attrs...)
-}

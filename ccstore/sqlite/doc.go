@@ -1,7 +1,7 @@
 // Package sqlite is the ccstore backend that keeps collections in an SQLite
 // database, through modernc.org/sqlite, which needs no C compiler.
 //
-// It imports ccstore.
+// It imports ccstore and the leaf userns.
 //
 // Files: open.go opens the database and refuses what is not ours, private.go
 // refuses what others could tamper with, schema.go brings it to the current

@@ -7,11 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"kcmd.org/kcmd/userns"
 )
 
 // MaxPath is the longest path of a database in bytes, without symbolic links:
@@ -73,7 +73,7 @@ func checkParent(dir string) error {
 	}
 	// What is above us in a user namespace may belong to somebody who has no
 	// uid in it.
-	return checkOwner("directory "+dir+" above it", st, uint32(os.Geteuid()), 0, overflowUID())
+	return checkOwner("directory "+dir+" above it", st, uint32(os.Geteuid()), 0, userns.OverflowUID())
 }
 
 // othersWrite reports whether others than root and we may write to a directory.
@@ -84,20 +84,6 @@ func othersWrite(st fs.FileInfo) bool {
 	gid := st.Sys().(*syscall.Stat_t).Gid
 	private := gid == 0 || gid == uint32(os.Geteuid())
 	return perm&0o002 != 0 || perm&0o020 != 0 && !private
-}
-
-// overflowUID is the uid that stands for all those that have none here.
-func overflowUID() uint32 {
-	const usual = 65534
-	b, err := os.ReadFile("/proc/sys/kernel/overflowuid")
-	if err != nil {
-		return usual
-	}
-	uid, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 32)
-	if err != nil {
-		return usual
-	}
-	return uint32(uid)
 }
 
 // checkOwner refuses what belongs to none of the allowed uids.

@@ -17,7 +17,7 @@
 // a declared method takes any; they belong to the guard until somebody takes
 // them, and it closes those that nobody does.
 //
-// It imports introspection and no D-Bus library.
+// It imports introspection and the leaf ratelog, and no D-Bus library.
 //
 // Reference: D-Bus specification, "Message Protocol".
 package guard
@@ -34,6 +34,7 @@ import (
 	"time"
 
 	"kcmd.org/kcmd/introspection"
+	"kcmd.org/kcmd/ratelog"
 )
 
 // A Socket is what a Conn needs of a *net.UnixConn.
@@ -58,7 +59,7 @@ type Conn struct {
 	methods  methods
 	signals  []Signal
 	fds      bool // some method takes file descriptors
-	refusals *refusalLog
+	refusals *ratelog.Logger
 
 	begun atomic.Bool // authentication is over
 	calls calls
@@ -85,7 +86,7 @@ func New(socket Socket, c Config) *Conn {
 		socket:   socket,
 		methods:  methodsOf(c.Interfaces),
 		signals:  append(busSignals(), c.Signals...),
-		refusals: newRefusalLog(c.Logger),
+		refusals: ratelog.New(c.Logger, refusalBurst, refusalEvery),
 	}
 	conn.fds = conn.methods.takeFDs()
 	conn.calls.init()

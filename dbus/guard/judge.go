@@ -113,7 +113,7 @@ func (c *Conn) judge(h header, body []byte) {
 
 func (c *Conn) judgeCall(h header, body []byte) {
 	if !isUnique(h.sender) {
-		c.refusals.print(h, "call from nobody")
+		c.logRefusal(h, "call from nobody")
 		return
 	}
 	bad := c.methods.refuses(h)
@@ -125,7 +125,7 @@ func (c *Conn) judgeCall(h header, body []byte) {
 	}
 	call := &Call{Signature: h.signature, Refused: bad, conn: c, sender: h.sender}
 	if bad != "" {
-		c.refusals.print(h, bad)
+		c.logRefusal(h, bad)
 		h.body, h.signature, body = 0, "", nil
 	} else {
 		call.fds = append(call.fds, c.arrived...)
@@ -162,7 +162,7 @@ func (c *Conn) judgeSignal(h header, body []byte) {
 		bad = bodyFault(h, body, 0, inCalls)
 	}
 	if bad != "" {
-		c.refusals.print(h, bad)
+		c.logRefusal(h, bad)
 		return
 	}
 	if h.sender == busName && h.member == "NameOwnerChanged" {
@@ -206,7 +206,7 @@ const (
 
 // badAnswer passes on an error in place of an answer.
 func (c *Conn) badAnswer(h header, bad string) {
-	c.refusals.print(h, bad)
+	c.logRefusal(h, bad)
 	h.kind, h.errorName, h.signature = errorReply, errInconsistent, "s"
 	text := appendString(nil, h.order, "the answer was refused: "+bad)
 	h.body = uint32(len(text))
@@ -221,7 +221,7 @@ func (c *Conn) tooLong(h header) {
 			c.limitExceeded(h, fmt.Sprintf("the call is longer than %d bytes", maxCall))
 		}
 	case signalMessage:
-		c.refusals.print(h, "signal that is too long")
+		c.logRefusal(h, "signal that is too long")
 	default:
 		c.sent.end(h.replySerial)
 		c.badAnswer(h, "answer that is too long")
@@ -231,7 +231,7 @@ func (c *Conn) tooLong(h header) {
 // limitExceeded answers a call that is not let through at all. The answer says
 // nothing of the object.
 func (c *Conn) limitExceeded(h header, why string) {
-	c.refusals.print(h, why)
+	c.logRefusal(h, why)
 	if h.flags&noReplyExpected != 0 {
 		return
 	}

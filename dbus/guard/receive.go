@@ -56,7 +56,7 @@ func (c *Conn) next() error {
 		return errOutOfStep
 	}
 	if head > maxCall {
-		c.refusals.print(header{}, "header that is too long")
+		c.logRefusal(header{}, "header that is too long")
 		return c.discard(total - fixedHeader)
 	}
 	if err := c.fill(int(head) - fixedHeader); err != nil {
@@ -64,14 +64,14 @@ func (c *Conn) next() error {
 	}
 	h, bad := parseHeader(c.message)
 	if bad != "" {
-		c.refusals.print(h, bad)
+		c.logRefusal(h, bad)
 		return c.discard(total - head)
 	}
 	h.flags &= knownFlags
 	limit := uint64(maxCall)
 	if h.kind == methodReturn || h.kind == errorReply {
 		if !c.sent.awaits(h) {
-			c.refusals.print(h, "answer that nobody waits for")
+			c.logRefusal(h, "answer that nobody waits for")
 			return c.discard(total - head)
 		}
 		limit = maxReply
