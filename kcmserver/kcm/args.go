@@ -2,6 +2,7 @@ package kcm
 
 import (
 	"bytes"
+	"encoding/binary"
 
 	"github.com/google/uuid"
 
@@ -84,4 +85,22 @@ func (d Decoder) CredentialList() []*ccache.Credential {
 func AppendName(b []byte, name string) []byte {
 	b = append(b, name...)
 	return append(b, 0)
+}
+
+// AppendMatch appends match flags and a match credential to b, as Decoder.Match
+// reads them.
+func AppendMatch(b []byte, m *ccache.Match) []byte {
+	return m.Append(binary.BigEndian.AppendUint32(b, uint32(m.Flags)))
+}
+
+// AppendCredentialList appends a count and so many credentials to b, each behind
+// its length, as Decoder.CredentialList reads them.
+func AppendCredentialList(b []byte, list []*ccache.Credential) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(len(list)))
+	for _, cred := range list {
+		data := cred.Bytes()
+		b = binary.BigEndian.AppendUint32(b, uint32(len(data)))
+		b = append(b, data...)
+	}
+	return b
 }
