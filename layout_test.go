@@ -23,6 +23,7 @@ const module = "kcmd.org/kcmd"
 //
 //	ccache <- ccstore <- {kcmserver, dbus, lifecycle} <- cmd
 var mayImport = map[string][]string{
+	"safetext":              {},
 	"ccstore/ccache":        {},
 	"ccstore":               {"ccstore/ccache"},
 	"ccstore/memory":        {"ccstore"},
@@ -37,8 +38,8 @@ var mayImport = map[string][]string{
 	"userns":                {},
 	"introspection":         {},
 	"dbus/guard":            {"introspection", "ratelog"},
-	"dbus":                  {"ccstore", "ccstore/ccache", "introspection", "dbus/guard"},
-	"cmd/kcmd":              {"ccstore", "ccstore/ccache", "ccstore/memory", "ccstore/sqlite", "kcmserver", "kcmserver/kcm", "kcmserver/selinux", "dbus", "lifecycle"},
+	"dbus":                  {"ccstore", "ccstore/ccache", "introspection", "safetext", "dbus/guard"},
+	"cmd/kcmd":              {"ccstore", "ccstore/ccache", "ccstore/memory", "ccstore/sqlite", "kcmserver", "kcmserver/kcm", "kcmserver/selinux", "dbus", "lifecycle", "safetext"},
 	"tests/system":          {"tests/lab", "kcmserver/kcm", "ccstore/ccache"},
 	"tests/lab":             {},
 	"tests/cmd/bench":       {"tests/lab", "tests/cmd/bench/chart", "ccstore", "ccstore/sqlite", "ccstore/ccache", "kcmserver/kcm"},

@@ -173,6 +173,8 @@ func TestText(t *testing.T) {
 		"a\x00b\n":                   `a\x00b\x0A`,
 		"\xff\xc3(":                  `\xFF\xC3(`,
 		"\u0085":                     `\xC2\x85`,
+		"a\ufdd0\U0001ffff":          `a\xEF\xB7\x90\xF0\x9F\xBF\xBF`, // sd-bus refuses these
+		"\u202eabc":                  `\xE2\x80\xAEabc`,
 		strings.Repeat("a", maxText): strings.Repeat("a", maxText),
 	} {
 		if got := text(in); got != want {

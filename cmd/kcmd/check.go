@@ -10,6 +10,7 @@ import (
 
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/ccstore/sqlite"
+	"kcmd.org/kcmd/safetext"
 )
 
 // newCheck is the command that verifies a store.
@@ -115,10 +116,10 @@ func (c *checker) collection(owner ccstore.Owner, r *ccstore.Record) {
 
 func (c *checker) damage(what string) {
 	c.wrong++
-	fmt.Fprintln(c.out, "damaged:", printable(what))
+	fmt.Fprintln(c.out, "damaged:", safetext.Escape(what))
 }
 
 func (c *checker) addQuarantined(what string) {
 	c.quarantined++
-	fmt.Fprintln(c.out, "quarantined:", printable(what))
+	fmt.Fprintln(c.out, "quarantined:", safetext.Escape(what))
 }

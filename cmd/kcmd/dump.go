@@ -14,6 +14,7 @@ import (
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/ccstore/ccache"
 	"kcmd.org/kcmd/ccstore/sqlite"
+	"kcmd.org/kcmd/safetext"
 )
 
 // newDump is the command that prints what a store holds.
@@ -30,7 +31,7 @@ It exits with 0, with 1 if the store is damaged, and with 2 if it cannot be
 read; see kcmd check.`,
 	}, func(ctx context.Context, r *sqlite.Reader, path string, out io.Writer) error {
 		if asJSON {
-			return dump(ctx, r, path, json.NewEncoder(out).Encode)
+			return dump(ctx, r, path, func(c any) error { return printJSON(out, c) })
 		}
 		return dump(ctx, r, path, func(c any) error { return printCollection(out, c.(*dumpedCollection)) })
 	})
@@ -100,6 +101,15 @@ func dump(ctx context.Context, r *sqlite.Reader, path string, print func(any) er
 		return failure{fmt.Errorf("store %s is damaged", path), exitDamaged}
 	}
 	return nil
+}
+
+// printJSON prints a line of JSON that a terminal shows safely.
+func printJSON(w io.Writer, c any) error {
+	line, err := json.Marshal(c)
+	if err == nil {
+		_, err = w.Write(append(safetext.JSON(line), '\n'))
+	}
+	return err
 }
 
 // describe returns what is printed of a collection, or of the error in its place.
@@ -182,5 +192,5 @@ func text(s string) string {
 	if utf8.ValidString(s) {
 		return s
 	}
-	return printable(s)
+	return safetext.Escape(s)
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"kcmd.org/kcmd/safetext"
 )
 
 // printCollection prints a collection to be read by people. Times are local.
@@ -37,7 +39,7 @@ type printer struct {
 func (p *printer) printf(format string, args ...any) {
 	for i, arg := range args {
 		if s, ok := arg.(string); ok {
-			args[i] = printable(s)
+			args[i] = safetext.Escape(s)
 		}
 	}
 	if _, err := fmt.Fprintf(p.w, format, args...); p.err == nil {

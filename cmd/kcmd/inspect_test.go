@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 	_ "time/tzdata" // the machine need not have it
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -171,20 +172,20 @@ func manyThings(tx *ccstore.Tx) {
 	tx.Replace("1000", storetest.Principal(aliceName), -7, []*ccache.Credential{
 		perDestination, storetest.TGT(aliceName), later,
 	})
-	tx.SetLabel("system_u:object_r:kcm_t:s0")
+	tx.SetLabel("control \u009b, bidi \u202e")
 	tx.Initialize("1000:\x1b[31mred\x9b", ccache.Principal{Realm: "R\x07\u202e", Components: []string{"line\nbreak", "\xfe\x1b]0;title\x07"}})
 	tx.SetDefault("1000:\x1b")
 }
 
-const dumped = `Collection of 1000, default KCM:1000:\x1b
+const dumped = `Collection of 1000, default KCM:1000:\x1B
   KCM:1000 of alice@EXAMPLE.COM
     UUID, changed CHANGED, ends 2099-12-03T17:53:20+01:00, KDC's clock -7 s
     VALID FROM                 ENDS                       RENEW UNTIL                KEY                      BYTES  SERVER                          FLAGS
     2023-11-14T23:13:20+01:00  2096-10-02T09:06:40+02:00  2099-12-03T17:53:20+01:00  aes256-cts-hmac-sha1-96  196    krbtgt/EXAMPLE.COM@EXAMPLE.COM  forwardable,renewable,initial,pre-authenticated
     2027-01-15T09:00:00+01:00  2096-10-02T09:06:40+02:00  -                          99                       180    host/later@EXAMPLE.COM          postdated
     setting fast_avail for krbtgt/EXAMPLE.COM@EXAMPLE.COM (3 bytes)
-  KCM:1000:\x1b[31mred\x9b of line\nbreak/\xfe\x1b]0;title\a@R\a\u202e
-    UUID, changed CHANGED, ends -, label system_u:object_r:kcm_t:s0
+  KCM:1000:\x1B[31mred\x9B of line\nbreak/\xFE\x1B]0;title\x07@R\x07\xE2\x80\xAE
+    UUID, changed CHANGED, ends -, label control \xC2\x9B, bidi \xE2\x80\xAE
 
 Collection of 1001
   KCM:x of alice@EXAMPLE.COM
@@ -217,6 +218,9 @@ func TestDumpJSON(t *testing.T) {
 	if code != 0 || stderr != "" {
 		t.Errorf("exit code %d, %s", code, stderr)
 	}
+	if c := strings.IndexFunc(stdout, func(r rune) bool { return !unicode.IsPrint(r) && r != '\n' }); c >= 0 {
+		t.Errorf("a terminal would obey %q", stdout[c:c+4])
+	}
 	var list []dumpedCollection
 	for line := range strings.Lines(stdout) {
 		var c dumpedCollection
@@ -248,7 +252,10 @@ func TestDumpJSON(t *testing.T) {
 	if setting := first.Caches[0].Credentials[0]; setting.Setting != "fast_avail for krbtgt/EXAMPLE.COM@EXAMPLE.COM" || setting.TicketSize != 3 || setting.EnctypeName != "" {
 		t.Errorf("setting %+v", setting)
 	}
-	if name := first.Caches[1].Name; name != `1000:\x1b[31mred\x9b` {
+	if c := first.Caches[1]; c.Label != "control \u009b, bidi \u202e" {
+		t.Errorf("label %q", c.Label)
+	}
+	if name := first.Caches[1].Name; name != `1000:\x1B[31mred\x9B` {
 		t.Errorf("name %q", name)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"kcmd.org/kcmd/safetext"
 )
 
 func main() {
@@ -25,7 +27,7 @@ func main() {
 // was on the command line. Errors that were joined are one after the other.
 func oneLine(err error) string {
 	const most = 4096
-	text := printable(strings.ReplaceAll(err.Error(), "\n", "; "))
+	text := safetext.Escape(strings.ReplaceAll(err.Error(), "\n", "; "))
 	if len(text) > most {
 		text = text[:most/2] + " ... " + text[len(text)-most/2:]
 	}
