@@ -21,15 +21,17 @@ const module = "kcmd.org/kcmd"
 // mayImport lists the rooms of ours that each room may import; its tests may
 // import anything. Imports point one way:
 //
-//	ccache <- ccstore <- {kcmserver, dbus, lifecycle} <- cmd
+//	{clock, ccache} <- ccstore <- {kcmserver, dbus, lifecycle} <- cmd
 var mayImport = map[string][]string{
 	"safetext":              {},
 	"ccstore/ccache":        {},
-	"ccstore":               {"ccstore/ccache"},
+	"clock":                 {},
+	"clock/clocktest":       {"clock"},
+	"ccstore":               {"ccstore/ccache", "clock"},
 	"ccstore/memory":        {"ccstore"},
 	"ccstore/sqlite":        {"ccstore", "userns"},
 	"ccstore/storetest":     {"ccstore", "ccstore/ccache"},
-	"lifecycle":             {"ccstore"},
+	"lifecycle":             {"ccstore", "clock"},
 	"kcmserver/kcm":         {"ccstore/ccache"},
 	"kcmserver/selinux":     {},
 	"kcmserver":             {"ccstore", "ccstore/ccache", "kcmserver/kcm", "kcmserver/selinux", "ratelog", "userns"},
@@ -38,8 +40,8 @@ var mayImport = map[string][]string{
 	"userns":                {},
 	"introspection":         {},
 	"dbus/guard":            {"introspection", "ratelog"},
-	"dbus":                  {"ccstore", "ccstore/ccache", "introspection", "safetext", "dbus/guard"},
-	"cmd/kcmd":              {"ccstore", "ccstore/ccache", "ccstore/memory", "ccstore/sqlite", "kcmserver", "kcmserver/kcm", "kcmserver/selinux", "dbus", "lifecycle", "safetext"},
+	"dbus":                  {"ccstore", "ccstore/ccache", "clock", "introspection", "safetext", "dbus/guard"},
+	"cmd/kcmd":              {"ccstore", "ccstore/ccache", "ccstore/memory", "ccstore/sqlite", "kcmserver", "kcmserver/kcm", "kcmserver/selinux", "dbus", "lifecycle", "safetext", "clock"},
 	"tests/system":          {"tests/lab", "kcmserver/kcm", "ccstore/ccache"},
 	"tests/lab":             {},
 	"tests/cmd/bench":       {"tests/lab", "tests/cmd/bench/chart", "ccstore", "ccstore/sqlite", "ccstore/ccache", "kcmserver/kcm"},

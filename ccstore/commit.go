@@ -85,7 +85,7 @@ func (s *Store) tryCommit(ctx context.Context, st *state, batch []*update) error
 	var ops []Op
 	var changes []Change
 	for _, u := range batch {
-		tx := newTx(after, s.now())
+		tx := newTx(after, s.clock.Now())
 		if u.err = s.run(u.f, tx); u.err == nil {
 			u.err = tx.enforce(after, s.limits)
 		}

@@ -12,6 +12,7 @@ import (
 	"kcmd.org/kcmd/ccstore/ccache"
 	"kcmd.org/kcmd/ccstore/memory"
 	"kcmd.org/kcmd/ccstore/storetest"
+	"kcmd.org/kcmd/clock/clocktest"
 )
 
 const alice = "alice@EXAMPLE.COM"
@@ -26,7 +27,7 @@ type quotaTest struct {
 }
 
 func newQuotaTest(t *testing.T, l ccstore.Limits) quotaTest {
-	s := ccstore.Open(memory.New(), ccstore.Options{Limits: l, Now: func() time.Time { return now }})
+	s := ccstore.Open(memory.New(), ccstore.Options{Limits: l, Clock: clocktest.New(now)})
 	return quotaTest{t, storetest.CheckedAtEnd(t, s)}
 }
 

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"kcmd.org/kcmd/clock"
 )
 
 // A Store holds the collections of all owners over a backend. Its methods may
@@ -12,7 +14,7 @@ import (
 type Store struct {
 	backend Backend
 	log     *slog.Logger
-	now     func() time.Time
+	clock   clock.Clock
 	limits  Limits
 	idle    time.Duration // after which a collection need not be in memory
 
@@ -30,9 +32,9 @@ type Store struct {
 
 // Options are what a Store may be told. The zero value is fine.
 type Options struct {
-	Logger *slog.Logger     // default: none
-	Now    func() time.Time // default: time.Now
-	Limits Limits           // default: none
+	Logger *slog.Logger // default: none
+	Clock  clock.Clock  // default: clock.System
+	Limits Limits       // default: none
 
 	// Idle is how long a collection stays in memory though nobody uses it, or
 	// up to twice as long. Default: a minute.
@@ -42,14 +44,14 @@ type Options struct {
 // Open returns a store over backend, which it closes at its own end.
 func Open(backend Backend, o Options) *Store {
 	s := &Store{
-		backend: backend, log: o.Logger, now: o.Now, limits: o.Limits, idle: o.Idle,
+		backend: backend, log: o.Logger, clock: o.Clock, limits: o.Limits, idle: o.Idle,
 		states: make(map[Owner]*state),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	if s.now == nil {
-		s.now = time.Now
+	if s.clock == nil {
+		s.clock = clock.System{}
 	}
 	if s.idle == 0 {
 		s.idle = time.Minute

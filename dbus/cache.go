@@ -153,7 +153,7 @@ func getTicket(b *bus, c *call, o object) ([]any, error) {
 // asOfNow returns the cache to describe its tickets by: their states are never
 // announced, so they are told by the clock and not as of the last announcement.
 func (b *bus) asOfNow(c cache) cache {
-	c.in.at = b.Now().Unix()
+	c.in.at = b.Clock.Now().Unix()
 	return c
 }
 

@@ -133,7 +133,7 @@ func TestExpiry(t *testing.T) {
 	start := time.Now().Unix() + 10_000
 	var clock atomic.Int64
 	clock.Store(start)
-	s := newService(t, store, Config{Address: bus.address, Now: func() time.Time { return time.Unix(clock.Load(), 0) }})
+	s := newService(t, store, Config{Address: bus.address, Clock: wallClock(func() time.Time { return time.Unix(clock.Load(), 0) })})
 	s.maxSleep = 5 * time.Millisecond
 	run(t, s)
 	wait(t, s.Ready(), "the name is owned")

@@ -92,7 +92,7 @@ func (c collection) due(now int64) bool {
 func (b *bus) sleep() time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	sleep, now := b.maxSleep, b.Now()
+	sleep, now := b.maxSleep, b.Clock.Now()
 	for _, c := range b.mirrors {
 		if c.next != 0 {
 			sleep = min(sleep, max(0, time.Unix(c.next, 0).Sub(now)))

@@ -23,6 +23,7 @@ import (
 	"kcmd.org/kcmd/ccstore/ccache"
 	"kcmd.org/kcmd/ccstore/memory"
 	"kcmd.org/kcmd/ccstore/storetest"
+	"kcmd.org/kcmd/clock"
 )
 
 // systemPolicy is what a system bus says, and what is installed for the service.
@@ -428,3 +429,10 @@ func pathOf(t testing.TB, store *ccstore.Store, uid uint32, name string) godbus.
 	}
 	return path
 }
+
+// A wallClock is a clock whose wall clock is a function.
+type wallClock func() time.Time
+
+func (c wallClock) Now() time.Time               { return c() }
+func (wallClock) Boot() time.Duration            { return clock.System{}.Boot() }
+func (wallClock) NewTimer() (clock.Timer, error) { return clock.System{}.NewTimer() }

@@ -238,12 +238,12 @@ func TestPanic(t *testing.T) {
 	store := newStore(t)
 	s := newService(t, store, Config{Address: bus.address})
 	var broken bool
-	s.Now = func() time.Time {
+	s.Clock = wallClock(func() time.Time {
 		if broken {
 			panic("the clock fell down")
 		}
 		return time.Now()
-	}
+	})
 	run(t, s)
 	wait(t, s.Ready(), "the name is owned")
 	c := bus.connect(t)

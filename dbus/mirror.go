@@ -35,7 +35,7 @@ type collection struct {
 func (b *bus) newCollection(snapshot *ccstore.Collection) collection {
 	return collection{
 		Collection: snapshot,
-		at:         b.Now().Unix(),
+		at:         b.Clock.Now().Unix(),
 		warning:    int64(b.ExpiryWarning.Seconds()),
 		limits:     b.Limits,
 	}

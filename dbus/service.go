@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/clock"
 )
 
 // BusName is the well-known name of the service.
@@ -15,14 +16,14 @@ const BusName = "org.kcmd.KCM1"
 
 // Config is what a Service is told.
 type Config struct {
-	Address       string           // "system", "session", or a D-Bus address
-	Session       bool             // session mode: signals are broadcast; Address "session" implies it
-	SocketPath    string           // of the KCM socket, for clients to read
-	Version       string           // of the daemon, for clients to read
-	ExpiryWarning time.Duration    // a TGT is "expiring" this long before its end
-	Logger        *slog.Logger     // default: none
-	Now           func() time.Time // default: time.Now
-	Limits        Limits           // for clients to read
+	Address       string        // "system", "session", or a D-Bus address
+	Session       bool          // session mode: signals are broadcast; Address "session" implies it
+	SocketPath    string        // of the KCM socket, for clients to read
+	Version       string        // of the daemon, for clients to read
+	ExpiryWarning time.Duration // a TGT is "expiring" this long before its end
+	Logger        *slog.Logger  // default: none
+	Clock         clock.Clock   // default: clock.System
+	Limits        Limits        // for clients to read
 
 	// Level returns the level of a process with that SELinux label: callers see
 	// what belongs to their level. nil where levels do not count.
@@ -57,8 +58,8 @@ func New(store *ccstore.Store, c Config) *Service {
 	if s.Logger == nil {
 		s.Logger = slog.New(slog.DiscardHandler)
 	}
-	if s.Now == nil {
-		s.Now = time.Now
+	if s.Clock == nil {
+		s.Clock = clock.System{}
 	}
 	store.Watch(s.observe)
 	return s

@@ -46,7 +46,7 @@ func TestSignals(t *testing.T) {
 	var clock atomic.Int64
 	clock.Store(1_800_000_000)
 	now := func() time.Time { return time.Unix(clock.Load(), 0) }
-	startService(t, store, Config{Address: bus.address, Now: now})
+	startService(t, store, Config{Address: bus.address, Clock: wallClock(now)})
 	c := bus.connect(t)
 	must[objects](c, rootPath, managedObjects)
 	name := fmt.Sprint(uid)
@@ -136,7 +136,7 @@ func TestTime(t *testing.T) {
 	var clock atomic.Int64
 	const start, end = 1_800_000_000, 1_800_036_000
 	clock.Store(start - 10)
-	s := newService(t, store, Config{Address: bus.address, Now: func() time.Time { return time.Unix(clock.Load(), 0) }})
+	s := newService(t, store, Config{Address: bus.address, Clock: wallClock(func() time.Time { return time.Unix(clock.Load(), 0) })})
 	s.maxSleep = 5 * time.Millisecond
 	run(t, s)
 	wait(t, s.Ready(), "the name is owned")
@@ -302,7 +302,7 @@ func TestSnapshotAndSignals(t *testing.T) {
 	}
 	var clock atomic.Int64
 	clock.Store(time.Now().Unix())
-	s := newService(t, store, Config{Address: bus.address, Now: func() time.Time { return time.Unix(clock.Load(), 0) }})
+	s := newService(t, store, Config{Address: bus.address, Clock: wallClock(func() time.Time { return time.Unix(clock.Load(), 0) })})
 	s.maxSleep = 10 * time.Millisecond
 	run(t, s)
 	wait(t, s.Ready(), "the name is owned")

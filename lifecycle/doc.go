@@ -1,5 +1,5 @@
 // Package lifecycle does what is to be done to caches because time has passed:
 // it removes those whose tickets ended long ago.
 //
-// It imports ccstore. reaper.go removes, clock.go knows the time.
+// It imports ccstore and clock. reaper.go removes.
 package lifecycle

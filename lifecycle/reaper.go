@@ -10,12 +10,13 @@ import (
 	"github.com/google/uuid"
 
 	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/clock"
 )
 
 // Options are what a Reaper may be told.
 type Options struct {
 	After  time.Duration // how long after its end a cache is kept
-	Clock  Clock         // default: SystemClock
+	Clock  clock.Clock   // default: clock.System
 	Logger *slog.Logger  // default: none
 }
 
@@ -32,7 +33,7 @@ type Reaper struct {
 func New(store *ccstore.Store, o Options) *Reaper {
 	r := &Reaper{Options: o, store: store, wake: make(chan struct{}, 1)}
 	if r.Clock == nil {
-		r.Clock = SystemClock{}
+		r.Clock = clock.System{}
 	}
 	if r.Logger == nil {
 		r.Logger = slog.New(slog.DiscardHandler)

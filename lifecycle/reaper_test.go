@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,78 +17,14 @@ import (
 	"kcmd.org/kcmd/ccstore/memory"
 	"kcmd.org/kcmd/ccstore/sqlite"
 	"kcmd.org/kcmd/ccstore/storetest"
+	"kcmd.org/kcmd/clock/clocktest"
 	"kcmd.org/kcmd/lifecycle"
 )
-
-// A clock is one that tests move: its time and its timers are those of a bubble
-// of synctest, and an offset of its own that stands for somebody who sets it.
-type clock struct {
-	mu     sync.Mutex
-	offset time.Duration
-	timers []*timer
-	sets   int // how often a timer was set
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return time.Now().Add(c.offset)
-}
-
-// turn sets the clock forward or back. All timers notice.
-func (c *clock) turn(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.offset += d
-	for _, t := range c.timers {
-		t.fire()
-	}
-}
-
-func (c *clock) NewTimer() (lifecycle.Timer, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	t := &timer{clock: c, c: make(chan struct{}, 1)}
-	c.timers = append(c.timers, t)
-	return t, nil
-}
-
-type timer struct {
-	clock *clock
-	real  *time.Timer
-	c     chan struct{}
-}
-
-func (t *timer) Set(at time.Time) error {
-	wait := at.Sub(t.clock.Now())
-	t.clock.mu.Lock()
-	defer t.clock.mu.Unlock()
-	t.clock.sets++
-	if t.real != nil {
-		t.real.Stop()
-	}
-	t.real = time.AfterFunc(wait, t.fire)
-	return nil
-}
-
-func (t *timer) fire() {
-	select {
-	case t.c <- struct{}{}:
-	default:
-	}
-}
-
-func (t *timer) C() <-chan struct{} { return t.c }
-
-func (t *timer) Close() error {
-	t.real.Stop()
-	return nil
-}
 
 // A scene is a store with a reaper, and a clock that is moved.
 type scene struct {
 	t     *testing.T
-	clock *clock
+	clock *clocktest.Manual
 	store *ccstore.Store
 	start time.Time
 }
@@ -100,8 +35,8 @@ const after = time.Hour
 func play(t *testing.T, b ccstore.Backend, f func(s *scene)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		c := &clock{}
-		store := ccstore.Open(b, ccstore.Options{Now: c.Now})
+		c := clocktest.New(time.Unix(2_000_000_000, 0))
+		store := ccstore.Open(b, ccstore.Options{Clock: c})
 		r := lifecycle.New(store, lifecycle.Options{After: after, Clock: c})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
@@ -139,7 +74,7 @@ func (s *scene) cache(uid uint32, name string, end time.Duration) {
 
 // until lets time pass until it is so long after the start.
 func (s *scene) until(d time.Duration) {
-	time.Sleep(s.start.Add(d).Sub(s.clock.Now()))
+	s.clock.Advance(s.start.Add(d).Sub(s.clock.Now()))
 	synctest.Wait()
 }
 
@@ -194,12 +129,12 @@ func TestReapOnTime(t *testing.T) {
 	play(t, memory.New(), func(s *scene) {
 		s.cache(1, "a", 2*time.Hour)
 		synctest.Wait()
-		before := s.clock.sets
+		before := s.clock.Sets()
 		for uid := range uint32(100) {
 			s.cache(uid, "later", 10*time.Hour)
 		}
 		s.until(3*time.Hour - time.Second)
-		if n := s.clock.sets - before; n != 0 {
+		if n := s.clock.Sets() - before; n != 0 {
 			t.Errorf("looked %d times though nothing was due", n)
 		}
 	})
@@ -210,9 +145,9 @@ func TestReapClockSet(t *testing.T) {
 	play(t, memory.New(), func(s *scene) {
 		s.cache(1, "a", 2*time.Hour)
 		s.cache(1, "b", 4*time.Hour)
-		s.clock.turn(3 * time.Hour)
+		s.clock.Set(s.clock.Now().Add(3 * time.Hour))
 		s.left("b")
-		s.clock.turn(-2 * time.Hour)
+		s.clock.Set(s.clock.Now().Add(-2 * time.Hour))
 		s.until(5*time.Hour - time.Second)
 		s.left("b")
 		s.until(5 * time.Hour)

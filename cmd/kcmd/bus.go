@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/clock"
 	"kcmd.org/kcmd/dbus"
 	"kcmd.org/kcmd/kcmserver/selinux"
 )
@@ -18,7 +19,7 @@ type bus struct {
 
 // startBus has the store appear on the bus that c names. Its troubles are
 // logged and end nothing.
-func startBus(c *config, store *ccstore.Store, sockets []*socket, policy *selinux.Policy, log *slog.Logger) *bus {
+func startBus(c *config, store *ccstore.Store, clk clock.Clock, sockets []*socket, policy *selinux.Policy, log *slog.Logger) *bus {
 	if c.bus == "none" {
 		ready := make(chan struct{})
 		close(ready)
@@ -30,6 +31,7 @@ func startBus(c *config, store *ccstore.Store, sockets []*socket, policy *selinu
 		SocketPath:    defaultPath(sockets),
 		Version:       programVersion(),
 		ExpiryWarning: c.expiryWarning,
+		Clock:         clk,
 		Limits: dbus.Limits{
 			Caches:  uint32(c.limits.Caches),
 			Tickets: uint32(c.limits.Tickets),

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/clock"
 	"kcmd.org/kcmd/kcmserver"
 	"kcmd.org/kcmd/kcmserver/selinux"
 )
@@ -49,7 +50,8 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 		}
 	}
 	defer removeSockets(sockets)
-	store, err := openStore(ctx, c, log)
+	clk := clock.System{}
+	store, err := openStore(ctx, c, clk, log)
 	if err != nil && ctx.Err() != nil {
 		return nil // told to end before it began
 	}
@@ -70,8 +72,8 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 		log.Info("serving", "socket", s.path(), "namespace", s.namespace, "store", c.store)
 		go func() { failed <- server.Serve(s, s.namespace) }()
 	}
-	bus := startBus(c, store, sockets, policy, log)
-	stopReaper := startReaper(c, store, log)
+	bus := startBus(c, store, clk, sockets, policy, log)
+	stopReaper := startReaper(c, store, clk, log)
 	err = waitForEnd(ctx, store, bus, failed, hangups, log)
 
 	log.Info("stopping")

@@ -53,7 +53,7 @@ func (p *printer) cache(c *dumpedCache) {
 		p.printf(" of %s", c.Principal)
 	}
 	p.printf("\n")
-	p.printf("    %s, changed %s, ends %s", c.UUID, clock(c.Changed), clock(c.Ends))
+	p.printf("    %s, changed %s, ends %s", c.UUID, localTime(c.Changed), localTime(c.Ends))
 	if c.KDCOffset != 0 {
 		p.printf(", KDC's clock %+d s", c.KDCOffset)
 	}
@@ -92,7 +92,7 @@ func (p *printer) tickets(list []dumpedCredential) {
 		if start == 0 {
 			start = c.AuthTime
 		}
-		columns.printf("    %s\t%s\t%s\t%s\t%d\t%s\t%s\n", clock(int64(start)), clock(int64(c.EndTime)), clock(int64(c.RenewUntil)),
+		columns.printf("    %s\t%s\t%s\t%s\t%d\t%s\t%s\n", localTime(int64(start)), localTime(int64(c.EndTime)), localTime(int64(c.RenewUntil)),
 			c.EnctypeName, c.Size, c.Server, strings.Join(c.Flags, ","))
 	}
 	if err := table.Flush(); p.err == nil {
@@ -100,9 +100,9 @@ func (p *printer) tickets(list []dumpedCredential) {
 	}
 }
 
-// clock returns a time, given in seconds since 1970, as the local clock shows
+// localTime returns a time, given in seconds since 1970, as the local clock shows
 // it.
-func clock(seconds int64) string {
+func localTime(seconds int64) string {
 	if seconds == 0 {
 		return "-"
 	}

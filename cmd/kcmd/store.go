@@ -12,15 +12,16 @@ import (
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/ccstore/memory"
 	"kcmd.org/kcmd/ccstore/sqlite"
+	"kcmd.org/kcmd/clock"
 )
 
 // openStore opens the store over the backend that c names.
-func openStore(ctx context.Context, c *config, log *slog.Logger) (*ccstore.Store, error) {
+func openStore(ctx context.Context, c *config, clk clock.Clock, log *slog.Logger) (*ccstore.Store, error) {
 	backend, err := openBackend(ctx, c, log)
 	if err != nil {
 		return nil, err
 	}
-	return ccstore.Open(backend, ccstore.Options{Logger: log, Limits: c.limits}), nil
+	return ccstore.Open(backend, ccstore.Options{Logger: log, Clock: clk, Limits: c.limits}), nil
 }
 
 func openBackend(ctx context.Context, c *config, log *slog.Logger) (ccstore.Backend, error) {

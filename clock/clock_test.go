@@ -1,15 +1,15 @@
-package lifecycle_test
+package clock_test
 
 import (
 	"testing"
 	"time"
 
-	"kcmd.org/kcmd/lifecycle"
+	"kcmd.org/kcmd/clock"
 )
 
-// TestSystemTimer sets a timer to times to come and gone by.
+// TestSystemTimer sets a timer to times in the future and in the past.
 func TestSystemTimer(t *testing.T) {
-	timer, err := lifecycle.SystemClock{}.NewTimer()
+	timer, err := clock.System{}.NewTimer()
 	if err != nil {
 		t.Fatal(err)
 	}
