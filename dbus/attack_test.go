@@ -21,9 +21,6 @@ import (
 	"time"
 
 	godbus "github.com/godbus/dbus/v5"
-
-	"kcmd.org/kcmd/dbus/guard"
-	"kcmd.org/kcmd/introspection"
 )
 
 // The suite in this file has another user send the service whatever a bus
@@ -974,95 +971,4 @@ func TestRefusals(t *testing.T) {
 	if count[""] < 128 || count[""]+count[errLimitsExceeded] != calls {
 		t.Errorf("%d calls at once: %v", calls, count)
 	}
-}
-
-// TestDescriptors runs a service with a method that takes a file descriptor, of
-// which a handler takes every other one.
-func TestDescriptors(t *testing.T) {
-	for _, program := range []string{"dbus-daemon", "dbus-broker"} {
-		t.Run(program, func(t *testing.T) {
-			needRoot(t)
-			bus := startBusWith(t, program, openPolicy)
-			name, answered := serveFDs(t, bus)
-			before := openFDs(t)
-			a := bus.connectRaw(t, bobUID)
-			for n := range 500 {
-				for _, p := range []packet{
-					{iface: "a.FDs", member: "One", signature: "ah", fds: 1},
-					{iface: "a.FDs", member: "Other", fds: 2},
-					{iface: "a.FDs", member: "One", signature: "h", fds: 2 + n%3},
-					{iface: "a.FDs", member: "One", signature: "h", fds: 1, kind: godbus.TypeSignal},
-					{iface: "a.FDs", member: "One", signature: "h", fds: 1},
-				} {
-					p.to, p.path, p.flags = name, "/", 1 // nobody answers
-					if p.kind == 0 {
-						p.kind = godbus.TypeMethodCall
-					}
-					a.send(p)
-				}
-				// One in five is let through, the last. A bus lets only so many
-				// descriptors be on their way.
-				select {
-				case <-answered:
-				case <-time.After(20 * time.Second):
-					t.Fatalf("%d calls came", n)
-				}
-			}
-			a.conn.Close()
-			eventually(t, "all descriptors are closed", func() bool { return openFDs(t) <= before })
-		})
-	}
-}
-
-// serveFDs connects to bus with a guard that knows one method. It returns the
-// name of the connection, and where calls of it are told.
-func serveFDs(t *testing.T, bus *testBus) (name string, calls chan bool) {
-	t.Helper()
-	link, err := dial(t.Context(), bus.address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	guarded := guard.New(link, guard.Config{Interfaces: []*introspection.Interface{{
-		Name:    "a.FDs",
-		Methods: []introspection.Method{{Name: "One", Args: []introspection.Arg{{Type: "h", Direction: "in"}}}},
-	}}})
-	calls = make(chan bool, 10000)
-	n := 0
-	conn, err := godbus.NewConn(guarded, godbus.WithIncomingInterceptor(func(msg *godbus.Message) {
-		if msg.Type != godbus.TypeMethodCall {
-			return
-		}
-		msg.Type = 0
-		call := guarded.Call()
-		defer call.End()
-		if call.Refused != "" {
-			return
-		}
-		calls <- true
-		if n++; n%2 == 0 {
-			for _, fd := range call.TakeFDs() {
-				syscall.Close(fd)
-			}
-		}
-	}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	if err := conn.Auth(nil); err != nil {
-		t.Fatal(err)
-	}
-	if err := conn.Hello(); err != nil {
-		t.Fatal(err)
-	}
-	return conn.Names()[0], calls
-}
-
-func openFDs(t *testing.T) int {
-	t.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries)
 }

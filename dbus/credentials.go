@@ -61,8 +61,8 @@ const busTimeout = 10 * time.Second
 
 // credentials are what the bus says of a connection.
 type credentials struct {
-	uid, pid uint32
-	label    string // SELinux label; "" where there is none
+	uid   uint32
+	label string // SELinux label; "" where there is none, or labels do not count
 }
 
 // Why a caller is not served at all.
@@ -72,24 +72,29 @@ var (
 	errOtherUser    = &fault{errAccessDenied, "this is another user's service"}
 )
 
-func (b *bus) credentials(name string) (credentials, error) {
+// credentials asks the bus whose a connection is. Each thing is asked for
+// singly: to the answer to GetConnectionCredentials newer buses add a file
+// descriptor, which this connection does not take.
+func (b *bus) credentials(name string) (c credentials, err error) {
 	ctx, cancel := context.WithTimeout(b.ctx, busTimeout)
 	defer cancel()
-	return readCredentials(b.call(ctx, "GetConnectionCredentials", name))
+	uid := b.askAbout(ctx, name, "GetConnectionUnixUser")
+	if b.Level != nil {
+		var label []byte
+		if err := (<-b.askAbout(ctx, name, "GetConnectionSELinuxSecurityContext").Done).Store(&label); err != nil {
+			b.Logger.Debug("the bus does not know the label of a caller", "err", err)
+		}
+		c.label = strings.TrimRight(string(label), "\x00")
+	}
+	if err := (<-uid.Done).Store(&c.uid); err != nil {
+		return c, errUnknownUID
+	}
+	return c, nil
 }
 
-func readCredentials(answer *godbus.Call) (c credentials, err error) {
-	var dict map[string]godbus.Variant
-	if err := answer.Store(&dict); err != nil {
-		return c, errUnknownUID
-	}
-	uid, ok := dict["UnixUserID"].Value().(uint32)
-	if !ok {
-		return c, errUnknownUID
-	}
-	pid, _ := dict["ProcessID"].Value().(uint32)
-	label, _ := dict["LinuxSecurityLabel"].Value().([]byte)
-	return credentials{uid: uid, pid: pid, label: strings.TrimRight(string(label), "\x00")}, nil
+// askAbout asks the bus one thing about a connection. It does not wait.
+func (b *bus) askAbout(ctx context.Context, name, method string) *godbus.Call {
+	return b.conn.BusObject().GoWithContext(ctx, "org.freedesktop.DBus."+method, 0, make(chan *godbus.Call, 1), name)
 }
 
 // connections returns the names of the connections to the bus that the process
@@ -105,15 +110,17 @@ func (b *bus) connections(ctx context.Context, pid uint32, v view) ([]string, er
 	names = slices.DeleteFunc(names, func(name string) bool { return !strings.HasPrefix(name, ":") || name == own })
 	answers := make([]*godbus.Call, len(names))
 	for i, name := range names {
-		answers[i] = b.conn.BusObject().GoWithContext(ctx, "org.freedesktop.DBus.GetConnectionCredentials", 0,
-			make(chan *godbus.Call, 1), name)
+		answers[i] = b.askAbout(ctx, name, "GetConnectionUnixProcessID")
 	}
 	var found []string
 	for i, answer := range answers {
-		<-answer.Done
-		// Connections that left meanwhile have no credentials.
-		c, err := readCredentials(answer)
-		if err != nil || c.pid != pid || c.uid != v.uid {
+		// Connections that left meanwhile have no process.
+		var of uint32
+		if err := (<-answer.Done).Store(&of); err != nil || of != pid {
+			continue
+		}
+		c, err := b.credentials(names[i])
+		if err != nil || c.uid != v.uid {
 			continue
 		}
 		if of, err := b.viewOf(c); err == nil && of.level == v.level {

@@ -200,28 +200,6 @@ func kinitAt(t *testing.T, store *ccstore.Store, level, name string) {
 	}
 }
 
-func TestReadCredentials(t *testing.T) {
-	answer := func(label any) *godbus.Call {
-		dict := variants(map[string]any{"UnixUserID": uint32(1), "ProcessID": uint32(2)})
-		if label != nil {
-			dict["LinuxSecurityLabel"] = godbus.MakeVariant(label)
-		}
-		return &godbus.Call{Body: []any{dict}}
-	}
-	for _, test := range []struct {
-		label any
-		want  string
-	}{{nil, ""}, {[]byte("a:b:c:s0\x00"), "a:b:c:s0"}, {[]byte("a:b:c:s0"), "a:b:c:s0"}, {"text", ""}} {
-		got, err := readCredentials(answer(test.label))
-		if want := (credentials{1, 2, test.want}); err != nil || got != want {
-			t.Errorf("label %q: %v, %v, want %v", test.label, got, err, want)
-		}
-	}
-	if _, err := readCredentials(&godbus.Call{Body: []any{map[string]godbus.Variant{}}}); err == nil {
-		t.Error("no uid is no error")
-	}
-}
-
 // TestSessionIsOneUsers: in session mode nobody but the user is served, even if
 // the bus should let others in.
 func TestSessionIsOneUsers(t *testing.T) {

@@ -32,24 +32,9 @@ type Call struct {
 	conn   *Conn
 	sender string
 	size   int
-	fds    []int // guarded by calls.mu
 }
 
-// TakeFDs returns the file descriptors of the call, at which its values of type
-// "h" are indices. They now belong to who called.
-func (c *Call) TakeFDs() []int {
-	if c == nil {
-		return nil
-	}
-	c.conn.calls.mu.Lock()
-	defer c.conn.calls.mu.Unlock()
-	fds := c.fds
-	c.fds = nil
-	return fds
-}
-
-// End ends the call: it is answered or never will be. File descriptors that
-// nobody took are closed.
+// End ends the call: it is answered or never will be.
 func (c *Call) End() {
 	if c != nil {
 		c.conn.calls.end(c)
@@ -98,8 +83,6 @@ func (c *calls) admit(call *Call, size int) string {
 func (c *calls) end(call *Call) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	closeAll(call.fds)
-	call.fds = nil
 	waiting := c.bySender[call.sender]
 	if !waiting[call] {
 		return
@@ -110,14 +93,11 @@ func (c *calls) end(call *Call) {
 	}
 }
 
-// forget ends the calls of a connection that left the bus. One that is being
-// answered may keep what it took.
+// forget ends the calls of a connection that left the bus.
 func (c *calls) forget(sender string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for one := range c.bySender[sender] {
-		closeAll(one.fds)
-		one.fds = nil
 		c.bytes -= one.size
 	}
 	delete(c.bySender, sender)
@@ -126,15 +106,10 @@ func (c *calls) forget(sender string) {
 // close ends all calls, and lets in none any more.
 func (c *calls) close() {
 	c.mu.Lock()
-	senders := make([]string, 0, len(c.bySender))
-	for sender := range c.bySender {
-		senders = append(senders, sender)
-	}
+	defer c.mu.Unlock()
 	c.closed = true
-	c.mu.Unlock()
-	for _, sender := range senders {
-		c.forget(sender)
-	}
+	c.bytes = 0
+	clear(c.bySender)
 }
 
 // sent are the calls that the service has made and that are not answered.

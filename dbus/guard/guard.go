@@ -13,9 +13,9 @@
 //   - answers to calls that the service has made, from whom it called;
 //   - the signals of the bus itself about names, and those that are asked for.
 //
-// The rest is answered or dropped here. File descriptors are negotiated only if
-// a declared method takes any; they belong to the guard until somebody takes
-// them, and it closes those that nobody does.
+// The rest is answered or dropped here. No method takes file descriptors: the
+// guard never negotiates them, and the kernel closes any that arrive all the
+// same, because nothing here receives control messages.
 //
 // It imports introspection and the leaf ratelog, and no D-Bus library.
 //
@@ -25,10 +25,8 @@ package guard
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,9 +37,7 @@ import (
 
 // A Socket is what a Conn needs of a *net.UnixConn.
 type Socket interface {
-	io.WriteCloser
-	ReadMsgUnix(b, oob []byte) (n, oobn, flags int, addr *net.UnixAddr, err error)
-	SetReadDeadline(time.Time) error
+	io.ReadWriteCloser
 	SetWriteDeadline(time.Time) error
 }
 
@@ -58,7 +54,6 @@ type Conn struct {
 	socket   Socket
 	methods  methods
 	signals  []Signal
-	fds      bool // some method takes file descriptors
 	refusals *ratelog.Logger
 
 	begun atomic.Bool // authentication is over
@@ -69,7 +64,6 @@ type Conn struct {
 	message []byte // as it came
 	buffer  []byte // as it is let through
 	rest    []byte // what of it was not read yet
-	arrived []int  // file descriptors that came with the message
 	last    *Call  // the method call that is read, if it is one
 
 	writing sync.Mutex
@@ -88,7 +82,6 @@ func New(socket Socket, c Config) *Conn {
 		signals:  append(busSignals(), c.Signals...),
 		refusals: ratelog.New(c.Logger, refusalBurst, refusalEvery),
 	}
-	conn.fds = conn.methods.takeFDs()
 	conn.calls.init()
 	conn.sent.init()
 	return conn
@@ -100,9 +93,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 		return 0, nil
 	}
 	if !c.begun.Load() {
-		n, err := c.receive(b)
-		c.closeArrived()
-		return n, err
+		return c.socket.Read(b)
 	}
 	for len(c.rest) == 0 {
 		if err := c.next(); err != nil {
@@ -135,50 +126,10 @@ func (c *Conn) Write(b []byte) (int, error) {
 		return c.send(b)
 	}
 	if bytes.Equal(b, begin) {
-		if c.fds {
-			if err := c.negotiate(); err != nil {
-				return 0, err
-			}
-		}
 		c.begun.Store(true)
 	}
 	return c.send(b)
 }
-
-// negotiateTimeout is for the bus to answer one line.
-const negotiateTimeout = 10 * time.Second
-
-// negotiate asks the bus for file descriptors. Without them the methods that
-// take them are refused, and all others work.
-func (c *Conn) negotiate() error {
-	if _, err := c.send([]byte("NEGOTIATE_UNIX_FD\r\n")); err != nil {
-		return err
-	}
-	if err := c.socket.SetReadDeadline(time.Now().Add(negotiateTimeout)); err != nil {
-		return err
-	}
-	var line []byte
-	for !bytes.HasSuffix(line, []byte("\r\n")) {
-		var b [1]byte
-		n, err := c.receive(b[:])
-		c.closeArrived()
-		if err != nil {
-			return err
-		}
-		if line = append(line, b[:n]...); len(line) > maxLine {
-			return errors.New("guard: answer of the bus to NEGOTIATE_UNIX_FD is too long")
-		}
-	}
-	agreed := bytes.Equal(line, []byte("AGREE_UNIX_FD\r\n"))
-	if !agreed && !bytes.HasPrefix(line, []byte("ERROR")) {
-		return fmt.Errorf("guard: answer of the bus to NEGOTIATE_UNIX_FD: %q", line)
-	}
-	c.fds = agreed
-	return c.socket.SetReadDeadline(time.Time{})
-}
-
-// maxLine is more than a bus has to say while it authenticates us.
-const maxLine = 1 << 10
 
 // writeTimeout is how long the bus may take to accept a message. A bus that
 // takes longer is gone or hangs; either way the connection is of no use.
@@ -215,7 +166,7 @@ func (c *Conn) note(b []byte) error {
 	return nil
 }
 
-// Close closes the socket and every file descriptor that nobody took.
+// Close closes the socket, and lets in no call any more.
 func (c *Conn) Close() error {
 	c.calls.close()
 	return c.socket.Close()

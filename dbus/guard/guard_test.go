@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,31 +20,25 @@ import (
 // A fakeSocket is a bus that sends what it was told to.
 type fakeSocket struct {
 	in     []byte
-	fds    map[int][]int // by the offset of the byte that they come with
 	at     int
 	most   int // bytes in one read, 0 for any number
 	out    bytes.Buffer
 	closed bool
 }
 
-func (s *fakeSocket) ReadMsgUnix(b, oob []byte) (n, oobn, flags int, addr *net.UnixAddr, err error) {
+func (s *fakeSocket) Read(b []byte) (n int, err error) {
 	if s.at == len(s.in) {
-		return 0, 0, 0, nil, io.EOF
-	}
-	if fds := s.fds[s.at]; len(fds) > 0 {
-		oobn = copy(oob, syscall.UnixRights(fds...))
-		delete(s.fds, s.at)
+		return 0, io.EOF
 	}
 	if s.most > 0 {
 		b = b[:min(len(b), s.most)]
 	}
 	n = copy(b, s.in[s.at:])
 	s.at += n
-	return n, oobn, 0, nil, nil
+	return n, nil
 }
 
 func (s *fakeSocket) Write(b []byte) (int, error)      { return s.out.Write(b) }
-func (s *fakeSocket) SetReadDeadline(time.Time) error  { return nil }
 func (s *fakeSocket) SetWriteDeadline(time.Time) error { return nil }
 
 func (s *fakeSocket) Close() error {
@@ -51,17 +46,16 @@ func (s *fakeSocket) Close() error {
 	return nil
 }
 
-// declared are the interfaces of the tests: some real ones, and one that takes
-// file descriptors.
+// declared are the interfaces of the tests: some real ones, and one whose method
+// has another signature than that of the same name in Properties.
 var declared = []*introspection.Interface{
 	introspection.Peer, introspection.Properties, introspection.Manager,
-	{Name: "a.FDs", Methods: []introspection.Method{
-		{Name: "One", Args: []introspection.Arg{{Type: "h", Direction: "in"}}},
-		{Name: "Get", Args: []introspection.Arg{{Type: "u", Direction: "in"}}}, // as in Properties
+	{Name: "a.Other", Methods: []introspection.Method{
+		{Name: "Get", Args: []introspection.Arg{{Type: "u", Direction: "in"}}},
 	}},
 }
 
-func newConn(t testing.TB, socket *fakeSocket, interfaces ...*introspection.Interface) *Conn {
+func newConn(t testing.TB, socket Socket, interfaces ...*introspection.Interface) *Conn {
 	t.Helper()
 	c := New(socket, Config{Interfaces: interfaces, Signals: []Signal{{"", "a.b", "C", ""}}})
 	c.begun.Store(true)
@@ -379,8 +373,8 @@ func TestMethods(t *testing.T) {
 		{header{member: "Get", signature: "u"}, "\x00\x00\x00\x00", true},
 		{header{member: "Get", signature: "ss"}, littleGet[len(littleGet)-14:], true},
 		{header{member: "Get", signature: "s"}, "\x00\x00\x00\x00\x00", false},
-		{header{iface: "a.FDs", member: "Get", signature: "u"}, "\x00\x00\x00\x00", true},
-		{header{iface: "a.FDs", member: "Get", signature: "ss"}, littleGet[len(littleGet)-14:], false},
+		{header{iface: "a.Other", member: "Get", signature: "u"}, "\x00\x00\x00\x00", true},
+		{header{iface: "a.Other", member: "Get", signature: "ss"}, littleGet[len(littleGet)-14:], false},
 		{header{member: "Subscribe", signature: "a{sv}"}, "\x00\x00\x00\x00" + "\x00\x00\x00\x00", true},
 		{header{member: "Subscribe", signature: "a{sv}"}, "\x00\x00\x00\x00", false},
 		{header{member: "Subscribe", signature: "a{sv}"}, "\x00\x00\x00\x00" + "\x00\x00\x00\x01", false},
@@ -618,160 +612,76 @@ func TestCallsWaiting(t *testing.T) {
 	}
 }
 
-// open returns file descriptors, and how to see which of them are open.
-func open(t *testing.T, n int) (fds []int) {
-	t.Helper()
-	for range n {
-		fd, err := syscall.Open("/dev/null", syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		fds = append(fds, fd)
-	}
-	return fds
+// withFDs returns littleGet with a header field that announces n descriptors.
+func withFDs(n byte) []byte {
+	const field = "\x09\x01u\x00"
+	b := []byte(littleGet)
+	b[strings.Index(littleGet, field)+len(field)] = n
+	return b
 }
 
-func openCount(fds []int) (n int) {
-	for _, fd := range fds {
-		var stat syscall.Stat_t
-		if syscall.Fstat(fd, &stat) == nil {
-			n++
-		}
-	}
-	return n
-}
-
-func withFDs(fds int, signature, body string) []byte {
-	h := header{kind: methodCall, iface: "a.FDs", member: "One", signature: signature}
-	in := message(h, body)
-	// The guard writes no such field itself.
-	head := fixedHeader + int(orderOf('l').Uint32(in[12:]))
-	field := append(appendField(pad(in[:head:head], 8), fieldUnixFDs), byte(fds), 0, 0, 0)
-	orderOf('l').PutUint32(field[12:], uint32(len(field)-fixedHeader))
-	return append(pad(field, 8), body...)
-}
-
+// TestFDs sends messages with file descriptors attached over a socket. None is
+// left open, and a call whose header announces any is refused.
 func TestFDs(t *testing.T) {
-	for _, test := range []struct {
-		name       string
-		arrive     int
-		frame      []byte
-		negotiated bool
-		ok         bool
-		left       int // open when the call is handed over
-	}{
-		{"as declared", 1, withFDs(1, "h", "\x00\x00\x00\x00"), true, true, 1},
-		{"without the field", 1, withFDs(0, "h", "\x00\x00\x00\x00"), true, false, 0},
-		{"none arrive", 0, withFDs(1, "h", "\x00\x00\x00\x00"), true, false, 0},
-		{"none at all", 0, withFDs(0, "h", "\x00\x00\x00\x00"), true, false, 0},
-		{"another index", 1, withFDs(1, "h", "\x01\x00\x00\x00"), true, false, 0},
-		{"one too many", 2, withFDs(2, "h", "\x00\x00\x00\x00"), true, false, 0},
-		{"very many", 250, withFDs(250, "h", "\x00\x00\x00\x00"), true, false, 0},
-		{"of another type", 1, withFDs(1, "ah", "\x04\x00\x00\x00\x00\x00\x00\x00"), true, false, 0},
-		{"a method that takes none", 1, []byte(littleGet), true, false, 0},
-		{"not negotiated", 1, withFDs(1, "h", "\x00\x00\x00\x00"), false, false, 0},
-		{"not negotiated, without the field", 1, []byte(littleGet), false, true, 0},
-	} {
-		fds := open(t, test.arrive)
-		s := &fakeSocket{in: append(test.frame, littleGet...), fds: map[int][]int{0: fds}}
-		c := newConn(t, s, declared...)
-		c.fds = test.negotiated
-		messages, calls := readAll(t, c)
-		if len(messages) != 2 || (calls[0].Refused == "") != test.ok || calls[1].Refused != "" {
-			t.Errorf("%s: %d messages, refused: %q", test.name, len(messages), calls[0].Refused)
-			continue
-		}
-		if got := openCount(fds); got != test.left {
-			t.Errorf("%s: %d descriptors are open", test.name, got)
-		}
-		calls[0].End()
-		if got := openCount(fds); got != 0 {
-			t.Errorf("%s: %d descriptors are open in the end", test.name, got)
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	before := openFDs()
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := os.NewFile(uintptr(pair[1]), "socket")
+	socket, err := net.FileConn(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file.Close()
+	c := newConn(t, socket.(Socket), declared...)
+	var want []bool
+	for _, attached := range []int{0, 1, 3, 250} {
+		for _, announced := range []byte{0, 1, 3} {
+			oob := syscall.UnixRights(slices.Repeat([]int{int(null.Fd())}, attached)...)
+			if err := syscall.Sendmsg(pair[0], withFDs(announced), oob, nil, 0); err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, announced > 0)
 		}
 	}
-}
-
-// TestTakeFDs: what is taken is the taker's, the rest is closed by whatever ends
-// the call.
-func TestTakeFDs(t *testing.T) {
-	frame := withFDs(1, "h", "\x00\x00\x00\x00")
-	for name, end := range map[string]func(*Conn, *Call){
-		"answered": func(_ *Conn, call *Call) { call.End() },
-		"gone":     func(c *Conn, call *Call) { c.calls.forget(call.sender) },
-		"closed":   func(c *Conn, _ *Call) { c.Close() },
-	} {
-		fds := open(t, 2)
-		s := &fakeSocket{in: append(frame, frame...), fds: map[int][]int{0: fds[:1], len(frame): fds[1:]}}
-		c := newConn(t, s, declared...)
-		_, calls := readAll(t, c)
-		taken := calls[0].TakeFDs()
-		if len(taken) != 1 || taken[0] != fds[0] || calls[0].TakeFDs() != nil {
-			t.Fatalf("took %v of %v", taken, fds)
-		}
-		end(c, calls[0])
-		if name == "answered" {
-			calls[1].End()
-		}
-		if openCount(fds[:1]) != 1 || openCount(fds[1:]) != 0 {
-			t.Errorf("%s: open %d, %d", name, openCount(fds[:1]), openCount(fds[1:]))
-		}
-		syscall.Close(fds[0])
+	syscall.Close(pair[0])
+	_, calls := readAll(t, c)
+	if len(calls) != len(want) {
+		t.Fatalf("%d calls of %d", len(calls), len(want))
 	}
-	// Nobody asks for the call, and the message breaks off.
-	fds := open(t, 2)
-	s := &fakeSocket{in: append(frame, frame[:40]...), fds: map[int][]int{0: fds[:1], len(frame): fds[1:]}}
-	c := newConn(t, s, declared...)
-	io.Copy(io.Discard, c)
-	if got := openCount(fds); got != 0 {
-		t.Errorf("%d descriptors are open", got)
+	for i, call := range calls {
+		if (call.Refused != "") != want[i] {
+			t.Errorf("call %d: refused %q", i, call.Refused)
+		}
+		call.End()
 	}
-	// The connection is closed already.
-	fds = open(t, 1)
-	s = &fakeSocket{in: frame, fds: map[int][]int{0: fds}}
-	c = newConn(t, s, declared...)
 	c.Close()
-	if messages, _ := readAll(t, c); len(messages) != 0 || openCount(fds) != 0 {
-		t.Error("after the end of the connection")
+	if after := openFDs(); after > before {
+		t.Errorf("%d file descriptors were open, now %d", before, after)
 	}
 }
 
-// TestAuthentication: everything passes until BEGIN, before which descriptors
-// are negotiated only if some method takes them.
+// TestAuthentication: everything passes until BEGIN, and file descriptors are
+// not negotiated.
 func TestAuthentication(t *testing.T) {
-	for _, test := range []struct {
-		name       string
-		interfaces []*introspection.Interface
-		answer     string
-		sent       string
-		fds, ok    bool
-	}{
-		{"no method takes them", declared[:2], "", "BEGIN\r\n", false, true},
-		{"the bus agrees", declared, "AGREE_UNIX_FD\r\n", "NEGOTIATE_UNIX_FD\r\nBEGIN\r\n", true, true},
-		{"the bus does not", declared, "ERROR no\r\n", "NEGOTIATE_UNIX_FD\r\nBEGIN\r\n", false, true},
-		{"no answer", declared, "AGREE", "NEGOTIATE_UNIX_FD\r\n", true, false},
-		{"another answer", declared, "OK 1234\r\n", "NEGOTIATE_UNIX_FD\r\n", true, false},
-		{"an endless answer", declared, strings.Repeat("A", 1<<20), "NEGOTIATE_UNIX_FD\r\n", true, false},
-	} {
-		s := &fakeSocket{in: []byte("OK 1\r\n" + test.answer + littleGet)}
-		if !test.ok {
-			s.in = s.in[:len(s.in)-len(littleGet)]
-		}
-		c := New(s, Config{Interfaces: test.interfaces})
-		c.Write([]byte("\x00AUTH\r\n"))
-		line := make([]byte, 6)
-		if _, err := io.ReadFull(c, line); err != nil || string(line) != "OK 1\r\n" {
-			t.Fatalf("%s: %q, %v", test.name, line, err)
-		}
-		_, err := c.Write([]byte("BEGIN\r\n"))
-		if (err == nil) != test.ok || c.fds != test.fds || s.out.String() != "\x00AUTH\r\n"+test.sent {
-			t.Errorf("%s: %v, %v, %q", test.name, err, c.fds, s.out.String())
-		}
-		if !test.ok {
-			continue
-		}
-		if messages, _ := readAll(t, c); len(messages) != 1 {
-			t.Errorf("%s: %d messages after BEGIN", test.name, len(messages))
-		}
+	s := &fakeSocket{in: []byte("OK 1\r\n" + littleGet)}
+	c := New(s, Config{Interfaces: declared})
+	c.Write([]byte("\x00AUTH\r\n"))
+	line := make([]byte, 6)
+	if _, err := io.ReadFull(c, line); err != nil || string(line) != "OK 1\r\n" {
+		t.Fatalf("%q, %v", line, err)
+	}
+	if _, err := c.Write([]byte("BEGIN\r\n")); err != nil || s.out.String() != "\x00AUTH\r\nBEGIN\r\n" {
+		t.Errorf("%v, %q", err, s.out.String())
+	}
+	if messages, _ := readAll(t, c); len(messages) != 1 {
+		t.Errorf("%d messages after BEGIN", len(messages))
 	}
 }
 
@@ -804,9 +714,7 @@ type brokenSocket struct{ fakeSocket }
 
 func (*brokenSocket) Write([]byte) (int, error) { return 0, errors.New("broken") }
 
-func (*brokenSocket) ReadMsgUnix(_, _ []byte) (int, int, int, *net.UnixAddr, error) {
-	return -1, -1, 0, nil, errors.New("broken") // as a real one does
-}
+func (*brokenSocket) Read([]byte) (int, error) { return 0, errors.New("broken") }
 
 // TestLog: however much is refused, the log stays short.
 func TestLog(t *testing.T) {

@@ -46,16 +46,6 @@ func methodsOf(interfaces []*introspection.Interface) methods {
 	return m
 }
 
-// takeFDs reports whether any method takes file descriptors.
-func (m methods) takeFDs() bool {
-	for _, signatures := range m[""] {
-		if strings.Contains(strings.Join(signatures, ""), "h") {
-			return true
-		}
-	}
-	return false
-}
-
 // refuses returns what the declared methods have against a call, "" for nothing.
 func (m methods) refuses(h header) string {
 	signatures := m[h.iface][h.member]
@@ -90,8 +80,11 @@ func set(list string) map[string]bool {
 }
 
 // bodyFault returns what is wrong with the body of a message.
-func bodyFault(h header, body []byte, fds int, variants map[string]bool) string {
-	d := &decoder{order: h.order, b: body, fds: uint32(fds), variants: variants}
+func bodyFault(h header, body []byte, variants map[string]bool) string {
+	if h.fds > 0 {
+		return "file descriptors are not accepted"
+	}
+	d := &decoder{order: h.order, b: body, variants: variants}
 	d.values(h.signature)
 	if d.bad == "" && d.at != len(body) {
 		d.fail("more than the signature says")
@@ -118,37 +111,19 @@ func (c *Conn) judgeCall(h header, body []byte) {
 	}
 	bad := c.methods.refuses(h)
 	if bad == "" {
-		bad = c.fdFault(h)
-	}
-	if bad == "" {
-		bad = bodyFault(h, body, len(c.arrived), inCalls)
+		bad = bodyFault(h, body, inCalls)
 	}
 	call := &Call{Signature: h.signature, Refused: bad, conn: c, sender: h.sender}
 	if bad != "" {
 		c.logRefusal(h, bad)
 		h.body, h.signature, body = 0, "", nil
-	} else {
-		call.fds = append(call.fds, c.arrived...)
-		c.arrived = c.arrived[:0]
 	}
 	if why := c.calls.admit(call, len(body)); why != "" {
-		closeAll(call.fds)
 		c.limitExceeded(h, why)
 		return
 	}
 	c.last = call
 	c.pass(h, body)
-}
-
-// fdFault returns what is wrong with the file descriptors of a call.
-func (c *Conn) fdFault(h header) string {
-	switch {
-	case int64(h.fds) != int64(len(c.arrived)):
-		return "file descriptors that did not arrive"
-	case len(c.arrived) > strings.Count(h.signature, "h"):
-		return "more file descriptors than the method takes"
-	}
-	return ""
 }
 
 func (c *Conn) judgeSignal(h header, body []byte) {
@@ -159,7 +134,7 @@ func (c *Conn) judgeSignal(h header, body []byte) {
 	}
 	bad := "signal that nobody waits for"
 	if allowed {
-		bad = bodyFault(h, body, 0, inCalls)
+		bad = bodyFault(h, body, inCalls)
 	}
 	if bad != "" {
 		c.logRefusal(h, bad)
@@ -183,10 +158,8 @@ func (c *Conn) judgeReply(h header, body []byte) {
 	switch {
 	case !answers[h.signature]:
 		bad = "answer of unexpected types"
-	case h.fds > 0:
-		bad = "answer with file descriptors"
 	default:
-		bad = bodyFault(h, body, 0, inAnswers)
+		bad = bodyFault(h, body, inAnswers)
 	}
 	if h.kind == errorReply && (bad != "" || h.signature != "" && h.signature != "s") {
 		h.body, h.signature, body = 0, "", nil

@@ -3,7 +3,6 @@ package guard
 import (
 	"errors"
 	"slices"
-	"syscall"
 )
 
 // Limits of ours.
@@ -15,9 +14,6 @@ const (
 	// maxReply is how long an answer of the bus may be: the names on a large bus
 	// take a tenth of it.
 	maxReply = 4 << 20
-
-	// maxFDs is how many file descriptors Linux sends at once.
-	maxFDs = 253
 )
 
 var errOutOfStep = errors.New("guard: the bus sent what is not a message")
@@ -46,7 +42,6 @@ func (c *Conn) next() error {
 	if max(cap(c.buffer), cap(c.message)) > 2*maxCall {
 		c.buffer, c.message = nil, nil
 	}
-	defer c.closeArrived()
 	c.message = c.message[:0]
 	if err := c.fill(fixedHeader); err != nil {
 		return err
@@ -96,7 +91,7 @@ func (c *Conn) fill(n int) error {
 	for n > 0 {
 		step := min(n, max(len(c.message), 4<<10))
 		c.message = slices.Grow(c.message, step)
-		got, err := c.receive(c.message[len(c.message) : len(c.message)+step])
+		got, err := c.socket.Read(c.message[len(c.message) : len(c.message)+step])
 		if err != nil {
 			return err
 		}
@@ -110,48 +105,11 @@ func (c *Conn) fill(n int) error {
 func (c *Conn) discard(n uint64) error {
 	room := make([]byte, min(n, maxCall))
 	for n > 0 {
-		got, err := c.receive(room[:min(n, uint64(len(room)))])
-		c.closeArrived()
+		got, err := c.socket.Read(room[:min(n, uint64(len(room)))])
 		if err != nil {
 			return err
 		}
 		n -= uint64(got)
 	}
 	return nil
-}
-
-// receive receives some bytes, and the file descriptors that come with them.
-func (c *Conn) receive(b []byte) (int, error) {
-	var oob [maxFDs*4 + 64]byte
-	n, oobn, _, _, err := c.socket.ReadMsgUnix(b, oob[:])
-	if oobn > 0 {
-		c.arrived = append(c.arrived, rights(oob[:oobn])...)
-		if !c.fds || len(c.arrived) > maxFDs {
-			c.closeArrived()
-		}
-	}
-	return max(n, 0), err // it is -1 with an error
-}
-
-// rights returns the file descriptors in control messages.
-func rights(oob []byte) []int {
-	var list []int
-	messages, _ := syscall.ParseSocketControlMessage(oob)
-	for _, m := range messages {
-		fds, _ := syscall.ParseUnixRights(&m)
-		list = append(list, fds...)
-	}
-	return list
-}
-
-// closeArrived closes the file descriptors of the message that nobody has taken.
-func (c *Conn) closeArrived() {
-	closeAll(c.arrived)
-	c.arrived = c.arrived[:0]
-}
-
-func closeAll(fds []int) {
-	for _, fd := range fds {
-		syscall.Close(fd)
-	}
 }

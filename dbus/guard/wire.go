@@ -44,7 +44,6 @@ type decoder struct {
 	at    int    // counts from where alignment does
 	bad   string // the first fault, "" for none
 
-	fds      uint32          // how many descriptors there are for indices to point at
 	variants map[string]bool // signatures that a variant may have; nil: any
 	depth    int             // variants around this value
 }
@@ -153,9 +152,7 @@ func (d *decoder) value(t string) {
 			d.fail("boolean that is neither true nor false")
 		}
 	case 'h':
-		if d.uint32() >= d.fds && d.bad == "" {
-			d.fail("file descriptor that did not come with it")
-		}
+		d.fail("file descriptor")
 	case 'v':
 		d.variant()
 	case 'a':
