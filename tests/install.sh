@@ -1,9 +1,41 @@
-# Installs the programs that tests/run, tests/try and tests/bench need. To be
-# sourced.
+# Finds Go and installs what tests/run, tests/try and tests/bench need. Source it
+# from the directory of the module.
 
-# package_of says which Debian package brings a program, or a file.
+# find_go SCRIPT puts a Go into PATH that is new enough for go.mod: the one in
+# PATH, or else the one in /usr/local/go, which sudo's PATH does not have. It
+# returns 1 after an error message.
+find_go() {
+	local wanted found seen=() directory in_path=
+	wanted=$(sed -n 's/^go //p' go.mod)
+	! in_path=$(command -v go) || in_path=${in_path%/*}
+	for directory in "$in_path" /usr/local/go/bin; do
+		[ -n "$directory" ] && [ -x "$directory/go" ] || continue
+		[ ${#seen[@]} = 0 ] || [ "$directory" != "$in_path" ] || continue
+		# Go from 1.21 on gets the version that go.mod asks for, or fails.
+		found=$("$directory/go" env GOVERSION 2>/dev/null) || found=$(GOTOOLCHAIN=local "$directory/go" version | cut -d ' ' -f 3)
+		found=$(sed -n 's/^.*go\([0-9][0-9.]*\).*$/\1/p' <<<"$found")
+		if [ "$(printf '%s\n' "$wanted" "$found" | sort -V | head -n 1)" = "$wanted" ]; then
+			[ "$directory" = "$in_path" ] || PATH=$directory:$PATH
+			return 0
+		fi
+		seen+=("$directory/go is ${found:-unknown}")
+	done
+	{
+		echo "$1: Go $wanted or newer is needed."
+		if [ ${#seen[@]} = 0 ]; then
+			echo "Go is neither in PATH nor in /usr/local/go."
+		else
+			printf 'Too old: %s\n' "${seen[@]}"
+		fi
+		echo "Unpack one from https://go.dev/dl/ to /usr/local/go, and run $1 again."
+	} >&2
+	return 1
+}
+
+# package_of prints the Debian package of a program or file.
 package_of() {
 	case $1 in
+	/etc/ssl/certs/ca-certificates.crt) echo ca-certificates ;;
 	gcc) echo gcc libc6-dev ;;
 	kinit | klist | kvno | kswitch | kdestroy) echo krb5-user ;;
 	krb5kdc | kdb5_util) echo krb5-kdc ;;
@@ -40,6 +72,13 @@ missing() {
 	done
 }
 
+# Go needs certificates to download modules. Other systems than Debian have them
+# elsewhere, and always.
+certificates=
+if command -v apt-get >/dev/null; then
+	certificates=/etc/ssl/certs/ca-certificates.crt
+fi
+
 # What the tests of D-Bus clients need besides.
 bus_clients="mandoc pkg-config xmllint gdbus-codegen dbus-monitor dbus-broker unshare
 	/usr/include/glib-2.0/glib.h /usr/include/systemd/sd-bus.h /usr/lib/polkit-1/polkitd
@@ -62,24 +101,23 @@ unpack_servers() {
 	unpack servers usr/libexec/sssd/sssd_kcm sssd-kcm sssd-common heimdal-kcm
 }
 
-# unpack DIRECTORY PROGRAM PACKAGE... unpacks packages and the libraries that they
-# need and that are not installed. It returns 1, and has said why, if they are not
-# there in the end; PROGRAM tells whether they are.
+# unpack DIRECTORY PROGRAM PACKAGE... unpacks packages, and the libraries that they
+# need unless those are installed, so that PROGRAM exists. It returns 1 after an
+# error message.
 unpack() (
 	target=$(unpacked_directory "$1")
 	program=$2
 	shift 2
 	[ ! -x "$target/$program" ] || exit 0
 	if ! command -v apt-get >/dev/null; then
-		echo "Not there, and there is no apt-get to get them:" "$@" >&2
+		echo "Missing, and without apt-get to download them:" "$@" >&2
 		exit 1
 	fi
 	echo "Unpacking:" "$@"
 	mkdir -p "${target%/*}" &&
 		new=$(mktemp -d "$target.XXXXXX") || exit 1
 	trap 'rm -rf "$new"' EXIT
-	# In one step, so that what is there is complete. What apt says is of interest
-	# only if it fails.
+	# In one step, so that the directory is complete or missing.
 	if ! fetch "$new" "$@" </dev/null >"$new/log" 2>&1; then
 		cat "$new/log" >&2
 		exit 1
@@ -88,18 +126,18 @@ unpack() (
 	mv -T "$new" "$target"
 )
 
-# fetch DIRECTORY PACKAGE... does so in a new directory.
+# fetch DIRECTORY PACKAGE... unpacks into a new directory.
 fetch() {
 	local directory=$1 package list
 	shift
-	# On a new machine apt knows no packages yet; only root can change that.
+	# A new machine has no lists of packages yet; only root can download them.
 	apt-cache show "$@" >/dev/null 2>&1 || apt-get -q update
 	list=$*
 	for package in $(libraries_of $(libraries_of "$@") --recurse); do
 		dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed ||
 			list="$list $package"
 	done
-	# apt's own user writes there, if it can.
+	# apt downloads as a user of its own.
 	chmod 755 "$directory" && mkdir -m 777 "$directory/download" && cd "$directory/download" &&
 		apt-get -q download $list || return 1
 	for package in *.deb; do
@@ -113,8 +151,8 @@ libraries_of() {
 	apt-cache depends --important "$@" | sed -n 's/^ *|\?\(Depends:\)\? *\(lib[^ ]*\)$/\2/p' | sort -u
 }
 
-# install_programs installs what is missing of the programs. It returns 1, and
-# has said why, if something is missing in the end.
+# install_programs PROGRAM... installs the missing ones. It returns 1 after an error
+# message if one is missing in the end.
 install_programs() {
 	local lack packages root=()
 	lack=$(missing "$@")
@@ -122,13 +160,17 @@ install_programs() {
 
 	packages=$(for program in $lack; do package_of "$program"; done | tr ' ' '\n' | sort -u)
 	if ! command -v apt-get >/dev/null; then
-		echo "Not installed, and there is no apt-get to install them:" $lack >&2
+		echo "Not installed, and without apt-get to install them:" $lack >&2
 		return 1
 	fi
 	if [ "$(id -u)" != 0 ]; then
-		# A password can only be asked for at a terminal.
+		# sudo can ask for a password only at a terminal.
 		if ! command -v sudo >/dev/null || ! { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
-			echo "Not installed, and only root can install them:" $packages >&2
+			{
+				echo "These packages are missing, and only root can install them:"
+				echo "    apt-get install --no-install-recommends" $packages
+				echo "tests/run --short needs none of them."
+			} >&2
 			return 1
 		fi
 		root=(sudo)
@@ -137,8 +179,7 @@ install_programs() {
 	echo "Installing:" $packages
 	local log
 	log=$(mktemp) || return 1
-	# The packages ask for a realm; the tests have their own. What apt says is
-	# of interest only if it fails.
+	# krb5-config would ask for a realm; each test has its own.
 	if ! {
 		"${root[@]}" apt-get -q update &&
 			"${root[@]}" env DEBIAN_FRONTEND=noninteractive \

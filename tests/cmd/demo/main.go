@@ -1,8 +1,8 @@
-// Story shows a reader what kcmd does, on real parts: it sets up a throwaway
-// realm, bus and kcmd, and runs the commands that a user would type, each with
-// a line of explanation and its real output. tests/try builds and starts it.
+// Demo shows kcmd at work: it starts a realm, a bus and kcmd in a temporary
+// directory, and runs the commands that a user would type, each with a line of
+// explanation and its output. tests/try builds and starts it.
 //
-// It imports lab and nothing else of this module.
+// It imports tests/lab. Read story.go first, then stage.go and shell.go.
 package main
 
 import (
