@@ -47,108 +47,6 @@ func (b *Backend) load(ctx context.Context, owner ccstore.Owner) (*ccstore.Recor
 	return r, b.noted(err)
 }
 
-// load reads the collection of owner from a store with that key.
-func load(ctx context.Context, tx *sql.Tx, owner ccstore.Owner, key *storeKey) (*ccstore.Record, error) {
-	r := &ccstore.Record{}
-	id, err := loadCollection(ctx, tx, owner, r)
-	if err != nil {
-		return nil, err
-	}
-	if id == 0 {
-		return r, nil
-	}
-	if r.Caches, err = loadCaches(ctx, tx, owner, id); err != nil {
-		return nil, err
-	}
-	ownerKey, err := key.owner(owner)
-	if err != nil {
-		return nil, err
-	}
-	if r.Credentials, err = loadCredentials(ctx, tx, owner, id, ownerKey, r.Caches); err != nil {
-		return nil, err
-	}
-	return r, nil
-}
-
-// loadCollection returns the id of the collection, 0 if there is none.
-func loadCollection(ctx context.Context, tx *sql.Tx, owner ccstore.Owner, r *ccstore.Record) (id int64, err error) {
-	rows, err := tx.QueryContext(ctx,
-		"SELECT id, revision, default_name FROM collections WHERE namespace = ? AND uid = ? AND level = ?",
-		owner.Namespace, owner.UID, owner.Level)
-	if err != nil {
-		return 0, err
-	}
-	defer rows.Close()
-	if !rows.Next() {
-		return 0, rows.Err()
-	}
-	var name []byte
-	if err := rows.Scan(&id, &r.Revision, &name); err != nil {
-		return 0, notAsWritten(err)
-	}
-	r.Default = string(name)
-	return id, nil
-}
-
-func loadCaches(ctx context.Context, tx *sql.Tx, owner ccstore.Owner, collection int64) ([]ccstore.CacheRecord, error) {
-	rows, err := tx.QueryContext(ctx,
-		`SELECT id, uuid, name, principal, kdc_offset, label, changed, coalesce(ends, ?), coalesce(aside, ''), sum
-		FROM caches WHERE collection = ?`, ccstore.Never, collection)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var list []ccstore.CacheRecord
-	for rows.Next() {
-		var r ccstore.CacheRecord
-		var id, name []byte
-		var sum sql.NullInt64
-		if err := rows.Scan(&r.ID, &id, &name, &r.Principal, &r.KDCOffset, &r.Label, &r.Changed, &r.Ends, &r.Quarantined, &sum); err != nil {
-			return nil, notAsWritten(err)
-		}
-		if r.UUID, err = uuid.FromBytes(id); err != nil {
-			return nil, notAsWritten(err)
-		}
-		r.Name = string(name)
-		r.Err = checkSum(sum, cacheSum(owner, &r))
-		list = append(list, r)
-	}
-	return list, rows.Err()
-}
-
-func loadCredentials(ctx context.Context, tx *sql.Tx, owner ccstore.Owner, collection int64, key *ownerKey, caches []ccstore.CacheRecord) ([]ccstore.CredentialRecord, error) {
-	uuids := make(map[uint64]uuid.UUID, len(caches))
-	for _, c := range caches {
-		uuids[c.ID] = c.UUID
-	}
-	rows, err := tx.QueryContext(ctx,
-		`SELECT cache, seq, uuid, sealed, iif(aside IS NULL, data, NULL), coalesce(aside, ''), sum
-		FROM credentials WHERE collection = ?`, collection)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var list []ccstore.CredentialRecord
-	for rows.Next() {
-		var r ccstore.CredentialRecord
-		var id []byte
-		var sealed, sum sql.NullInt64
-		if err := rows.Scan(&r.Cache, &r.Seq, &id, &sealed, &r.Data, &r.Quarantined, &sum); err != nil {
-			return nil, notAsWritten(err)
-		}
-		if r.UUID, err = uuid.FromBytes(id); err != nil {
-			return nil, notAsWritten(err)
-		}
-		if r.Quarantined == "" {
-			if r.Err = checkSum(sum, credentialSum(owner, &r)); r.Err == nil {
-				r.Data, r.Err = key.open(uuids[r.Cache], r.UUID, r.Data, sealed)
-			}
-		}
-		list = append(list, r)
-	}
-	return list, rows.Err()
-}
-
 // Owners implements ccstore.Backend.
 func (b *Backend) Owners(ctx context.Context) ([]ccstore.Owner, error) {
 	owners, err := listOwners(ctx, b.read, "WHERE EXISTS (SELECT 1 FROM caches WHERE collection = collections.id)")
@@ -181,8 +79,8 @@ func (b *Backend) Due(ctx context.Context, before int64, limit int) ([]ccstore.D
 
 func (b *Backend) due(ctx context.Context, before int64, limit int) ([]ccstore.Deadline, error) {
 	rows, err := b.read.QueryContext(ctx,
-		`SELECT namespace, uid, level, uuid, ends FROM caches JOIN collections ON collections.id = caches.collection
-		WHERE ends <= ? AND aside IS NULL ORDER BY ends LIMIT ?`, before, limit)
+		`SELECT namespace, uid, level, uuid, reaping FROM caches JOIN collections ON collections.id = caches.collection
+		WHERE reaping <= ? AND quarantined IS NULL ORDER BY reaping LIMIT ?`, before, limit)
 	if err != nil {
 		return nil, err
 	}

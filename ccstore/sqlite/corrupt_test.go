@@ -352,7 +352,7 @@ func TestGarbage(t *testing.T) {
 // database says of itself.
 func TestGarbageTables(t *testing.T) {
 	file, contents := smallStore(t)
-	for _, table := range []string{"collections", "caches", "credentials", "keys", "caches_by_end"} {
+	for _, table := range []string{"collections", "caches", "credentials", "keys", "discarded", "caches_by_reaping"} {
 		for i := range bytes.Count(file, []byte(table)) {
 			hurt := slices.Clone(file)
 			at := 0

@@ -1,14 +1,16 @@
 // Package sqlite is the ccstore backend that keeps collections in an SQLite
 // database, through modernc.org/sqlite, which needs no C compiler.
 //
-// It imports ccstore and the leaf userns.
+// It imports ccstore and the leaves seal, checksum and userns.
 //
-// Files: open.go opens the database and refuses what is not ours, private.go
-// refuses what others could tamper with, schema.go brings it to the current
-// version, backend.go reads, commit.go writes, wipe.go sees that what was deleted
-// is nowhere any longer, cause.go tells what is the matter with the disk. sum.go
-// has the checksums of rows, seal.go seals credentials and opens them, keys.go
-// knows the keys of a store, rekey.go changes them. corrupt.go says what becomes
-// of a damaged file, wal.go finds what SQLite would pass over in the WAL, reader.go
-// looks at a database beside its daemon.
+// Files, in the order in which to read them: schema.go and schema/ have the tables
+// and bring a database to the current version. open.go opens a database and refuses
+// what is not ours, private.go refuses what other users could tamper with.
+// backend.go and load.go read. commit.go takes commits, writer.go writes them in
+// transactions, change.go makes the changes of each, discard.go deletes what a
+// transaction would take too long for. sum.go has the checksums of rows, sealing.go
+// seals credentials, keys.go finds the key of a store, rekey.go changes it. wipe.go
+// overwrites what was deleted. wal.go finds what SQLite would ignore in the WAL,
+// corrupt.go quarantines a damaged file, cause.go finds what is wrong with the disk.
+// reader.go reads a database beside its daemon.
 package sqlite

@@ -6,7 +6,12 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"errors"
+
+	"kcmd.org/kcmd/ccstore/seal"
 )
+
+// KeySize is the size of the key of a store, in bytes.
+const KeySize = seal.KeySize
 
 // What Open says of a key that does not fit the store.
 var (
@@ -17,9 +22,6 @@ var (
 	// than the one that is given.
 	ErrWrongKey = errors.New("it is encrypted with another key than the one that is given")
 )
-
-// keysVersion is the first version of the database that has keys.
-const keysVersion = 2
 
 // A querier is a database, or a transaction in it.
 type querier interface {
@@ -43,19 +45,18 @@ func findKey(ctx context.Context, q querier, given []byte) (*storeKey, error) {
 	if given == nil {
 		return nil, ErrNoKey
 	}
-	key, err := extract(given, salt)
+	secret, err := seal.NewStoreKey(given, salt)
 	if err != nil {
 		return nil, err
 	}
-	key.id = id
-	own, err := key.proof()
+	own, err := secret.Proof()
 	if err != nil {
 		return nil, err
 	}
 	if !hmac.Equal(own, proof) {
 		return nil, ErrWrongKey
 	}
-	return key, nil
+	return &storeKey{id, secret}, nil
 }
 
 // unlock finds the key of the store. A store that has none is sealed with the
@@ -87,13 +88,13 @@ func setKey(ctx context.Context, tx *sql.Tx, given []byte) (*storeKey, error) {
 	if given == nil {
 		return nil, nil
 	}
-	salt := make([]byte, KeySize)
+	salt := make([]byte, seal.KeySize)
 	rand.Read(salt) // never fails
-	key, err := extract(given, salt)
+	secret, err := seal.NewStoreKey(given, salt)
 	if err != nil {
 		return nil, err
 	}
-	proof, err := key.proof()
+	proof, err := secret.Proof()
 	if err != nil {
 		return nil, err
 	}
@@ -101,8 +102,8 @@ func setKey(ctx context.Context, tx *sql.Tx, given []byte) (*storeKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	key.id, err = res.LastInsertId()
-	return key, err
+	id, err := res.LastInsertId()
+	return &storeKey{id, secret}, err
 }
 
 // dropKeys removes the keys with which nothing is sealed any longer.

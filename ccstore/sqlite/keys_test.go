@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"bytes"
+	"database/sql"
 	"errors"
 	"log/slog"
 	"os"
@@ -116,7 +117,7 @@ func TestSealedLater(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	tamper(t, path, "UPDATE credentials SET aside = 'for a reason' WHERE rowid = 1")
+	tamper(t, path, "UPDATE credentials SET quarantined = 'for a reason' WHERE rowid = 1")
 	if found := secretsIn(t, path); len(found) != 120 {
 		t.Fatalf("%d tickets are in the files, want 120", len(found))
 	}
@@ -152,6 +153,17 @@ func TestSealedLater(t *testing.T) {
 	}
 }
 
+// resum makes the checksums right after rows were tampered with.
+func resum(t *testing.T, path string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	sqlite.Resum(t, db)
+}
+
 // TestTampered changes rows of a sealed store. What was changed is quarantined and
 // not served; all else is.
 func TestTampered(t *testing.T) {
@@ -166,9 +178,9 @@ func TestTampered(t *testing.T) {
 		{"another UUID", "UPDATE credentials SET uuid = randomblob(16) WHERE " + first, 11},
 		{"put in the place of another", `UPDATE credentials SET data = (SELECT data FROM credentials WHERE ` + first + `)
 			WHERE rowid = (SELECT max(rowid) FROM credentials)`, 11},
-		{"moved to another cache", `UPDATE credentials SET cache = 2, seq = 100 WHERE ` + first, 11},
-		{"moved to another user", `UPDATE credentials SET collection = 2, seq = 100 WHERE ` + first, 11},
-		{"a cache with another UUID", "UPDATE caches SET uuid = randomblob(16) WHERE collection = 1 AND id = 1", 9},
+		{"moved to another cache", `UPDATE credentials SET generation = 2, seq = 100 WHERE ` + first, 11},
+		{"moved to another user", `UPDATE credentials SET generation = 3, seq = 100 WHERE ` + first, 11},
+		{"a cache with another generation", "UPDATE caches SET generation = 77 WHERE generation = 1; UPDATE credentials SET generation = 77 WHERE generation = 1", 9},
 		{"a collection of another user", "UPDATE collections SET uid = 7777 WHERE id = 1", 6},
 		{"a collection of another namespace", "UPDATE collections SET namespace = 'x' WHERE id = 1", 6},
 		{"a collection of another level", "UPDATE collections SET level = 's0' WHERE id = 1", 6},
@@ -182,7 +194,8 @@ func TestTampered(t *testing.T) {
 				t.Fatal(err)
 			}
 			// Whoever does that can also see to the checksums.
-			tamper(t, path, tt.query+"; UPDATE caches SET sum = NULL; UPDATE credentials SET sum = NULL")
+			tamper(t, path, tt.query)
+			resum(t, path)
 			s = storetest.New(t, openWith(t, path, keyOf('A')))
 			after := contents(t, s)
 			if len(after) != tt.left {

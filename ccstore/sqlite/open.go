@@ -261,7 +261,7 @@ func (b *Backend) examine(ctx context.Context, key []byte) error {
 		}
 	}
 	// Without it nothing can be found, and it is small.
-	if err := checkIntegrity(ctx, db, "collections"); err != nil || version < keysVersion {
+	if err := checkIntegrity(ctx, db, "collections"); err != nil {
 		return err
 	}
 	_, err = findKey(ctx, db, key)

@@ -78,11 +78,7 @@ func (r *Reader) checkVersion(ctx context.Context) (err error) {
 	if r.version, err = checkHeader(ctx, r.db); err != nil {
 		return err
 	}
-	scripts, err := migrations()
-	if err != nil {
-		return err
-	}
-	if current := len(scripts); r.version < current {
+	if current := len(migrations); r.version < current {
 		return fmt.Errorf("its version is %d; kcmd brings it to version %d when it starts", r.version, current)
 	}
 	return nil
@@ -150,7 +146,9 @@ func (r *Reader) Check(ctx context.Context) ([]string, error) {
 
 // orphans returns the rows that refer to others that are not there.
 func (r *Reader) orphans(ctx context.Context) (findings []string, err error) {
-	rows, err := r.db.QueryContext(ctx, "SELECT \"table\", rowid, parent FROM pragma_foreign_key_check")
+	rows, err := r.db.QueryContext(ctx, `SELECT "table", rowid, parent FROM pragma_foreign_key_check
+		UNION ALL SELECT 'credentials', rowid, 'caches' FROM credentials
+		WHERE generation NOT IN (SELECT generation FROM caches) AND generation NOT IN (SELECT generation FROM discarded)`)
 	if err != nil {
 		return nil, err
 	}

@@ -154,7 +154,6 @@ func TestReaderRefuses(t *testing.T) {
 	write(t, empty, nil)
 	for path, want := range map[string]string{
 		other:                          "database of another program",
-		ofVersion(t, 1):                "its version is 1; kcmd brings it to version",
 		empty:                          "its version is 0; kcmd brings it to version",
 		filepath.Join(dir, "none.db"):  "there is no such file",
 		filepath.Join(dir, "no/a.db"):  "no such file or directory",

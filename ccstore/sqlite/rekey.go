@@ -86,6 +86,10 @@ func reseal(ctx context.Context, db *sql.DB, from *storeKey, to []byte) (*storeK
 		return nil, Resealed{}, err
 	}
 	defer tx.Rollback() // does nothing after Commit
+	// What belongs to no cache would stay as it is.
+	if _, err := tx.ExecContext(ctx, "DELETE FROM credentials WHERE generation IN (SELECT generation FROM discarded)"); err != nil {
+		return nil, Resealed{}, err
+	}
 	key, err := setKey(ctx, tx, to)
 	if err != nil {
 		return nil, Resealed{}, err
@@ -105,17 +109,17 @@ type resealing struct {
 	from, to *storeKey
 	done     Resealed
 
-	next, update, aside *sql.Stmt
+	next, update, quarantine *sql.Stmt
 }
 
 // A sealedRow is what a resealing needs to know of a credential.
 type sealedRow struct {
-	rowid       int64
-	owner       ccstore.Owner
-	stored      ccstore.CredentialRecord
-	cache, uuid []byte
-	sealed, sum sql.NullInt64
-	aside       bool
+	rowid, generation, sum int64
+	owner                  ccstore.Owner
+	stored                 ccstore.CredentialRecord
+	uuid                   []byte
+	sealed                 sql.NullInt64
+	quarantined            bool
 }
 
 // all goes through them one by one: all together may be more than the memory
@@ -125,13 +129,12 @@ func (r *resealing) all(ctx context.Context, tx *sql.Tx) error {
 		stmt  **sql.Stmt
 		query string
 	}{
-		{&r.next, `SELECT credentials.rowid, namespace, uid, level, cache, seq, caches.uuid, credentials.uuid,
-			sealed, data, credentials.sum, credentials.aside IS NOT NULL
-			FROM credentials JOIN caches ON caches.collection = credentials.collection AND caches.id = cache
-			JOIN collections ON collections.id = credentials.collection
+		{&r.next, `SELECT credentials.rowid, namespace, uid, level, generation, seq, credentials.uuid,
+			sealed, data, credentials.sum, credentials.quarantined IS NOT NULL
+			FROM credentials JOIN caches USING (generation) JOIN collections ON collections.id = collection
 			WHERE credentials.rowid > ? ORDER BY credentials.rowid LIMIT 1`},
 		{&r.update, "UPDATE credentials SET sealed = ?, data = ?, sum = ? WHERE rowid = ?"},
-		{&r.aside, "UPDATE credentials SET aside = ? WHERE rowid = ?"},
+		{&r.quarantine, "UPDATE credentials SET quarantined = ? WHERE rowid = ?"},
 	} {
 		var err error
 		if *s.stmt, err = tx.PrepareContext(ctx, s.query); err != nil {
@@ -142,7 +145,7 @@ func (r *resealing) all(ctx context.Context, tx *sql.Tx) error {
 	var row sealedRow
 	for {
 		err := r.next.QueryRowContext(ctx, row.rowid).Scan(&row.rowid, &row.owner.Namespace, &row.owner.UID, &row.owner.Level,
-			&row.stored.Cache, &row.stored.Seq, &row.cache, &row.uuid, &row.sealed, &row.stored.Data, &row.sum, &row.aside)
+			&row.generation, &row.stored.Seq, &row.uuid, &row.sealed, &row.stored.Data, &row.sum, &row.quarantined)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
@@ -158,41 +161,38 @@ func (r *resealing) all(ctx context.Context, tx *sql.Tx) error {
 // one seals a credential anew. One that cannot be opened is quarantined, as it
 // would be when it is loaded, and stays sealed as it is.
 func (r *resealing) one(ctx context.Context, row *sealedRow) error {
-	from, err := r.from.owner(row.owner)
+	owner := ownerBytes(row.owner)
+	from, err := r.from.owner(owner)
 	if err != nil {
 		return err
 	}
-	to, err := r.to.owner(row.owner)
+	to, err := r.to.owner(owner)
 	if err != nil {
 		return err
-	}
-	cache, err := uuid.FromBytes(row.cache)
-	if err != nil {
-		return notAsWritten(err)
 	}
 	if row.stored.UUID, err = uuid.FromBytes(row.uuid); err != nil {
 		return notAsWritten(err)
 	}
-	data, why := row.open(from, cache)
+	data, why := row.open(owner, from)
 	if why != nil {
-		if row.aside {
+		if row.quarantined {
 			return nil
 		}
 		r.done.Quarantined++
-		_, err = r.aside.ExecContext(ctx, why.Error(), row.rowid)
+		_, err = r.quarantine.ExecContext(ctx, why.Error(), row.rowid)
 		return err
 	}
-	stored, sealed := to.seal(cache, row.stored.UUID, data)
+	stored, sealed := to.seal(row.generation, row.stored.UUID, data)
 	row.stored.Data = stored
 	r.done.Credentials++
-	_, err = r.update.ExecContext(ctx, sealed, stored, credentialSum(row.owner, &row.stored), row.rowid)
+	_, err = r.update.ExecContext(ctx, sealed, stored, credentialSum(owner, row.generation, &row.stored), row.rowid)
 	return err
 }
 
 // open returns the credential of the row, unless it is not what was stored.
-func (row *sealedRow) open(key *ownerKey, cache uuid.UUID) ([]byte, error) {
-	if err := checkSum(row.sum, credentialSum(row.owner, &row.stored)); err != nil {
+func (row *sealedRow) open(owner []byte, key *ownerKey) ([]byte, error) {
+	if err := checkSum(row.sum, credentialSum(owner, row.generation, &row.stored)); err != nil {
 		return nil, err
 	}
-	return key.open(cache, row.stored.UUID, row.stored.Data, row.sealed)
+	return key.open(row.generation, row.stored.UUID, row.stored.Data, row.sealed)
 }

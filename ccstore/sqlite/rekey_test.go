@@ -126,7 +126,7 @@ func TestRekey(t *testing.T) {
 func TestRekeyQuarantined(t *testing.T) {
 	path, all := filled(t, 1, keyOf('A'))
 	tamper(t, path, "UPDATE credentials SET data = CAST(data || x'00' AS BLOB) WHERE rowid IN (1, 2)")
-	tamper(t, path, "UPDATE credentials SET aside = 'known already' WHERE rowid IN (2, 3)")
+	tamper(t, path, "UPDATE credentials SET quarantined = 'known already' WHERE rowid IN (2, 3)")
 	before := stored(t, path)
 
 	done, err := sqlite.Rekey(t.Context(), path, keyOf('A'), keyOf('B'))

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"sync"
 )
 
 // applicationID is in the header of our databases: "kcmd" in ASCII.
@@ -16,37 +15,34 @@ const applicationID = 0x6b636d64
 //go:embed schema/*.sql
 var schemaFiles embed.FS
 
-// migrations returns the scripts that bring a database from each version to the
-// next; the first one starts from an empty file. Their number is the current
-// version.
-func migrations() ([]string, error) {
-	names, err := fs.Glob(schemaFiles, "schema/*.sql") // in lexical order
+// migrations are the scripts that bring a database from each version to the next;
+// the first one starts from an empty file. Their number is the current version.
+var migrations = readScripts(schemaFiles)
+
+func readScripts(files fs.FS) []string {
+	names, err := fs.Glob(files, "schema/*.sql") // in lexical order
 	if err != nil {
-		return nil, err
+		panic(err)
 	}
 	scripts := make([]string, len(names))
 	for i, name := range names {
-		b, err := schemaFiles.ReadFile(name)
+		b, err := fs.ReadFile(files, name)
 		if err != nil {
-			return nil, err
+			panic(err) // it is part of the program
 		}
 		scripts[i] = string(b)
 	}
-	return scripts, nil
+	return scripts
 }
 
 // migrate brings the database to the current version.
 func migrate(ctx context.Context, db *sql.DB) error {
-	scripts, err := migrations()
-	if err != nil {
-		return err
-	}
 	version, err := checkHeader(ctx, db)
 	if err != nil {
 		return err
 	}
-	for ; version < len(scripts); version++ {
-		if err := upgrade(ctx, db, scripts[version], version+1); err != nil {
+	for ; version < len(migrations); version++ {
+		if err := upgrade(ctx, db, migrations[version], version+1); err != nil {
 			return fmt.Errorf("upgrade to version %d: %w", version+1, err)
 		}
 	}
@@ -56,11 +52,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 // checkHeader returns the version of the database, 0 if it is empty, and an
 // error if it is not ours or newer than we are.
 func checkHeader(ctx context.Context, db *sql.DB) (version int, err error) {
-	scripts, err := migrations()
-	if err != nil {
-		return 0, err
-	}
-	current := len(scripts)
+	current := len(migrations)
 	var id int
 	if err := db.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
 		return 0, err
@@ -82,11 +74,10 @@ func checkHeader(ctx context.Context, db *sql.DB) (version int, err error) {
 // checkTables finds out whether a database of the current version has the tables
 // and indexes of that version. Of an older one the upgrade finds out.
 func checkTables(ctx context.Context, db *sql.DB, version int) error {
-	scripts, err := migrations()
-	if err != nil || version < len(scripts) {
-		return err
+	if version < len(migrations) {
+		return nil
 	}
-	want, err := currentTables()
+	want, err := currentTables(ctx)
 	if err != nil {
 		return err
 	}
@@ -101,8 +92,7 @@ func checkTables(ctx context.Context, db *sql.DB, version int) error {
 }
 
 // currentTables returns what tables returns for a new database.
-var currentTables = sync.OnceValues(func() ([]string, error) {
-	ctx := context.Background()
+func currentTables(ctx context.Context) ([]string, error) {
 	db, err := sql.Open("sqlite", ":memory:")
 	if err != nil {
 		return nil, err
@@ -113,7 +103,7 @@ var currentTables = sync.OnceValues(func() ([]string, error) {
 		return nil, err
 	}
 	return tables(ctx, db)
-})
+}
 
 // tables returns the statements that have made what is in a database.
 func tables(ctx context.Context, db *sql.DB) (list []string, err error) {

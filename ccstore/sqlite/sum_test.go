@@ -19,16 +19,15 @@ func TestSums(t *testing.T) {
 		tickets      int // in all of them, of two
 	}{
 		{"nothing", "UPDATE collections SET revision = revision", 2, 2},
-		{"a ticket", "UPDATE credentials SET data = CAST(substr(data, 1, length(data) - 5) || x'00' || substr(data, -4) AS BLOB) WHERE collection = 1 AND cache = 1", 2, 1},
-		{"the UUID of a ticket", "UPDATE credentials SET uuid = zeroblob(16) WHERE collection = 1 AND cache = 1", 2, 1},
-		{"whose ticket it is", "DELETE FROM credentials WHERE collection = 1; UPDATE credentials SET collection = 1 WHERE collection = 2; DELETE FROM collections WHERE id = 2", 2, 0},
-		{"in which cache it is", "UPDATE credentials SET cache = 2, seq = 9 WHERE collection = 1 AND cache = 1", 2, 1},
-		{"whose collection it is", "DELETE FROM collections WHERE id = 1; UPDATE collections SET uid = 1000 WHERE id = 2", 0, 0},
+		{"a ticket", "UPDATE credentials SET data = CAST(substr(data, 1, length(data) - 5) || x'00' || substr(data, -4) AS BLOB) WHERE generation = 1", 2, 1},
+		{"the UUID of a ticket", "UPDATE credentials SET uuid = zeroblob(16) WHERE generation = 1", 2, 1},
+		{"whose ticket it is", "DELETE FROM credentials WHERE generation < 3; UPDATE credentials SET generation = generation - 2; DELETE FROM caches WHERE collection = 2; DELETE FROM collections WHERE id = 2", 2, 0},
+		{"in which cache it is", "UPDATE credentials SET generation = 2, seq = 9 WHERE generation = 1", 2, 1},
+		{"whose collection it is", "DELETE FROM collections WHERE id = 1; DELETE FROM caches WHERE collection = 1; UPDATE collections SET uid = 1000 WHERE id = 2", 0, 0},
 		{"a principal", "UPDATE caches SET principal = CAST(replace(principal, 'alice', 'alicf') AS BLOB) WHERE collection = 1 AND id = 1", 1, 1},
 		{"a name", "UPDATE caches SET name = CAST('1000:z' AS BLOB) WHERE collection = 1 AND id = 1", 1, 1},
 		{"a label", "UPDATE caches SET label = 'other' WHERE collection = 1 AND id = 1", 1, 1},
 		{"the KDC's clock", "UPDATE caches SET kdc_offset = 77 WHERE collection = 1 AND id = 1", 1, 1},
-		{"a row from before there were sums", "UPDATE caches SET sum = NULL; UPDATE credentials SET sum = NULL", 2, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			path := filepath.Join(privateDir(t), "kcmd.db")

@@ -222,7 +222,7 @@ func leaf(t *testing.T, file, wal []byte) []byte {
 func TestJournal(t *testing.T) {
 	file, contents := smallStore(t)
 	path := used(t, file)
-	execKilled(t, path, "DELETE", "BEGIN; UPDATE credentials SET data = zeroblob(5000), sum = NULL")
+	execKilled(t, path, "DELETE", "BEGIN; UPDATE credentials SET data = zeroblob(5000), sum = 0")
 	if b, err := os.ReadFile(path); err != nil || bytes.Equal(b, file) {
 		t.Fatal("the database was not touched")
 	}

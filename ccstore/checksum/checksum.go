@@ -1,0 +1,32 @@
+// Package checksum computes the checksums by which a backend notices that a row
+// is not the one that it wrote.
+//
+// It imports nothing of kcmd.
+package checksum
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+)
+
+// A Sum is the CRC-32C (Castagnoli) of the fields added to it; the zero Sum has
+// none. Each field is added with its length, so that no byte can move from one
+// field to the next without changing the sum.
+type Sum uint32
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// Bytes adds a field.
+func (s Sum) Bytes(field []byte) Sum {
+	return Sum(crc32.Update(uint32(s.Uint64(uint64(len(field)))), castagnoli, field))
+}
+
+// Text adds a field.
+func (s Sum) Text(field string) Sum { return s.Bytes([]byte(field)) }
+
+// Uint64 adds a number.
+func (s Sum) Uint64(n uint64) Sum {
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], n)
+	return Sum(crc32.Update(uint32(s), castagnoli, b[:]))
+}

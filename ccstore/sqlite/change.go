@@ -1,0 +1,160 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"kcmd.org/kcmd/ccstore"
+)
+
+// A change makes the changes of one commit, within the transaction of the writer.
+type change struct {
+	w           *writer
+	ctx         context.Context
+	owner       []byte
+	key         *ownerKey
+	collection  int64
+	generations map[uint64]int64 // of the caches that were met, by id
+}
+
+// apply makes the changes of c. It fails with ErrConflict before it has changed
+// anything.
+func (w *writer) apply(c *ccstore.Commit) (err error) {
+	m := &change{w: w, ctx: context.Background(), owner: ownerBytes(c.Owner), generations: make(map[uint64]int64)}
+	if err := m.revise(c); err != nil {
+		return err
+	}
+	if m.key, err = w.key.owner(m.owner); err != nil {
+		return err
+	}
+	for _, op := range c.Ops {
+		if err := m.apply(op); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// revise takes the collection, which must be at the commit's revision, to the next
+// one.
+func (m *change) revise(c *ccstore.Commit) error {
+	o := c.Owner
+	err := m.w.revise.QueryRowContext(m.ctx, o.Namespace, o.UID, o.Level, c.Revision).Scan(&m.collection)
+	if errors.Is(err, sql.ErrNoRows) && c.Revision == 0 {
+		err = m.w.create.QueryRowContext(m.ctx, o.Namespace, o.UID, o.Level).Scan(&m.collection)
+	}
+	if errors.Is(err, sql.ErrNoRows) {
+		err = ccstore.ErrConflict
+	}
+	return err
+}
+
+func (m *change) apply(op ccstore.Op) error {
+	switch op := op.(type) {
+	case ccstore.SetDefault:
+		return m.exec(m.w.setDefault, []byte(op.Name), m.collection)
+	case ccstore.PutCache:
+		return m.putCache(&op.CacheRecord)
+	case ccstore.DeleteCache:
+		return m.deleteCache(op.ID)
+	case ccstore.ClearCache:
+		return m.clearCache(op.ID)
+	case ccstore.PutCredential:
+		return m.putCredential(op.CredentialRecord)
+	case ccstore.DeleteCredential:
+		return m.execIn(op.Cache, m.w.deleteCred, op.Seq)
+	case ccstore.QuarantineCache:
+		return m.exec(m.w.quarantineCache, op.Why, m.collection, op.ID)
+	case ccstore.QuarantineCredential:
+		return m.execIn(op.Cache, m.w.quarantineCred, op.Seq, op.Why)
+	}
+	return fmt.Errorf("unknown change %T", op)
+}
+
+func (m *change) exec(stmt *sql.Stmt, args ...any) error {
+	_, err := stmt.ExecContext(m.ctx, args...)
+	return err
+}
+
+// execIn runs a statement on the credentials of a cache; none if it has none. The
+// generation is its first argument.
+func (m *change) execIn(cache uint64, stmt *sql.Stmt, args ...any) error {
+	generation, err := m.generation(cache)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return m.exec(stmt, append([]any{generation}, args...)...)
+}
+
+// generation returns the generation of a cache. It fails with sql.ErrNoRows.
+func (m *change) generation(cache uint64) (generation int64, err error) {
+	if generation, ok := m.generations[cache]; ok {
+		return generation, nil
+	}
+	if err := m.w.generation.QueryRowContext(m.ctx, m.collection, cache).Scan(&generation); err != nil {
+		return 0, err
+	}
+	m.generations[cache] = generation
+	return generation, nil
+}
+
+func (m *change) putCache(r *ccstore.CacheRecord) error {
+	var generation int64
+	err := m.w.putCache.QueryRowContext(m.ctx, m.w.nextGeneration, m.collection, r.ID, r.UUID[:], []byte(r.Name), r.Principal,
+		r.KDCOffset, r.Label, r.Changed, r.Ends, cacheSum(m.owner, r)).Scan(&generation)
+	if err != nil {
+		return err
+	}
+	if generation == m.w.nextGeneration {
+		m.w.nextGeneration++
+	}
+	m.generations[r.ID] = generation
+	return nil
+}
+
+func (m *change) deleteCache(id uint64) error {
+	generation, err := m.generation(id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	delete(m.generations, id)
+	if err := m.exec(m.w.deleteCache, generation); err != nil {
+		return err
+	}
+	return m.w.discard(m.ctx, generation)
+}
+
+// clearCache gives a cache a new generation.
+func (m *change) clearCache(id uint64) error {
+	generation, err := m.generation(id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := m.exec(m.w.renewCache, m.w.nextGeneration, generation); err != nil {
+		return err
+	}
+	m.generations[id] = m.w.nextGeneration
+	m.w.nextGeneration++
+	return m.w.discard(m.ctx, generation)
+}
+
+func (m *change) putCredential(r ccstore.CredentialRecord) error {
+	generation, err := m.generation(r.Cache)
+	if err != nil {
+		return err
+	}
+	var sealed sql.NullInt64
+	r.Data, sealed = m.key.seal(generation, r.UUID, r.Data)
+	return m.exec(m.w.putCred, generation, r.Seq, r.UUID[:], sealed, r.Data, credentialSum(m.owner, generation, &r))
+}

@@ -1,0 +1,121 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/google/uuid"
+
+	"kcmd.org/kcmd/ccstore"
+)
+
+// load reads the collection of owner from a store with that key.
+func load(ctx context.Context, tx *sql.Tx, owner ccstore.Owner, key *storeKey) (*ccstore.Record, error) {
+	r := &ccstore.Record{}
+	l := &loader{tx: tx, owner: ownerBytes(owner)}
+	if err := l.collection(ctx, owner, r); err != nil || l.id == 0 {
+		return r, err
+	}
+	var err error
+	if l.key, err = key.owner(l.owner); err != nil {
+		return nil, err
+	}
+	if r.Caches, err = l.caches(ctx); err != nil {
+		return nil, err
+	}
+	if r.Credentials, err = l.credentials(ctx); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// A loader reads one collection.
+type loader struct {
+	tx    *sql.Tx
+	owner []byte
+	key   *ownerKey
+	id    int64 // of the collection; 0: it was never written
+}
+
+func (l *loader) collection(ctx context.Context, owner ccstore.Owner, r *ccstore.Record) error {
+	rows, err := l.tx.QueryContext(ctx,
+		"SELECT id, revision, default_name FROM collections WHERE namespace = ? AND uid = ? AND level = ?",
+		owner.Namespace, owner.UID, owner.Level)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		return rows.Err()
+	}
+	var name []byte
+	if err := rows.Scan(&l.id, &r.Revision, &name); err != nil {
+		return notAsWritten(err)
+	}
+	r.Default = string(name)
+	return nil
+}
+
+func (l *loader) caches(ctx context.Context) ([]ccstore.CacheRecord, error) {
+	rows, err := l.tx.QueryContext(ctx,
+		`SELECT id, uuid, name, principal, kdc_offset, label, changed, coalesce(reaping, ?), coalesce(quarantined, ''), sum
+		FROM caches WHERE collection = ?`, ccstore.Never, l.id)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []ccstore.CacheRecord
+	for rows.Next() {
+		var r ccstore.CacheRecord
+		var id, name []byte
+		var sum int64
+		if err := rows.Scan(&r.ID, &id, &name, &r.Principal, &r.KDCOffset, &r.Label, &r.Changed, &r.Ends, &r.Quarantined, &sum); err != nil {
+			return nil, notAsWritten(err)
+		}
+		if r.UUID, err = uuid.FromBytes(id); err != nil {
+			return nil, notAsWritten(err)
+		}
+		r.Name = string(name)
+		r.Err = checkSum(sum, cacheSum(l.owner, &r))
+		list = append(list, r)
+	}
+	return list, rows.Err()
+}
+
+func (l *loader) credentials(ctx context.Context) ([]ccstore.CredentialRecord, error) {
+	rows, err := l.tx.QueryContext(ctx,
+		`SELECT generation, caches.id, seq, credentials.uuid, sealed, iif(credentials.quarantined IS NULL, data, NULL),
+			coalesce(credentials.quarantined, ''), credentials.sum
+		FROM caches JOIN credentials USING (generation) WHERE collection = ?`, l.id)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []ccstore.CredentialRecord
+	for rows.Next() {
+		r, err := l.credential(rows)
+		if err != nil {
+			return nil, notAsWritten(err)
+		}
+		list = append(list, r)
+	}
+	return list, rows.Err()
+}
+
+func (l *loader) credential(rows *sql.Rows) (r ccstore.CredentialRecord, err error) {
+	var id []byte
+	var sealed sql.NullInt64
+	var generation, sum int64
+	if err := rows.Scan(&generation, &r.Cache, &r.Seq, &id, &sealed, &r.Data, &r.Quarantined, &sum); err != nil {
+		return r, err
+	}
+	if r.UUID, err = uuid.FromBytes(id); err != nil {
+		return r, err
+	}
+	if r.Quarantined == "" {
+		if r.Err = checkSum(sum, credentialSum(l.owner, generation, &r)); r.Err == nil {
+			r.Data, r.Err = l.key.open(generation, r.UUID, r.Data, sealed)
+		}
+	}
+	return r, nil
+}

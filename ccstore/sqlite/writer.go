@@ -1,0 +1,158 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"kcmd.org/kcmd/ccstore"
+)
+
+// A writer holds the connection that writes, with its statements.
+type writer struct {
+	key            *storeKey
+	conn           *sql.Conn
+	nextGeneration int64
+	portion        portion // what is left of that of the transaction
+	noted          bool    // a generation was noted for later
+
+	stmts []*sql.Stmt // all that follow
+
+	begin, commit, rollback                       *sql.Stmt
+	revise, create, setDefault                    *sql.Stmt
+	putCache, deleteCache, renewCache, generation *sql.Stmt
+	putCred, deleteCred                           *sql.Stmt
+	quarantineCache, quarantineCred               *sql.Stmt
+	sizes, deleteUpTo                             *sql.Stmt
+	nextDiscarded, noteDiscarded, forgetDiscarded *sql.Stmt
+}
+
+// never is ccstore.Never in SQL, which the table has as NULL.
+const never = "9223372036854775807"
+
+func newWriter(ctx context.Context, db *sql.DB, key *storeKey) (_ *writer, err error) {
+	w := &writer{key: key}
+	if w.conn, err = db.Conn(ctx); err != nil {
+		return nil, err
+	}
+	if err = w.prepare(ctx); err == nil {
+		err = w.findGeneration(ctx)
+	}
+	if err != nil {
+		w.close()
+		return nil, err
+	}
+	return w, nil
+}
+
+func (w *writer) prepare(ctx context.Context) error {
+	for _, s := range []struct {
+		stmt  **sql.Stmt
+		query string
+	}{
+		{&w.begin, "BEGIN IMMEDIATE"},
+		{&w.commit, "COMMIT"},
+		{&w.rollback, "ROLLBACK"},
+
+		{&w.revise, `UPDATE collections SET revision = revision + 1
+			WHERE namespace = ? AND uid = ? AND level = ? AND revision = ? RETURNING id`},
+		{&w.create, "INSERT INTO collections (namespace, uid, level, revision) VALUES (?, ?, ?, 1) ON CONFLICT DO NOTHING RETURNING id"},
+		{&w.setDefault, "UPDATE collections SET default_name = ? WHERE id = ?"},
+
+		// The generation of a cache that is there stays.
+		{&w.putCache, `INSERT INTO caches (generation, collection, id, uuid, name, principal, kdc_offset, label, changed, reaping, sum)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, ` + never + `), ?) ON CONFLICT (collection, id) DO UPDATE SET uuid = excluded.uuid,
+			name = excluded.name, principal = excluded.principal, kdc_offset = excluded.kdc_offset, label = excluded.label,
+			changed = excluded.changed, reaping = excluded.reaping, sum = excluded.sum RETURNING generation`},
+		{&w.deleteCache, "DELETE FROM caches WHERE generation = ?"},
+		{&w.renewCache, "UPDATE caches SET generation = ? WHERE generation = ?"},
+		{&w.generation, "SELECT generation FROM caches WHERE collection = ? AND id = ?"},
+		{&w.putCred, `INSERT INTO credentials (generation, seq, uuid, sealed, data, sum) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT (generation, seq) DO UPDATE SET uuid = excluded.uuid, sealed = excluded.sealed, data = excluded.data,
+			sum = excluded.sum`},
+		{&w.deleteCred, "DELETE FROM credentials WHERE generation = ? AND seq = ?"},
+		{&w.quarantineCache, "UPDATE caches SET quarantined = ? WHERE collection = ? AND id = ?"},
+		{&w.quarantineCred, "UPDATE credentials SET quarantined = ?3 WHERE generation = ?1 AND seq = ?2"},
+
+		{&w.sizes, "SELECT seq, length(data) FROM credentials WHERE generation = ? ORDER BY seq"},
+		{&w.deleteUpTo, "DELETE FROM credentials WHERE generation = ? AND seq <= ?"},
+		{&w.nextDiscarded, "SELECT generation FROM discarded ORDER BY generation LIMIT 1"},
+		{&w.noteDiscarded, "INSERT INTO discarded (generation) VALUES (?)"},
+		{&w.forgetDiscarded, "DELETE FROM discarded WHERE generation = ?"},
+	} {
+		var err error
+		if *s.stmt, err = w.conn.PrepareContext(ctx, s.query); err != nil {
+			return err
+		}
+		w.stmts = append(w.stmts, *s.stmt)
+	}
+	return nil
+}
+
+// findGeneration finds a generation after which none was given.
+func (w *writer) findGeneration(ctx context.Context) error {
+	return w.conn.QueryRowContext(ctx, `SELECT 1 + max((SELECT coalesce(max(generation), 0) FROM caches),
+		(SELECT coalesce(max(generation), 0) FROM credentials), (SELECT coalesce(max(generation), 0) FROM discarded))`).Scan(&w.nextGeneration)
+}
+
+func (w *writer) close() {
+	for _, stmt := range w.stmts {
+		stmt.Close()
+	}
+	w.conn.Close()
+}
+
+// writeBatch writes the commits of the batch in one transaction, and sets the
+// error of each. If one fails by itself, each of them gets a transaction of its
+// own: a savepoint for each, in one transaction, would have SQLite walk through
+// all that was changed at every statement.
+func (w *writer) writeBatch(batch []*request) {
+	if err := w.run(w.begin); err != nil {
+		fail(batch, err)
+		return
+	}
+	w.portion = onePortion
+	err := w.applyAll(batch)
+	if err != nil && len(batch) > 1 {
+		w.run(w.rollback)
+		for i := range batch {
+			w.writeBatch(batch[i : i+1])
+		}
+		return
+	}
+	if err == nil {
+		if err = w.run(w.commit); err != nil {
+			err = fmt.Errorf("%w: %w", ccstore.ErrOutcomeUnknown, err)
+		}
+	}
+	if err != nil {
+		w.run(w.rollback) // may have happened by itself
+		fail(batch, err)
+	}
+}
+
+// applyAll returns the error of the first commit that fails halfway.
+func (w *writer) applyAll(batch []*request) error {
+	for _, r := range batch {
+		if r.err = w.apply(r.commit); r.err != nil && !errors.Is(r.err, ccstore.ErrConflict) {
+			return r.err
+		}
+	}
+	return nil
+}
+
+// fail sets the error of every commit that has none yet.
+func fail(batch []*request, err error) {
+	for _, r := range batch {
+		if r.err == nil {
+			r.err = err
+		}
+	}
+}
+
+// run runs a statement without arguments.
+func (w *writer) run(stmt *sql.Stmt) error {
+	_, err := stmt.ExecContext(context.Background())
+	return err
+}
