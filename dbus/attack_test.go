@@ -205,7 +205,7 @@ const victimVariable = "KCMD_TEST_VICTIM"
 func TestVictim(t *testing.T) {
 	address := os.Getenv(victimVariable)
 	if address == "" {
-		t.Skip("is run by TestAttacks")
+		t.Skip("not a test: the process of a victim, run by TestAttacks")
 	}
 	store := newStore(t)
 	kinit(t, store, aliceUID, "1", alice())

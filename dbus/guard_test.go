@@ -265,7 +265,7 @@ func (r *recorder) Write(b []byte) (int, error) {
 // TestRecord records conversations with what is installed here.
 func TestRecord(t *testing.T) {
 	if !*record {
-		t.Skip("only with -record")
+		t.Skip("not a test: records conversations, with -record")
 	}
 	if err := os.MkdirAll(framesDir, 0o755); err != nil {
 		t.Fatal(err)

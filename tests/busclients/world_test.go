@@ -43,7 +43,7 @@ func newWorld(t *testing.T, busType lab.BusType) *world {
 	}
 	need(t, append(append([]string{}, lab.KerberosPrograms...), lab.BusPrograms...)...)
 	if busType == lab.SystemBus && os.Getuid() != 0 {
-		skip(t, "needs root, to run a service on a system bus and clients of several users")
+		t.Skip("only root can run a service on a system bus, and clients of several users")
 	}
 	kcmd, err := program()
 	if err != nil {

@@ -52,6 +52,9 @@ func needDisk(t *testing.T) {
 	t.Helper()
 	needRoot(t, "mount a disk")
 	need(t, lab.NeedDisk())
+	if err := lab.NoDisk(); err != nil {
+		t.Skip(err)
+	}
 }
 
 // moveTo has the daemon keep its store on the disk.

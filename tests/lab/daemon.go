@@ -163,15 +163,34 @@ func putBefore(cmd *exec.Cmd, words []string) error {
 	return nil
 }
 
-// listening tells whether all the sockets of Activated are there. It opens them
-// to all users, as a socket unit does.
+// listening reports whether systemd-socket-activate listens on all sockets of
+// Activated, and opens them to all users, as a socket unit does. A client that
+// tried would start the daemon.
 func (d *Daemon) listening() bool {
 	for _, name := range d.Activated {
-		if os.Chmod(d.SocketPath(name), 0o666) != nil {
+		if !listensAt(d.SocketPath(name)) || os.Chmod(d.SocketPath(name), 0o666) != nil {
 			return false
 		}
 	}
 	return true
+}
+
+// listensAt reports whether a process listens on a socket, without connecting
+// to it. A socket has a file from bind(2) on, and refuses clients until listen(2).
+func listensAt(path string) bool {
+	const acceptsConnections = "00010000" // __SO_ACCEPTCON in Flags
+	table, err := os.ReadFile("/proc/net/unix")
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(table)) {
+		// Num RefCount Protocol Flags Type St Inode Path
+		f := strings.Fields(line)
+		if len(f) > 7 && f[3] == acceptsConnections && strings.HasSuffix(line, " "+path+"\n") {
+			return true
+		}
+	}
+	return false
 }
 
 // Stop asks the daemon to end. It is an error if it does not exit with 0.

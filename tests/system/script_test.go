@@ -62,7 +62,8 @@ import (
 //	forget NAME             what the monitor has seen so far does not count
 //
 // Conditions: [root]; and whether something is installed: [bus] (a bus and its
-// clients), [faketime], [activation] (systemd-socket-activate), [heimdal].
+// clients), [faketime], [activation] (systemd-socket-activate), [heimdal]; and
+// whether namespaces can be made here: [room] (heimdal), [container] (in).
 // Variables: $service, $UID, $SOCKET, $SOCKETS (the directory of sockets),
 // $DATABASE, $KEYTAB, $KRB5_CONFIG.
 func TestScripts(t *testing.T) {
@@ -98,6 +99,10 @@ func condition(name string) (bool, error) {
 		return lab.Required() || lab.Faketime() != "", nil
 	case "heimdal":
 		return installed(lab.MissingHeimdal())
+	case "room":
+		return lab.NoRoom() == nil, nil
+	case "container":
+		return lab.NoContainer() == nil, nil
 	case "activation":
 		return installed(lab.Missing("systemd-socket-activate"))
 	}

@@ -1,8 +1,10 @@
-// Report reads what "go test -json" prints and prints what "go test" would:
-// a line for each package, and what failing tests said. Beyond that it names
-// every test that was skipped, with its reason, since a test that silently
-// stopped running is worse than none, and ends with the numbers. It exits with
-// 1 if anything failed or nothing ran.
+// Report turns the output of "go test -json" into that of "go test": a line for
+// each package, and the output of failing tests. It also prints each skipped test
+// with its reason, and totals at the end. It exits with 1 if a test failed, or if
+// none ran.
+//
+// A test that skips with a reason that begins with "not a test:" is a helper, such
+// as the process that another test starts. Report does not count it.
 //
 // It is part of tests/run and imports nothing of this module.
 package main
@@ -24,18 +26,18 @@ type event struct {
 	Output  string
 }
 
-// test is the key of what a test has said.
+// A test names a test, or with an empty name a package.
 type test struct{ pkg, name string }
 
 type report struct {
 	out                     io.Writer
-	said                    map[test][]string
+	output                  map[test][]string
 	failing                 map[string]bool // packages in which a test has failed
 	passed, failed, skipped int
 }
 
 func main() {
-	r := report{out: os.Stdout, said: make(map[test][]string), failing: make(map[string]bool)}
+	r := report{out: os.Stdout, output: make(map[test][]string), failing: make(map[string]bool)}
 	lines := bufio.NewReader(os.Stdin)
 	for {
 		line, err := lines.ReadString('\n')
@@ -54,7 +56,7 @@ func main() {
 func (r *report) line(line string) {
 	var e event
 	if err := json.Unmarshal([]byte(line), &e); err != nil {
-		// Not from a test: the go command's own words.
+		// From the go command itself.
 		fmt.Fprint(r.out, line)
 		return
 	}
@@ -63,23 +65,26 @@ func (r *report) line(line string) {
 	case "build-output":
 		fmt.Fprint(r.out, e.Output)
 	case "output":
-		// The framing of verbose output, which nobody asked for.
+		// Frames of verbose output.
 		if strings.HasPrefix(e.Output, "=== ") || e.Output == "PASS\n" || strings.Contains(e.Output, "[no test files]") {
 			return
 		}
-		r.said[key] = append(r.said[key], e.Output)
+		r.output[key] = append(r.output[key], e.Output)
 	case "pass", "fail", "skip":
 		r.end(key, e.Action)
 	}
 }
 
-// end prints what a test or package has said, if that is of interest.
+// notATest begins the reason of a helper's skip.
+const notATest = "not a test:"
+
+// end prints the output of a package, and of a test that did not pass.
 func (r *report) end(key test, action string) {
-	said := strings.Join(r.said[key], "")
-	delete(r.said, key)
+	output := strings.Join(r.output[key], "")
+	delete(r.output, key)
 	if key.name == "" {
-		fmt.Fprint(r.out, said)
-		// One that was not built, or ended before its tests did.
+		fmt.Fprint(r.out, output)
+		// It was not built, or ended before its tests did.
 		if action == "fail" && !r.failing[key.pkg] {
 			r.failed++
 		}
@@ -91,19 +96,22 @@ func (r *report) end(key test, action string) {
 	case "fail":
 		r.failed++
 		r.failing[key.pkg] = true
-		fmt.Fprint(r.out, said)
+		fmt.Fprint(r.out, output)
 	case "skip":
+		if strings.Contains(output, notATest) {
+			return
+		}
 		r.skipped++
-		fmt.Fprint(r.out, said)
+		fmt.Fprint(r.out, output)
 	}
 }
 
-// finish prints the numbers and tells whether all is well.
+// finish prints the totals, and reports whether tests ran and none failed.
 func (r *report) finish() bool {
-	// What a test said that never ended, because its process did.
-	for key, said := range r.said {
-		if len(said) > 0 {
-			fmt.Fprintf(r.out, "%s %s did not end:\n%s", key.pkg, key.name, strings.Join(said, ""))
+	// The output of tests whose process ended before they did.
+	for key, output := range r.output {
+		if len(output) > 0 {
+			fmt.Fprintf(r.out, "%s %s did not end:\n%s", key.pkg, key.name, strings.Join(output, ""))
 		}
 	}
 	fmt.Fprintf(r.out, "%d passed, %d failed, %d skipped\n", r.passed, r.failed, r.skipped)
