@@ -103,33 +103,23 @@ func (s *Store) tryCommit(ctx context.Context, st *state, batch []*update) error
 	if !errors.Is(err, ErrConflict) {
 		s.writing.note(err)
 	}
-	event := Event{Owner: st.owner, Before: base, After: after, Changes: changes}
-	if errors.Is(err, ErrOutcomeUnknown) {
-		st.doubt.Store(&event)
-	}
 	if errors.Is(err, ErrConflict) || errors.Is(err, ErrOutcomeUnknown) {
-		st.current.Store(nil) // whoever comes next reads it again
+		st.suspect.Store(true)
 	}
 	if err != nil {
 		return backendError("commit for "+st.owner.String(), err)
 	}
 	after.revision = base.revision + 1
-	st.current.Store(after)
-	s.levels.add(st.owner)
-	s.publish(event)
+	s.show(st, Event{Owner: st.owner, Before: base, After: after, Changes: changes})
 	return nil
 }
 
-// settle tells of a commit whose outcome was not known, if it was made after
-// all, as the revision at which c was stored shows: c may have been repaired since.
-func (s *Store) settle(st *state, c *Collection, stored uint64) {
-	event := st.doubt.Swap(nil)
-	if event == nil || stored == event.Before.revision {
-		return
-	}
+// show publishes an event, and then lets readers see what it tells of: what a
+// reader sees, every watcher was told.
+func (s *Store) show(st *state, e Event) {
 	s.levels.add(st.owner)
-	event.After = c
-	s.publish(*event)
+	s.publish(e)
+	st.current.Store(e.After)
 }
 
 // run calls f, whose panic fails this one transaction and no other.
@@ -147,7 +137,7 @@ func (s *Store) publish(e Event) {
 	s.mu.RLock()
 	watchers := s.watchers
 	s.mu.RUnlock()
-	for _, f := range watchers {
-		f(e)
+	for _, w := range watchers {
+		w.f(e)
 	}
 }

@@ -2,12 +2,15 @@ package ccstore
 
 import "github.com/google/uuid"
 
-// An Event tells of one commit to one collection.
+// An Event tells how one collection changed: by a commit of this store, or by
+// those of another writer, which the store finds when it loads the collection
+// again. Changes are in the order in which they were made, or the difference of
+// Before and After; there are none if only the revision differs.
 type Event struct {
 	Owner   Owner
-	Before  *Collection
-	After   *Collection
-	Changes []Change // in the order in which they were made
+	Before  *Collection // what readers saw until now
+	After   *Collection // what they see next
+	Changes []Change
 }
 
 // A Change is one thing that a commit did.

@@ -13,8 +13,8 @@ import (
 // used it for a while.
 type state struct {
 	owner   Owner
-	current atomic.Pointer[Collection] // nil: to be loaded
-	doubt   atomic.Pointer[Event]      // of a commit that may have been made or not
+	current atomic.Pointer[Collection] // what readers see; nil: to be loaded
+	suspect atomic.Bool                // the backend may hold something later than current
 	users   atomic.Int64               // calls under way
 	idle    atomic.Bool                // not used since the sweeper last came by
 
@@ -91,8 +91,8 @@ func (s *Store) dropIdle() (dropped int64) {
 		return 0
 	}
 	for owner, st := range s.states {
-		// Whoever begins to use it holds the same lock: nobody has two states.
-		if st.users.Load() == 0 && st.idle.Load() && st.doubt.Load() == nil {
+		// Each call that begins to use it holds the same lock: no owner has two states.
+		if st.users.Load() == 0 && st.idle.Load() && !st.suspect.Load() {
 			delete(s.states, owner)
 			if c := st.current.Load(); c != nil {
 				dropped += c.Size()
@@ -115,26 +115,57 @@ func (s *Store) Loaded() int {
 	return len(s.states)
 }
 
-// load returns the current snapshot, from the backend if there is none.
+// snapshot returns what readers see. A snapshot that is suspect is better than
+// none: it is returned while the backend fails, or while somebody else loads.
+func (s *Store) snapshot(ctx context.Context, st *state) (*Collection, error) {
+	c := st.current.Load()
+	if c == nil {
+		return s.load(ctx, st)
+	}
+	if !st.suspect.Load() || !st.loading.TryLock() {
+		return c, nil
+	}
+	defer st.loading.Unlock()
+	if err := s.reload(ctx, st); err != nil {
+		return c, nil // s.reading says so
+	}
+	return st.current.Load(), nil
+}
+
+// load returns the latest snapshot, from the backend if there is none or it is
+// suspect.
 func (s *Store) load(ctx context.Context, st *state) (*Collection, error) {
-	if c := st.current.Load(); c != nil {
+	if c := st.current.Load(); c != nil && !st.suspect.Load() {
 		return c, nil
 	}
 	st.loading.Lock()
 	defer st.loading.Unlock()
-	if c := st.current.Load(); c != nil {
+	if c := st.current.Load(); c != nil && !st.suspect.Load() {
 		return c, nil
 	}
+	if err := s.reload(ctx, st); err != nil {
+		return nil, err
+	}
+	return st.current.Load(), nil
+}
+
+// reload makes what the backend holds the current snapshot. st.loading is held.
+func (s *Store) reload(ctx context.Context, st *state) error {
 	r, err := s.backend.Load(ctx, st.owner)
 	s.reading.note(err)
 	if err != nil {
-		return nil, backendError("load collection of "+st.owner.String(), err)
+		return backendError("load collection of "+st.owner.String(), err)
 	}
-	c, repairs := fromRecord(st.owner, r)
-	s.repair(ctx, c, repairs)
-	s.settle(st, c, r.Revision)
-	st.current.Store(c)
-	return c, nil
+	last := st.current.Load()
+	after, repairs := fromRecord(st.owner, r)
+	s.repair(ctx, after, repairs)
+	if last == nil {
+		st.current.Store(after)
+	} else if after.revision != last.revision {
+		s.show(st, Event{Owner: st.owner, Before: last, After: after, Changes: diff(last, after)})
+	}
+	st.suspect.Store(false)
+	return nil
 }
 
 // repair makes the backend say what c says. If it cannot, what is wrong stays as

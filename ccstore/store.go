@@ -3,6 +3,7 @@ package ccstore
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,7 +22,7 @@ type Store struct {
 	mu       sync.RWMutex // guards the fields below
 	states   map[Owner]*state
 	sweeper  *time.Timer // drops states that are not used; nil while there are none
-	watchers []func(Event)
+	watchers []*watcher  // replaced, never changed
 	closed   bool
 	active   sync.WaitGroup // calls under way
 
@@ -78,13 +79,36 @@ func (s *Store) Close() error {
 	return s.backend.Close()
 }
 
-// Watch has f called after every commit, once readers see it. Calls for one
-// owner come one after the other, in the order of the commits. f holds up the
-// owner's next update: it must be quick and must not call the store.
-func (s *Store) Watch(f func(Event)) {
+// A watcher is a function that is called with every event.
+type watcher struct{ f func(Event) }
+
+// Watch has f called with every event, until stop is called: after the changes
+// are durable, and before a reader sees them. The events of one owner come one
+// after the other, and each begins where the one before it ended, as long as the
+// collection stays in memory (see Hold). f holds up the owner's next update: it
+// must be quick and must not call the store. A call of f that is under way may
+// outlast stop.
+func (s *Store) Watch(f func(Event)) (stop func()) {
+	w := &watcher{f}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.watchers = append(s.watchers, f)
+	s.watchers = append(slices.Clip(s.watchers), w)
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.watchers = slices.DeleteFunc(slices.Clone(s.watchers), func(other *watcher) bool { return other == w })
+	}
+}
+
+// Hold keeps the collection of owner in memory, once it is loaded, until
+// release is called: no event of it is missed.
+func (s *Store) Hold(owner Owner) (release func(), err error) {
+	st, err := s.use(owner)
+	if err != nil {
+		return nil, err
+	}
+	s.active.Done() // Close does not wait for it
+	return sync.OnceFunc(func() { st.users.Add(-1) }), nil
 }
 
 // Owners returns every owner who has a cache, in order. Nothing is loaded for it.
@@ -101,8 +125,8 @@ func (s *Store) Owners(ctx context.Context) ([]Owner, error) {
 }
 
 // View calls f with the collection of owner as the last commit left it, and
-// returns its error. It never waits for the disk, but for the first use of a
-// collection.
+// returns its error. It waits for the disk only when the collection is not in
+// memory. A snapshot in memory is served even while the backend fails.
 func (s *Store) View(ctx context.Context, owner Owner, f func(*Collection) error) error {
 	c, err := s.Snapshot(ctx, owner)
 	if err != nil {
@@ -112,14 +136,14 @@ func (s *Store) View(ctx context.Context, owner Owner, f func(*Collection) error
 }
 
 // Snapshot returns the collection of owner as View has it. It may be kept for
-// as long as anybody likes.
+// any time.
 func (s *Store) Snapshot(ctx context.Context, owner Owner) (*Collection, error) {
 	st, err := s.use(owner)
 	if err != nil {
 		return nil, err
 	}
 	defer s.release(st)
-	return s.load(ctx, st)
+	return s.snapshot(ctx, st)
 }
 
 // Update calls f with a transaction on the collection of owner. If f returns
