@@ -1,63 +1,35 @@
 package main
 
 import (
-	"context"
-	"log/slog"
 	"time"
 
 	"kcmd.org/kcmd/ccstore"
-	"kcmd.org/kcmd/clock"
 	"kcmd.org/kcmd/dbus"
 	"kcmd.org/kcmd/kcmserver/selinux"
 )
 
-// A bus is the store's appearance on D-Bus.
-type bus struct {
-	ready <-chan struct{} // closed once it appears, or need not
-	stop  func()          // makes it disappear
-}
+// busPatience is how long a start waits for the bus, and an end for leaving it.
+// The KCM side works without a bus, so nothing that waits for the daemon should
+// wait for longer.
+const busPatience = 2 * time.Second
 
-// startBus has the store appear on the bus that c names. Its troubles are
-// logged and end nothing.
-func startBus(c *config, store *ccstore.Store, clk clock.Clock, sockets []*socket, policy *selinux.Policy, log *slog.Logger) *bus {
-	if c.bus == "none" {
-		ready := make(chan struct{})
-		close(ready)
-		return &bus{ready: ready, stop: func() {}}
-	}
-	service := dbus.New(store, dbus.Config{
-		Address:       c.bus,
-		Session:       c.broadcasts(),
-		SocketPath:    defaultPath(sockets),
+// newBus returns the part that shows the store on the configured bus.
+func (d *daemon) newBus() *dbus.Service {
+	return dbus.New(d.store, dbus.Config{
+		Address:       d.bus,
+		Session:       d.broadcasts(),
+		SocketPath:    defaultPath(d.sockets),
 		Version:       programVersion(),
-		ExpiryWarning: c.expiryWarning,
-		Clock:         clk,
+		ExpiryWarning: d.expiryWarning,
+		Clock:         d.clock,
 		Limits: dbus.Limits{
-			Caches:  uint32(c.limits.Caches),
-			Tickets: uint32(c.limits.Tickets),
-			Bytes:   uint64(c.limits.Bytes),
+			Caches:  uint32(d.limits.Caches),
+			Tickets: uint32(d.limits.Tickets),
+			Bytes:   uint64(d.limits.Bytes),
 		},
-		Level:  levelOf(policy),
-		Logger: log,
+		Level:  levelOf(d.policy),
+		Logger: d.log,
 	})
-	// Not the context of the daemon: the order of the end is serve's.
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := service.Run(ctx); err != nil && ctx.Err() == nil {
-			log.Error("not on D-Bus any longer, going on without", "err", err)
-		}
-	}()
-	stop := func() {
-		cancel()
-		select {
-		case <-done:
-		case <-time.After(busPatience):
-			log.Warn("the bus does not let go, ending without")
-		}
-	}
-	return &bus{ready: service.Ready(), stop: stop}
 }
 
 // levelOf returns what D-Bus needs to keep callers with SELinux labels apart, nil

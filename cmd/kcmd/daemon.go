@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -15,27 +14,18 @@ import (
 	"kcmd.org/kcmd/clock"
 	"kcmd.org/kcmd/kcmserver"
 	"kcmd.org/kcmd/kcmserver/selinux"
-)
-
-const (
-	// busPatience is how long a start waits for the bus. The KCM side works
-	// without one, so whoever waits for the daemon must not wait for longer.
-	busPatience = 2 * time.Second
-
-	// stopPatience is how long requests under way may take once the daemon
-	// was told to end.
-	stopPatience = 10 * time.Second
+	"kcmd.org/kcmd/lifecycle"
 )
 
 // serve is the life of the daemon, until ctx is done.
 func serve(ctx context.Context, c *config, log *slog.Logger) error {
-	// Before anybody can know that we are there, and send one.
+	// Registered before another process can find this one and send a hangup.
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, unix.SIGHUP)
 	defer signal.Stop(hangups)
 
 	// The sockets come first: a second daemon must not touch the store of the
-	// first. Clients that come already wait in their queue.
+	// first. Clients that connect meanwhile wait in the sockets' queues.
 	sockets, err := fromSystemd()
 	if err != nil {
 		return err
@@ -53,36 +43,73 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	clk := clock.System{}
 	store, err := openStore(ctx, c, clk, log)
 	if err != nil && ctx.Err() != nil {
-		return nil // told to end before it began
+		return nil // ended before it began
 	}
 	if err != nil {
 		return err
 	}
-	policy := loadPolicy(c, log)
-	server := kcmserver.New(store, kcmserver.Options{
-		Logger:            log,
-		ClientTimeout:     c.clientTimeout,
-		MaxConnections:    c.maxConnections,
-		MaxUIDConnections: c.maxUIDConnections,
-		DefaultFirst:      c.defaultFirst,
-		SELinux:           policy,
-	})
-	failed := make(chan error, len(sockets))
-	for _, s := range sockets {
-		log.Info("serving", "socket", s.path(), "namespace", s.namespace, "store", c.store)
-		go func() { failed <- server.Serve(s, s.namespace) }()
-	}
-	bus := startBus(c, store, clk, sockets, policy, log)
-	stopReaper := startReaper(c, store, clk, log)
-	err = waitForEnd(ctx, store, bus, failed, hangups, log)
-
-	log.Info("stopping")
-	notify(log, "STOPPING=1", "STATUS=Finishing what is under way")
-	stopReaper()
-	bus.stop()
-	removeSockets(sockets)
-	return errors.Join(err, finish(server, store, log))
+	d := &daemon{config: c, store: store, sockets: sockets, policy: loadPolicy(c, log), clock: clk, log: log}
+	return runParts(ctx, d.parts(hangups), log)
 }
+
+// A daemon is what its parts share.
+type daemon struct {
+	*config
+	store   *ccstore.Store
+	sockets []*socket
+	policy  *selinux.Policy // nil if labels do not count
+	clock   clock.Clock
+	log     *slog.Logger
+}
+
+// parts lists what the daemon is made of, in the order in which to start.
+func (d *daemon) parts(hangups <-chan os.Signal) []row {
+	rows := []row{
+		{name: "hangups", part: ignoring(hangups, d.log)},
+		{name: "the store", part: closing(d.store), vital: true},
+		{name: "the watchdog", part: watchdog(d.store, d.log)},
+		{name: "the sockets", part: d.newServers(), vital: true},
+	}
+	onBus := closed
+	if d.bus != "none" {
+		bus := d.newBus()
+		onBus = bus.Ready()
+		rows = append(rows, row{name: "D-Bus", part: bus, start: busPatience, stop: busPatience})
+	}
+	if d.reapAfter > 0 {
+		reaper := lifecycle.New(d.store, lifecycle.Options{After: d.reapAfter, Clock: d.clock, Logger: d.log})
+		rows = append(rows, row{name: "the removal of expired caches", part: task(reaper.Run)})
+	}
+	return append(rows, row{name: "systemd", part: reporting(onBus, d.log)})
+}
+
+// ignoring is the part that logs hangups.
+func ignoring(hangups <-chan os.Signal, log *slog.Logger) task {
+	return func(ctx context.Context) error {
+		for {
+			select {
+			case <-hangups:
+				log.Info("SIGHUP ignored: kcmd reads its configuration only at the start")
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	}
+}
+
+// closing is the part that closes the store at the end.
+func closing(store *ccstore.Store) task {
+	return func(ctx context.Context) error {
+		<-ctx.Done()
+		if err := store.Close(); err != nil {
+			return fmt.Errorf("cannot close the store: %w", err)
+		}
+		return nil
+	}
+}
+
+// stopPatience is how long the requests under way may take at the end.
+const stopPatience = 10 * time.Second
 
 // loadPolicy returns the SELinux policy, nil if labels do not count.
 func loadPolicy(c *config, log *slog.Logger) *selinux.Policy {
@@ -92,42 +119,49 @@ func loadPolicy(c *config, log *slog.Logger) *selinux.Policy {
 	return selinux.Load(log)
 }
 
-// waitForEnd tells systemd when the daemon is ready, and returns when ctx is
-// done, or with an error when a socket cannot be served any longer.
-func waitForEnd(ctx context.Context, store *ccstore.Store, bus *bus, failed <-chan error, hangups <-chan os.Signal, log *slog.Logger) error {
-	feedWatchdog(store, log)
-	ready := bus.ready
-	patience := time.After(busPatience)
-	for {
-		select {
-		case <-ready:
-			ready, patience = nil, nil
-			notify(log, "READY=1", "STATUS=Serving credential caches")
-		case <-patience:
-			ready, patience = nil, nil
-			notify(log, "READY=1", "STATUS=Serving credential caches, not on D-Bus yet")
-			log.Warn("not on D-Bus yet, going on without")
-		case <-hangups:
-			log.Info("hangup ignored: the configuration is read at the start only")
-		case err := <-failed:
-			return err
-		case <-ctx.Done():
-			return nil
-		}
-	}
+// servers is the part that answers KCM requests on all sockets.
+type servers struct {
+	server  *kcmserver.Server
+	sockets []*socket
+	store   string
+	log     *slog.Logger
 }
 
-// finish lets requests under way end and closes the store.
-func finish(server *kcmserver.Server, store *ccstore.Store, log *slog.Logger) error {
+func (d *daemon) newServers() *servers {
+	server := kcmserver.New(d.store, kcmserver.Options{
+		Logger:            d.log,
+		ClientTimeout:     d.clientTimeout,
+		MaxConnections:    d.maxConnections,
+		MaxUIDConnections: d.maxUIDConnections,
+		DefaultFirst:      d.defaultFirst,
+		SELinux:           d.policy,
+	})
+	return &servers{server: server, sockets: d.sockets, store: d.config.store, log: d.log}
+}
+
+// Ready: clients that connect from now on are answered.
+func (*servers) Ready() <-chan struct{} { return closed }
+
+// Run serves until ctx is done, or a socket cannot be served any longer. Then it
+// lets requests under way end.
+func (s *servers) Run(ctx context.Context) error {
+	failed := make(chan error, len(s.sockets))
+	for _, socket := range s.sockets {
+		s.log.Info("serving", "socket", socket.path(), "namespace", socket.namespace, "store", s.store)
+		go func() { failed <- s.server.Serve(socket, socket.namespace) }()
+	}
+	var err error
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+	}
+	removeSockets(s.sockets)
 	ctx, cancel := context.WithTimeout(context.Background(), stopPatience)
 	defer cancel()
-	if err := server.Shutdown(ctx); err != nil {
-		log.Warn("clients were cut off in the middle of a request", "err", err)
+	if err := s.server.Shutdown(ctx); err != nil {
+		s.log.Warn("closed connections in the middle of a request", "err", err)
 	}
-	if err := store.Close(); err != nil {
-		return fmt.Errorf("cannot close the store: %w", err)
-	}
-	return nil
+	return err
 }
 
 // removeSockets removes our own sockets, so that clients see that there is no

@@ -90,8 +90,8 @@ func TestSignals(t *testing.T) {
 		if state := p.ends(sig); state.ExitCode() != 0 {
 			t.Errorf("%v: ended with %v", sig, state)
 		}
-		if !strings.Contains(p.stderr.String(), "hangup ignored") {
-			t.Errorf("the log does not tell of the hangup:\n%s", p.stderr.String())
+		if !strings.Contains(p.stderr.String(), "SIGHUP ignored") {
+			t.Errorf("the log does not mention the hangup:\n%s", p.stderr.String())
 		}
 		if _, err := os.Lstat(socket); err == nil {
 			t.Errorf("%v: it left its socket", sig)
@@ -199,7 +199,7 @@ func TestNotify(t *testing.T) {
 			for got == "WATCHDOG=1" {
 				got = said()
 			}
-			if got != "STOPPING=1\nSTATUS=Finishing what is under way" {
+			if got != "STOPPING=1\nSTATUS=Finishing the requests under way" {
 				t.Errorf("got %q", got)
 			}
 		})
