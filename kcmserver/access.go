@@ -3,6 +3,7 @@ package kcmserver
 import (
 	"errors"
 	"slices"
+	"strconv"
 
 	"github.com/google/uuid"
 
@@ -12,55 +13,127 @@ import (
 
 // Without SELinux a uid has one collection in each namespace, and everything in
 // it is visible to the uid. With SELinux it has one at each level at which its
-// processes run: so that two containers of one uid can both have a cache of the
+// processes run, so that two containers of one uid can both have a cache of the
 // same name, and a default of their own. A peer works in the collection of its
-// own level: there its caches are made, and there is its default.
+// own level: its new caches are there, and its default.
 //
-// Besides it sees those caches of other levels that the policy allows, as the
-// processes of the host see those of its containers, unless a name of its own
-// hides them: that of a cache that it has, or of its default cache even while
-// there is none. Otherwise kdestroy on the host would destroy what a container
-// calls by the same name.
+// A peer also sees those caches of other levels that the policy allows, as the
+// processes of the host see those of its containers, unless a name in the peer's
+// own collection shadows them: that of a cache, or that of the default cache even
+// while there is none. Otherwise kdestroy on the host would destroy what a
+// container calls by the same name.
 
-// A found cache is one that the caller may know of.
+// A found cache is visible to the peer. It is as of the latest commit before the
+// request: what changes it checks again, in its transaction.
 type found struct {
-	owner ccstore.Owner // whose collection it is in
-	cache *ccstore.Cache
+	*ccstore.Cache
+	owner ccstore.Owner // of the collection that has it
 }
 
-// find returns the cache of that name: the one in owner's collection, or one of
-// another level. What the peer may not see is not there.
+// lookup returns the cache of that name, if the peer has the permission of the
+// operation for it. A cache that is not visible to the peer does not exist.
+func (c *call) lookup(name string) (found, error) {
+	owner, err := ownerOf(c.conn.peer, name)
+	if errors.Is(err, errPermission) {
+		err = ccstore.ErrNoCache
+	}
+	if err != nil {
+		return found{}, err
+	}
+	cache, err := c.find(owner, name)
+	if errors.Is(err, ccstore.ErrNoCache) && c.meansDefault(owner, name) {
+		cache, err = c.findDefault(owner)
+	}
+	if err != nil {
+		return found{}, err
+	}
+	return cache, c.check(cache.Cache)
+}
+
+// check returns an error unless the peer has the permission of the operation for
+// a cache.
+func (c *call) check(cache *ccstore.Cache) error {
+	switch {
+	case !c.allowed(cache, selinux.Use):
+		return ccstore.ErrNoCache
+	case !c.allowed(cache, c.perm):
+		return errLabel
+	}
+	return nil
+}
+
+// find returns the visible cache of that name: the one in owner's collection, or
+// one of another level.
 func (c *call) find(owner ccstore.Owner, name string) (found, error) {
 	own, err := c.collection(owner)
 	if err != nil {
 		return found{}, err
 	}
-	if c.hides(own, name) {
+	if c.shadows(own, name) {
 		cache, err := own.Cache(name)
-		if err == nil && !c.allowed(cache, selinux.Use) {
-			err = ccstore.ErrNoCache
-		}
-		return found{owner, cache}, err
+		return found{cache, owner}, err
 	}
+	return c.findInOthers(owner, func(col *ccstore.Collection) *ccstore.Cache {
+		cache, _ := col.Cache(name)
+		return cache
+	})
+}
+
+// findInOthers returns the first visible cache that pick picks from the
+// collections of the owner's uid at other levels.
+func (c *call) findInOthers(owner ccstore.Owner, pick func(*ccstore.Collection) *ccstore.Cache) (found, error) {
 	others, err := c.others(owner)
 	if err != nil {
 		return found{}, err
 	}
-	for _, o := range others {
-		col, err := c.collection(o)
+	for _, other := range others {
+		col, err := c.collection(other)
 		if err != nil {
 			return found{}, err
 		}
-		if cache, err := col.Cache(name); err == nil && c.allowed(cache, selinux.Use) {
-			return found{o, cache}, nil
+		if cache := pick(col); cache != nil && c.allowed(cache, selinux.Use) {
+			return found{cache, other}, nil
 		}
 	}
 	return found{}, ccstore.ErrNoCache
 }
 
-// hides reports whether the name means something in a collection at the peer's
-// own level, so that no other is looked at.
-func (c *call) hides(own *ccstore.Collection, name string) bool {
+// meansDefault reports whether the name of no cache means the default cache of a
+// user: for root, who reads "KCM:UID" as rpc.gssd and administrators do.
+func (c *call) meansDefault(owner ccstore.Owner, name string) bool {
+	reads := c.perm == selinux.Use || c.perm == selinux.Read
+	return reads && c.conn.peer.UID == 0 && owner.UID != 0 && name == strconv.FormatUint(uint64(owner.UID), 10)
+}
+
+// findDefault returns the default cache of the owner's uid.
+func (c *call) findDefault(owner ccstore.Owner) (found, error) {
+	own, err := c.collection(owner)
+	if err != nil {
+		return found{}, err
+	}
+	if cache := own.Default(); cache != nil && c.allowed(cache, selinux.Use) {
+		return found{cache, owner}, nil
+	}
+	return c.findInOthers(owner, (*ccstore.Collection).Default)
+}
+
+// defaultName returns the name of the peer's default cache.
+func (c *call) defaultName() (string, error) {
+	own, err := c.collection(c.own())
+	if err != nil {
+		return "", err
+	}
+	if c.conn.server.defaultFirst && own.Default() == nil {
+		if caches, err := c.visible(); err == nil && len(caches) > 0 {
+			return caches[0].Name, nil
+		}
+	}
+	return own.DefaultName(), nil
+}
+
+// shadows reports whether a name in a collection at the peer's own level shadows
+// the caches of other levels.
+func (c *call) shadows(own *ccstore.Collection, name string) bool {
 	_, err := own.Cache(name)
 	return err == nil || own.Owner() == c.own() && name == own.DefaultName()
 }
@@ -83,12 +156,9 @@ func (c *call) others(owner ccstore.Owner) ([]ccstore.Owner, error) {
 	return list, nil
 }
 
-// visible returns the caches of the caller that it may know of and reach by
-// their names: those of its own level first, and of these the default one.
+// visible returns the peer's caches that it can reach by their names: those of
+// its own level first, and of these the default one.
 func (c *call) visible() ([]*ccstore.Cache, error) {
-	if err := c.in.Err(); err != nil {
-		return nil, err
-	}
 	own, err := c.collection(c.own())
 	if err != nil {
 		return nil, err
@@ -99,13 +169,13 @@ func (c *call) visible() ([]*ccstore.Cache, error) {
 	}
 	list := slices.DeleteFunc(own.Caches(), func(cache *ccstore.Cache) bool { return !c.allowed(cache, selinux.Use) })
 	named := make(map[string]bool) // of several with one name only the first can be reached
-	for _, o := range others {
-		col, err := c.collection(o)
+	for _, other := range others {
+		col, err := c.collection(other)
 		if err != nil {
 			return nil, err
 		}
 		for _, cache := range col.Caches() {
-			if !named[cache.Name] && !c.hides(own, cache.Name) && c.allowed(cache, selinux.Use) {
+			if !named[cache.Name] && !c.shadows(own, cache.Name) && c.allowed(cache, selinux.Use) {
 				named[cache.Name] = true
 				list = append(list, cache)
 			}
@@ -116,9 +186,6 @@ func (c *call) visible() ([]*ccstore.Cache, error) {
 
 // visibleByUUID returns one of the visible caches, or errEnd.
 func (c *call) visibleByUUID(id uuid.UUID) (*ccstore.Cache, error) {
-	if err := c.in.Err(); err != nil {
-		return nil, err
-	}
 	own, err := c.collection(c.own())
 	if err != nil {
 		return nil, err
@@ -149,81 +216,83 @@ func (c *call) allowed(cache *ccstore.Cache, perm selinux.Permission) bool {
 	return policy == nil || cache.Label == "" || policy.Allowed(c.conn.peer.Label, cache.Label, perm)
 }
 
-// existing returns the cache of that name, with which the caller wants to do
-// perm. A cache that is not for the caller is not there.
-func (c *call) existing(name string, perm selinux.Permission) (found, error) {
-	if err := c.in.Err(); err != nil {
-		return found{}, err
-	}
-	owner, err := ownerOf(c.conn.peer, name)
-	if errors.Is(err, errPermission) {
-		err = ccstore.ErrNoCache
-	}
-	if err != nil {
-		return found{}, err
-	}
-	f, err := c.find(owner, name)
-	if err == nil && !c.allowed(f.cache, perm) {
-		return found{}, errLabel
-	}
-	return f, err
+// update has f change the cache of that name in owner's collection, if the peer
+// has the permission of the operation for it when the transaction runs.
+func (c *call) update(owner ccstore.Owner, name string, f func(*ccstore.Tx) error) error {
+	return c.conn.server.store.Update(c.ctx, owner, func(tx *ccstore.Tx) error {
+		cache, err := tx.Cache(name)
+		if err != nil {
+			return err
+		}
+		if err := c.check(cache); err != nil {
+			return err
+		}
+		return f(tx)
+	})
 }
 
-// cache returns the cache of that name, to do perm with it.
-func (c *call) cache(name string, perm selinux.Permission) (*ccstore.Cache, error) {
-	f, err := c.existing(name, perm)
-	return f.cache, err
-}
-
-// update changes a cache that should be there.
-func (c *call) update(name string, perm selinux.Permission, f func(*ccstore.Tx) error) error {
-	target, err := c.existing(name, perm)
-	if err != nil {
-		return err
-	}
-	return c.conn.server.store.Update(c.ctx, target.owner, f)
-}
-
-// create makes a cache in the collection of the peer's own level, or fills the
-// one of that name there anew.
+// create has f create the cache of that name, or fill it anew.
 func (c *call) create(name string, f func(*ccstore.Tx)) error {
-	owner, err := c.target(name)
+	owner, err := c.ownerForNew(name)
 	if err != nil {
 		return err
 	}
 	return c.conn.server.store.Update(c.ctx, owner, func(tx *ccstore.Tx) error {
-		return c.fill(tx, name, func() { f(tx) })
+		return c.checkAndFill(tx, name, func() error { f(tx); return nil })
 	})
 }
 
-// target returns the collection in which a cache of that name is to be made.
-func (c *call) target(name string) (ccstore.Owner, error) {
-	if err := c.in.Err(); err != nil {
-		return ccstore.Owner{}, err
-	}
-	return ownerOf(c.conn.peer, name)
-}
+// ownerForNew returns the collection in which a new cache of that name is
+// created.
+func (c *call) ownerForNew(name string) (ccstore.Owner, error) { return ownerOf(c.conn.peer, name) }
 
-// fill has f make or fill the cache of that name, which then bears the peer's
-// label if it is new.
-func (c *call) fill(tx *ccstore.Tx, name string, f func()) error {
-	// Where the name is taken by a cache that the caller may not know of,
-	// there is nothing to say but no.
-	if cache, err := tx.Cache(name); err == nil && !c.allowed(cache, selinux.Manage) {
+// checkAndFill has f create or fill the cache of that name, which gets the
+// peer's label if it is new. It fails with errLabel for a cache without the
+// permission, be it visible or not: the name is taken.
+func (c *call) checkAndFill(tx *ccstore.Tx, name string, f func() error) error {
+	if cache, err := tx.Cache(name); err == nil && !c.allowed(cache, c.perm) {
 		return errLabel
 	}
 	tx.SetLabel(c.conn.peer.Label)
-	f()
-	return nil
+	return f()
 }
 
-// own returns the caller's own collection.
+// moveAttempts bounds how often moveTo copies a cache that changes meanwhile.
+const moveAttempts = 5
+
+// moveTo moves a cache to another collection: it copies the cache, and destroys
+// it if it is still what was copied. Otherwise a ticket stored meanwhile would be
+// lost.
+func (c *call) moveTo(target ccstore.Owner, source found) error {
+	for range moveAttempts {
+		if err := c.create(c.args.to, func(tx *ccstore.Tx) { tx.Copy(source.Cache, c.args.to) }); err != nil {
+			return err
+		}
+		copied := source.Cache
+		err := c.update(source.owner, c.args.name, func(tx *ccstore.Tx) error {
+			cache, err := tx.Cache(c.args.name)
+			if err != nil {
+				return err
+			}
+			if source.Cache = cache; cache != copied {
+				return errChanging
+			}
+			return tx.Destroy(c.args.name)
+		})
+		if !errors.Is(err, errChanging) {
+			return err
+		}
+	}
+	return errChanging
+}
+
+// own returns the peer's own collection.
 func (c *call) own() ccstore.Owner {
 	p := c.conn.peer
 	return ccstore.Owner{Namespace: p.Namespace, UID: p.UID, Level: p.Level}
 }
 
-// collection returns the collection as it is now.
+// collection returns the collection as of its latest commit.
 func (c *call) collection(owner ccstore.Owner) (*ccstore.Collection, error) {
 	return c.conn.server.store.Snapshot(c.ctx, owner)
 }

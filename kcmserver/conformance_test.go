@@ -49,19 +49,160 @@ var (
 	credB = testCred("host/b@LAB.TEST")
 )
 
+// protocol lists the arguments of each operation as kcm.h of MIT krb5 has them:
+// those that kcmd does not support take none here.
+var protocol = map[kcm.Opcode][]string{
+	kcm.OpNoop:             {},
+	kcm.OpGetName:          {"name"},
+	kcm.OpResolve:          {"name"},
+	kcm.OpGenNew:           {},
+	kcm.OpInitialize:       {"name", "principal"},
+	kcm.OpDestroy:          {"name"},
+	kcm.OpStore:            {"name", "credential"},
+	kcm.OpRetrieve:         {"name", "match"},
+	kcm.OpGetPrincipal:     {"name"},
+	kcm.OpGetCredUUIDList:  {"name"},
+	kcm.OpGetCredByUUID:    {"name", "UUID"},
+	kcm.OpRemoveCred:       {"name", "match"},
+	kcm.OpSetFlags:         {"name", "flags"},
+	kcm.OpChown:            {"name", "uid", "gid"},
+	kcm.OpChmod:            {"name", "mode"},
+	kcm.OpGetInitialTicket: {},
+	kcm.OpGetTicket:        {},
+	kcm.OpMoveCache:        {"name", "name to"},
+	kcm.OpGetCacheUUIDList: {},
+	kcm.OpGetCacheByUUID:   {"UUID"},
+	kcm.OpGetDefaultCache:  {},
+	kcm.OpSetDefaultCache:  {"name"},
+	kcm.OpGetKDCOffset:     {"name"},
+	kcm.OpSetKDCOffset:     {"name", "KDC offset"},
+	kcm.OpAddNTLMCred:      {},
+	kcm.OpHaveNTLMCred:     {},
+	kcm.OpDelNTLMCred:      {},
+	kcm.OpDoNTLMAuth:       {},
+	kcm.OpGetNTLMUserList:  {},
+	kcm.OpGetCredList:      {"name"},
+	kcm.OpReplace:          {"name", "KDC offset", "principal", "credentials"},
+}
+
 // TestEveryOpcode holds the op table to the protocol.
 func TestEveryOpcode(t *testing.T) {
-	list := []kcm.Opcode{kcm.OpGetCredList, kcm.OpReplace}
-	for op := range kcm.Opcode(29) {
-		list = append(list, op)
-	}
-	for _, op := range list {
-		row, ok := ops[op]
-		if !ok || row.signature == "" || row.handle == nil || op.String()[0] < 'A' {
-			t.Errorf("%v: no row", op)
+	got := make(map[kcm.Opcode][]string)
+	for opcode, row := range ops {
+		got[opcode] = []string{}
+		for _, a := range row.args {
+			got[opcode] = append(got[opcode], a.name)
+		}
+		if row.handler == nil || opcode.String()[0] < 'A' {
+			t.Errorf("%v: no handler, or no name", opcode)
 		}
 	}
-	want(t, "number of rows", len(list), len(ops))
+	want(t, "arguments", protocol, got)
+}
+
+// TestCutArguments cuts the arguments of every operation at every byte: the
+// request is malformed, and changes nothing.
+func TestCutArguments(t *testing.T) {
+	samples := map[string][]byte{
+		"name": str(nameN), "name to": str(nameN2), "principal": princ(alice), "credential": cred(credB),
+		"credentials": append(u32(1), inner(credB)...), "match": server("host/a@LAB.TEST"), "UUID": make([]byte, 16),
+		"KDC offset": u32(7), "flags": u32(0), "uid": u32(1000), "gid": u32(1000), "mode": {0o1, 0o200},
+	}
+	c := connect(t, newServer(t, Options{}), user(1000))
+	c.do(kcm.OpReplace, str(nameN), u32(0), princ(alice), u32(1), inner(credA))
+	for opcode, row := range ops {
+		var args []byte
+		for _, a := range row.args {
+			args = append(args, samples[a.name]...)
+		}
+		for n := range args {
+			c.ask(kcm.CCFormat, opcode, args[:n])
+		}
+	}
+	want(t, "caches", []string{nameN}, c.names())
+	want(t, "credentials", [][]byte{cred(credA)}, c.creds(nameN))
+	want(t, "KDC offset", u32(0), c.get(kcm.OpGetKDCOffset, str(nameN)))
+}
+
+// TestEmptyName has every operation take an empty name for the default cache, as
+// Heimdal's clients mean it.
+func TestEmptyName(t *testing.T) {
+	c := connect(t, newServer(t, Options{}), user(1000))
+	empty := str("")
+	c.ask(kcm.FCCNoFile, kcm.OpGetPrincipal, empty)
+	c.do(kcm.OpInitialize, empty, princ(alice))
+	want(t, "caches", []string{nameD}, c.names())
+	c.do(kcm.OpInitialize, str(nameN), princ(alice))
+	c.do(kcm.OpSetDefaultCache, str(nameN))
+	c.do(kcm.OpSetDefaultCache, empty)
+	want(t, "default name", nameN, c.defaultName())
+	c.do(kcm.OpResolve, empty)
+	want(t, "name", nameN, nameIn(t, c.get(kcm.OpGetName, empty)))
+
+	c.do(kcm.OpReplace, empty, u32(0), princ("bob@LAB.TEST"), u32(1), inner(credA))
+	c.do(kcm.OpStore, empty, cred(credB))
+	c.do(kcm.OpSetKDCOffset, empty, u32(7))
+	for _, name := range []string{nameN, ""} {
+		want(t, "principal", princ("bob@LAB.TEST"), c.get(kcm.OpGetPrincipal, str(name)))
+		want(t, "credentials", [][]byte{cred(credA), cred(credB)}, c.creds(name))
+		want(t, "KDC offset", u32(7), c.get(kcm.OpGetKDCOffset, str(name)))
+		want(t, "found", cred(credA), c.get(kcm.OpRetrieve, str(name), server("host/a@LAB.TEST")))
+		ids := uuids(t, c.get(kcm.OpGetCredUUIDList, str(name)))
+		want(t, "credential", cred(credA), c.get(kcm.OpGetCredByUUID, str(name), ids[0][:]))
+	}
+	c.do(kcm.OpSetFlags, empty, u32(2))
+	c.do(kcm.OpChmod, empty, []byte{0o1, 0o200})
+	c.do(kcm.OpChown, empty, u32(1000), u32(1000))
+	c.do(kcm.OpRemoveCred, empty, server("host/b@LAB.TEST"))
+	want(t, "credentials", [][]byte{cred(credA)}, c.creds(nameN))
+
+	c.do(kcm.OpMoveCache, empty, str(nameN2))
+	want(t, "caches", []string{nameD, nameN2}, c.names())
+	c.do(kcm.OpMoveCache, str(nameN2), empty) // as Heimdal's kinit does
+	want(t, "caches", []string{nameN, nameD}, c.names())
+	c.do(kcm.OpDestroy, empty)
+	want(t, "caches", []string{nameD}, c.names())
+}
+
+// TestRootReadsDefault has root read "UID" where that user has no cache of that
+// name: the user's default cache. Nobody else can, and root cannot change it so.
+func TestRootReadsDefault(t *testing.T) {
+	s := newServer(t, Options{})
+	owner, root, other := connect(t, s, user(1000)), connect(t, s, user(0)), connect(t, s, user(1001))
+	owner.do(kcm.OpReplace, str(nameN), u32(7), princ(alice), u32(1), inner(credA))
+	root.ask(kcm.FCCNoFile, kcm.OpGetPrincipal, str(nameD)) // the default cache does not exist
+	owner.do(kcm.OpSetDefaultCache, str(nameN))
+
+	want(t, "principal", princ(alice), root.get(kcm.OpGetPrincipal, str(nameD)))
+	want(t, "name", nameN, nameIn(t, root.get(kcm.OpGetName, str(nameD))))
+	want(t, "credentials", [][]byte{cred(credA)}, root.creds(nameD))
+	want(t, "KDC offset", u32(7), root.get(kcm.OpGetKDCOffset, str(nameD)))
+	want(t, "found", cred(credA), root.get(kcm.OpRetrieve, str(nameD), server("host/a@LAB.TEST")))
+	id := root.get(kcm.OpGetCredUUIDList, str(nameD))
+	want(t, "credential", cred(credA), root.get(kcm.OpGetCredByUUID, str(nameD), id))
+	root.do(kcm.OpSetFlags, str(nameD), u32(0)) // Heimdal's klist sends it
+
+	for _, c := range []*client{owner, other} {
+		c.ask(kcm.FCCNoFile, kcm.OpGetPrincipal, str(nameD))
+		c.ask(kcm.FCCNoFile, kcm.OpGetCredList, str(nameD))
+	}
+	for _, name := range []string{"1000:", "1000:other", "01000"} {
+		root.ask(kcm.FCCNoFile, kcm.OpGetPrincipal, str(name))
+	}
+	root.ask(kcm.FCCNoFile, kcm.OpStore, str(nameD), cred(credB))
+	root.ask(kcm.FCCNoFile, kcm.OpRemoveCred, str(nameD), server("host/a@LAB.TEST"))
+	root.ask(kcm.FCCNoFile, kcm.OpSetKDCOffset, str(nameD), u32(1))
+	root.ask(kcm.FCCNoFile, kcm.OpDestroy, str(nameD))
+	root.ask(kcm.FCCNoFile, kcm.OpMoveCache, str(nameD), str("0"))
+	root.ask(kcm.FCCNoFile, kcm.OpChmod, str(nameD), []byte{0o1, 0o200})
+	want(t, "credentials", [][]byte{cred(credA)}, owner.creds(nameN))
+
+	// A cache of that name comes first, and root's own "0" means itself.
+	root.do(kcm.OpInitialize, str(nameD), princ("bob@LAB.TEST"))
+	want(t, "principal", princ("bob@LAB.TEST"), root.get(kcm.OpGetPrincipal, str(nameD)))
+	root.do(kcm.OpInitialize, str("0:x"), princ(alice))
+	root.do(kcm.OpSetDefaultCache, str("0:x"))
+	root.ask(kcm.FCCNoFile, kcm.OpGetPrincipal, str("0"))
 }
 
 // TestUnsupported asks for what is not there to be asked for.
@@ -118,7 +259,7 @@ func TestMoveCache(t *testing.T) {
 	content(nameN)
 
 	c.ask(kcm.FCCPerm, kcm.OpMoveCache, str(nameN), str("1001:x"))
-	c.ask(kcm.CCBadName, kcm.OpMoveCache, str(nameN), str(""))
+	c.ask(kcm.CCBadName, kcm.OpMoveCache, str(nameN), str("1000:\n"))
 	c.ask(kcm.CCFormat, kcm.OpMoveCache, str(nameN), []byte("no NUL"))
 	c.ask(kcm.FCCNoFile, kcm.OpMoveCache, str("1001:x"), str(nameN))
 	content(nameN)
@@ -504,7 +645,7 @@ func TestNames(t *testing.T) {
 		c.do(kcm.OpInitialize, str(name), princ(alice))
 		want(t, "principal", princ(alice), c.get(kcm.OpGetPrincipal, str(name)))
 	}
-	for _, name := range []string{"", "1000:a\n", "1000:\x1b[m", "1000:\x7f", "1000:" + long + "x"} {
+	for _, name := range []string{"1000:a\n", "1000:\x1b[m", "1000:\x7f", "1000:" + long + "x"} {
 		c.ask(kcm.CCBadName, kcm.OpInitialize, str(name), princ(alice))
 		c.ask(kcm.CCBadName, kcm.OpSetDefaultCache, str(name))
 	}

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -62,7 +61,7 @@ func (c *conn) serve(ctx context.Context) error {
 		if err := c.reply(c.answer(ctx, req, start), start); err != nil {
 			return c.ending(err)
 		}
-		c.call.out.begin()
+		c.call.end()
 		c.idleSince.Store(start.UnixNano())
 		if cap(c.buf) > keepBuffer {
 			c.buf = nil
@@ -166,21 +165,6 @@ func (c *conn) answer(ctx context.Context, req kcm.Request, start time.Time) kcm
 	return result
 }
 
-// run calls the operation's handler, whose panic fails this one request.
-func (c *call) run(opcode kcm.Opcode) (err error) {
-	op, ok := ops[opcode]
-	if !ok {
-		return errUnsupported
-	}
-	defer func() {
-		if r := recover(); r != nil {
-			c.conn.server.log.Error("request panicked", "op", opcode, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
-			err = ccstore.ErrInternal
-		}
-	}()
-	return op.handle(c)
-}
-
 // logRequest writes a line for each request at debug. What should not happen
 // is seen without that: a fault of ours, and somebody trying what is not for
 // him. That its disk fails the store says itself, once.
@@ -201,7 +185,7 @@ func (c *conn) attrs(call *call, req kcm.Request, result kcm.Code, err error) []
 	if c.peer.Namespace != ccstore.DefaultNamespace {
 		attrs = append(attrs, "namespace", c.peer.Namespace)
 	}
-	attrs = append(attrs, "cache", call.name, "code", result, "took", time.Since(call.start))
+	attrs = append(attrs, "cache", call.args.name, "code", result, "took", time.Since(call.start))
 	if err != nil {
 		attrs = append(attrs, "err", err)
 	}

@@ -19,6 +19,7 @@ var (
 	errPermission    = errors.New("cache name belongs to somebody else")
 	errLabel         = errors.New("SELinux policy does not allow this with the cache")
 	errGiveAway      = errors.New("caches cannot be given away")
+	errChanging      = errors.New("cache changed too often while it was moved")
 	errMode          = errors.New("mode is not allowed, a cache is its owner's alone (0600)")
 )
 

@@ -160,24 +160,17 @@ var (
 // own reports whether uid 1000 may have a cache of that name.
 func own(name string) bool { return name == "1000" || strings.HasPrefix(name, "1000:") }
 
-// missing is the code for a cache that is not there.
-func missing(name string) kcm.Code {
+// meant returns the name that an empty one stands for.
+func (m *model) meant(name string) string {
 	if name == "" {
-		return kcm.CCBadName
+		return m.primary
 	}
-	return kcm.FCCNoFile
-}
-
-// notMine is the code for making a cache of that name.
-func notMine(name string) kcm.Code {
-	if name == "" {
-		return kcm.CCBadName
-	}
-	return kcm.FCCPerm
+	return name
 }
 
 func (m *model) step(t *testing.T, c *kcm.Client, what, detail byte) {
-	name := modelNames[int(detail)%len(modelNames)]
+	wire := modelNames[int(detail)%len(modelNames)]
+	name := m.meant(wire)
 	cr := testCred(modelServers[int(detail>>3)%len(modelServers)])
 	cr.Key.Type = int16(17 + detail>>7)
 	cr.IsSKey = detail >> 6 & 1
@@ -196,48 +189,48 @@ func (m *model) step(t *testing.T, c *kcm.Client, what, detail byte) {
 	code := kcm.OK
 	switch what % 14 {
 	case 0:
-		op, args = kcm.OpInitialize, append(str(name), princ(alice)...)
+		op, args = kcm.OpInitialize, append(str(wire), princ(alice)...)
 		code = m.fill(name, princ(alice), u32(0), nil)
 	case 1:
-		op, args = kcm.OpReplace, slices.Concat(str(name), u32(uint32(detail)), princ(alice), u32(2), inner(cr), inner(credB))
+		op, args = kcm.OpReplace, slices.Concat(str(wire), u32(uint32(detail)), princ(alice), u32(2), inner(cr), inner(credB))
 		code = m.fill(name, princ(alice), u32(uint32(detail)), []*ccache.Credential{cr, credB})
 	case 2, 3, 4:
-		op, args = kcm.OpStore, append(str(name), cred(cr)...)
-		if code = missing(name); cache != nil {
+		op, args = kcm.OpStore, append(str(wire), cred(cr)...)
+		if code = kcm.FCCNoFile; cache != nil {
 			code = kcm.OK
 			cache.store(cr)
 		}
 	case 5, 6:
-		op, args = kcm.OpRetrieve, append(str(name), mcred(match)...)
-		if code = missing(name); cache != nil {
+		op, args = kcm.OpRetrieve, append(str(wire), mcred(match)...)
+		if code = kcm.FCCNoFile; cache != nil {
 			code = kcm.CCNotFound
 			if i := slices.IndexFunc(cache.creds, match.Matches); i >= 0 {
 				code, data = kcm.OK, cred(cache.creds[i])
 			}
 		}
 	case 7:
-		op, args = kcm.OpRemoveCred, append(str(name), mcred(match)...)
-		if code = missing(name); cache != nil {
+		op, args = kcm.OpRemoveCred, append(str(wire), mcred(match)...)
+		if code = kcm.FCCNoFile; cache != nil {
 			code = kcm.OK
 			cache.creds = slices.DeleteFunc(cache.creds, match.Matches)
 		}
 	case 8:
-		op, args = kcm.OpDestroy, str(name)
-		if code = missing(name); cache != nil {
+		op, args = kcm.OpDestroy, str(wire)
+		if code = kcm.FCCNoFile; cache != nil {
 			code = kcm.OK
 			m.drop(name)
 		}
 	case 9:
-		op, args = kcm.OpGetCredList, str(name)
-		if code = missing(name); cache != nil {
+		op, args = kcm.OpGetCredList, str(wire)
+		if code = kcm.FCCNoFile; cache != nil {
 			code, data = kcm.OK, u32(uint32(len(cache.creds)))
 			for _, cr := range cache.creds {
 				data = append(data, inner(cr)...)
 			}
 		}
 	case 10:
-		op, args = kcm.OpSetDefaultCache, str(name)
-		if code = notMine(name); own(name) {
+		op, args = kcm.OpSetDefaultCache, str(wire)
+		if code = kcm.FCCPerm; own(name) {
 			code = kcm.OK
 			m.primary = name
 		}
@@ -245,11 +238,11 @@ func (m *model) step(t *testing.T, c *kcm.Client, what, detail byte) {
 		op, data = kcm.OpGetDefaultCache, str(m.primary)
 	case 12:
 		to := modelNames[int(detail>>3)%len(modelNames)]
-		op, args = kcm.OpMoveCache, append(str(name), str(to)...)
-		code = m.move(name, to)
+		op, args = kcm.OpMoveCache, append(str(wire), str(to)...)
+		code = m.move(name, m.meant(to))
 	case 13:
-		op, args = kcm.OpGetKDCOffset, str(name)
-		if code = missing(name); cache != nil {
+		op, args = kcm.OpGetKDCOffset, str(wire)
+		if code = kcm.FCCNoFile; cache != nil {
 			code, data = kcm.OK, cache.offset
 		}
 	}
@@ -262,7 +255,7 @@ func (m *model) step(t *testing.T, c *kcm.Client, what, detail byte) {
 		t.Fatalf("%v: %v", op, err)
 	}
 	if gotCode != code || !bytes.Equal(got, data) {
-		t.Errorf("%v of %q: %v %q, want %v %q", op, name, gotCode, got, code, data)
+		t.Errorf("%v of %q: %v %q, want %v %q", op, wire, gotCode, got, code, data)
 	}
 	m.compareList(t, c)
 }
@@ -297,7 +290,7 @@ func (m *model) compareList(t *testing.T, c *kcm.Client) {
 
 func (m *model) fill(name string, principal, offset []byte, creds []*ccache.Credential) kcm.Code {
 	if !own(name) {
-		return notMine(name)
+		return kcm.FCCPerm
 	}
 	if m.caches[name] == nil {
 		m.order = append(m.order, name)
@@ -318,10 +311,10 @@ func (m *model) drop(name string) {
 func (m *model) move(from, to string) kcm.Code {
 	cache := m.caches[from]
 	if cache == nil {
-		return missing(from)
+		return kcm.FCCNoFile
 	}
 	if !own(to) {
-		return notMine(to)
+		return kcm.FCCPerm
 	}
 	if from != to {
 		m.fill(to, cache.principal, cache.offset, cache.creds)

@@ -1,9 +1,7 @@
 package kcmserver
 
 import (
-	"context"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -14,114 +12,82 @@ import (
 
 // An op is one operation of the protocol.
 type op struct {
-	signature string // arguments -> data
-	handle    func(*call) error
+	args    []arg
+	perm    selinux.Permission // that the peer needs for the cache of the first argument
+	handler handler
 }
 
-// ops lists every operation of the protocol. Other opcodes get the same answer
-// as those that are not supported.
+type args = []arg
+
+// none is the permission of operations on no particular cache.
+const none selinux.Permission = ""
+
+// ops lists every operation of the protocol. An opcode without a row gets the
+// same answer as an operation that is not supported.
 var ops = map[kcm.Opcode]op{
-	kcm.OpNoop:             {"() -> ()", (*call).noop},
-	kcm.OpGetName:          {"(name) -> (name)", (*call).getName},
-	kcm.OpResolve:          {"(name) -> ()", (*call).noop},
-	kcm.OpGenNew:           {"() -> (name)", (*call).genNew},
-	kcm.OpInitialize:       {"(name, princ) -> ()", (*call).initialize},
-	kcm.OpDestroy:          {"(name) -> ()", (*call).destroy},
-	kcm.OpStore:            {"(name, cred) -> ()", (*call).store},
-	kcm.OpRetrieve:         {"(name, flags, mcred) -> (cred)", (*call).retrieve},
-	kcm.OpGetPrincipal:     {"(name) -> (princ)", (*call).getPrincipal},
-	kcm.OpGetCredUUIDList:  {"(name) -> (uuid, ...)", (*call).getCredUUIDList},
-	kcm.OpGetCredByUUID:    {"(name, uuid) -> (cred)", (*call).getCredByUUID},
-	kcm.OpRemoveCred:       {"(name, flags, mcred) -> ()", (*call).removeCred},
-	kcm.OpSetFlags:         {"(name, flags) -> ()", (*call).setFlags},
-	kcm.OpChown:            {"(name, uid, gid) -> ()", (*call).chown},
-	kcm.OpChmod:            {"(name, mode) -> ()", (*call).chmod},
-	kcm.OpGetInitialTicket: {"(name, present, princ, key) -> ()", (*call).unsupported}, // would speak to a KDC for anyone
-	kcm.OpGetTicket:        {"(name, flags, enctype, princ) -> ()", (*call).unsupported},
-	kcm.OpMoveCache:        {"(name from, name to) -> ()", (*call).moveCache},
-	kcm.OpGetCacheUUIDList: {"() -> (uuid, ...)", (*call).getCacheUUIDList},
-	kcm.OpGetCacheByUUID:   {"(uuid) -> (name)", (*call).getCacheByUUID},
-	kcm.OpGetDefaultCache:  {"() -> (name)", (*call).getDefaultCache},
-	kcm.OpSetDefaultCache:  {"(name) -> ()", (*call).setDefaultCache},
-	kcm.OpGetKDCOffset:     {"(name) -> (offset)", (*call).getKDCOffset},
-	kcm.OpSetKDCOffset:     {"(name, offset) -> ()", (*call).setKDCOffset},
-	kcm.OpAddNTLMCred:      {"(user, domain, nthash) -> (uuid)", (*call).unsupported},
-	kcm.OpHaveNTLMCred:     {"(user, domain) -> ()", (*call).unsupported},
-	kcm.OpDelNTLMCred:      {"(user, domain) -> ()", (*call).unsupported},
-	kcm.OpDoNTLMAuth:       {"(user, domain, type2) -> (type3, flags, key)", (*call).unsupported},
-	kcm.OpGetNTLMUserList:  {"() -> ({1, user, domain}, ..., 0)", (*call).unsupported},
-	kcm.OpGetCredList:      {"(name) -> (count, {len, cred}, ...)", (*call).getCredList},
-	kcm.OpReplace:          {"(name, offset, princ, count, {len, cred}, ...) -> ()", (*call).replace},
+	kcm.OpNoop:             {args{}, none, plain((*call).noop)},
+	kcm.OpGetName:          {args{argName}, selinux.Use, read((*call).getName)},
+	kcm.OpResolve:          {args{argName}, none, plain((*call).noop)},
+	kcm.OpGenNew:           {args{}, none, plain((*call).genNew)},
+	kcm.OpInitialize:       {args{argName, argPrincipal}, selinux.Manage, create((*call).initialize)},
+	kcm.OpDestroy:          {args{argName}, selinux.Manage, change((*call).destroy)},
+	kcm.OpStore:            {args{argName, argCredential}, selinux.Write, change((*call).store)},
+	kcm.OpRetrieve:         {args{argName, argMatch}, selinux.Read, read((*call).retrieve)},
+	kcm.OpGetPrincipal:     {args{argName}, selinux.Use, read((*call).getPrincipal)},
+	kcm.OpGetCredUUIDList:  {args{argName}, selinux.Read, read((*call).getCredUUIDList)},
+	kcm.OpGetCredByUUID:    {args{argName, argUUID}, selinux.Read, read((*call).getCredByUUID)},
+	kcm.OpRemoveCred:       {args{argName, argRemoveMatch}, selinux.Write, change((*call).removeCred)},
+	kcm.OpSetFlags:         {args{argName, argFlags}, selinux.Use, read((*call).setFlags)},
+	kcm.OpChown:            {args{argName, argUID, argGID}, selinux.Manage, read((*call).chown)},
+	kcm.OpChmod:            {args{argName, argMode}, selinux.Manage, read((*call).chmod)},
+	kcm.OpGetInitialTicket: unsupported, // it would have kcmd speak to a KDC for anyone
+	kcm.OpGetTicket:        unsupported,
+	kcm.OpMoveCache:        {args{argName, argNameTo}, selinux.Manage, read((*call).moveCache)},
+	kcm.OpGetCacheUUIDList: {args{}, none, plain((*call).getCacheUUIDList)},
+	kcm.OpGetCacheByUUID:   {args{argUUID}, none, plain((*call).getCacheByUUID)},
+	kcm.OpGetDefaultCache:  {args{}, none, plain((*call).getDefaultCache)},
+	kcm.OpSetDefaultCache:  {args{argName}, none, plain((*call).setDefaultCache)},
+	kcm.OpGetKDCOffset:     {args{argName}, selinux.Use, read((*call).getKDCOffset)},
+	kcm.OpSetKDCOffset:     {args{argName, argKDCOffset}, selinux.Write, change((*call).setKDCOffset)},
+	kcm.OpAddNTLMCred:      unsupported,
+	kcm.OpHaveNTLMCred:     unsupported,
+	kcm.OpDelNTLMCred:      unsupported,
+	kcm.OpDoNTLMAuth:       unsupported,
+	kcm.OpGetNTLMUserList:  unsupported,
+	kcm.OpGetCredList:      {args{argName}, selinux.Read, read((*call).getCredList)},
+	kcm.OpReplace:          {args{argName, argKDCOffset, argPrincipal, argCredentials}, selinux.Manage, create((*call).replace)},
 }
 
-// A call is one request being answered.
-type call struct {
-	ctx  context.Context
-	conn *conn
-	in   kcm.Decoder
-	name string // of the cache, for the log
-	out  reply  // empty at first
+// unsupported is the row of operations that no handler answers. Their arguments
+// are not read.
+var unsupported = op{args{}, none, plain(func(*call) error { return errUnsupported })}
 
-	start time.Time // when the request was here
-}
-
-// begin makes c the call of a connection with those arguments.
-func (c *call) begin(ctx context.Context, of *conn, args []byte, start time.Time) {
-	in := c.in
-	if in.Decoder == nil {
-		in = kcm.NewDecoder(nil)
-	}
-	in.Reset(args)
-	*c = call{ctx: ctx, conn: of, in: in, out: c.out, start: start}
-}
-
-// noop also answers RESOLVE: any name may be resolved, and that it may be used
-// is checked where it is.
+// noop also answers RESOLVE: every name can be resolved, and each operation
+// checks the name that it uses.
 func (c *call) noop() error { return nil }
 
-func (c *call) unsupported() error { return errUnsupported }
-
-func (c *call) getName() error {
-	cache, err := c.cache(c.cacheName(), selinux.Use)
-	if err != nil {
-		return err
-	}
-	return c.putName(cache.Name)
-}
+func (c *call) getName(cache found) error { return c.putName(cache.Name) }
 
 func (c *call) genNew() error {
-	col, err := c.collection(c.own())
+	own, err := c.collection(c.own())
 	if err != nil {
 		return err
 	}
-	return c.putName(col.UniqueName())
+	return c.putName(own.UniqueName())
 }
 
-func (c *call) initialize() error {
-	name := c.cacheName()
-	principal := c.in.Principal("principal")
-	return c.create(name, func(tx *ccstore.Tx) { tx.Initialize(name, principal) })
+func (c *call) initialize(tx *ccstore.Tx) { tx.Initialize(c.args.name, c.args.principal) }
+
+func (c *call) replace(tx *ccstore.Tx) {
+	tx.Replace(c.args.name, c.args.principal, c.args.kdcOffset, c.args.creds)
 }
 
-func (c *call) destroy() error {
-	name := c.cacheName()
-	return c.update(name, selinux.Manage, func(tx *ccstore.Tx) error { return tx.Destroy(name) })
-}
+func (c *call) destroy(tx *ccstore.Tx) error { return tx.Destroy(c.args.name) }
 
-func (c *call) store() error {
-	name := c.cacheName()
-	cred := c.in.Credential("credential")
-	return c.update(name, selinux.Write, func(tx *ccstore.Tx) error { return tx.Store(name, cred) })
-}
+func (c *call) store(tx *ccstore.Tx) error { return tx.Store(c.args.name, c.args.cred) }
 
-func (c *call) retrieve() error {
-	name := c.cacheName()
-	match := c.in.Match()
-	cache, err := c.cache(name, selinux.Read)
-	if err != nil {
-		return err
-	}
-	cred, err := cache.Find(match)
+func (c *call) retrieve(cache found) error {
+	cred, err := cache.Find(c.args.match)
 	if err != nil {
 		return err
 	}
@@ -129,20 +95,9 @@ func (c *call) retrieve() error {
 	return c.put(cred.Bytes())
 }
 
-func (c *call) getPrincipal() error {
-	cache, err := c.cache(c.cacheName(), selinux.Use)
-	if err != nil {
-		return err
-	}
-	return c.put(cache.Principal.Append(nil))
-}
+func (c *call) getPrincipal(cache found) error { return c.put(cache.Principal.Append(nil)) }
 
-func (c *call) getCredUUIDList() error {
-	name := c.cacheName()
-	cache, err := c.cache(name, selinux.Read)
-	if err != nil {
-		return err
-	}
+func (c *call) getCredUUIDList(cache found) error {
 	var last uuid.UUID
 	for cred := range cache.Credentials() {
 		if err := c.put(cred.UUID[:]); err != nil {
@@ -150,24 +105,18 @@ func (c *call) getCredUUIDList() error {
 		}
 		last = cred.UUID
 	}
-	c.conn.lists.add(name, listing{cache, last})
+	c.conn.lists.add(c.args.name, listing{cache.Cache, last})
 	return nil
 }
 
-func (c *call) getCredByUUID() error {
-	name := c.cacheName()
-	id := c.in.UUID()
-	cache, err := c.cache(name, selinux.Read)
-	if err != nil {
-		return err
-	}
-	cred, err := cache.Credential(id)
+func (c *call) getCredByUUID(cache found) error {
+	cred, err := cache.Credential(c.args.uuid)
 	if err != nil {
 		// MIT takes KRB5_CC_END here for the end of the list, so that a cache
-		// rewritten half way would look cut short. Go on with what was listed.
-		cred, err = c.conn.lists.find(name, cache, id)
+		// rewritten meanwhile would look cut short. Go on with the listing.
+		cred, err = c.conn.lists.find(c.args.name, cache.Cache, c.args.uuid)
 	}
-	c.conn.lists.asked(name, id)
+	c.conn.lists.asked(c.args.name, c.args.uuid)
 	if err != nil {
 		return errEnd
 	}
@@ -175,35 +124,18 @@ func (c *call) getCredByUUID() error {
 }
 
 // removeCred succeeds where nothing matches, as all cache types of MIT do.
-func (c *call) removeCred() error {
-	name := c.cacheName()
-	match := c.in.RemoveMatch()
-	return c.update(name, selinux.Write, func(tx *ccstore.Tx) error {
-		_, err := tx.Remove(name, match)
-		return err
-	})
-}
-
-// setFlags sets nothing: Heimdal's klist asks for its own convenience, and goes
-// no further if it is refused.
-func (c *call) setFlags() error {
-	name := c.cacheName()
-	c.in.Uint32("flags")
-	_, err := c.cache(name, selinux.Use)
+func (c *call) removeCred(tx *ccstore.Tx) error {
+	_, err := tx.Remove(c.args.name, c.args.match)
 	return err
 }
 
-// chown gives no cache away. It succeeds where nothing would change.
-func (c *call) chown() error {
-	name := c.cacheName()
-	uid := c.in.Uint32("uid")
-	c.in.Uint32("gid") // caches have no group
-	target, err := c.existing(name, selinux.Manage)
-	if err != nil {
-		return err
-	}
-	if uid != target.owner.UID && uid != unchanged {
-		return fmt.Errorf("%w: to uid %d", errGiveAway, uid)
+// setFlags sets nothing: Heimdal's klist sends it and stops if it fails.
+func (c *call) setFlags(found) error { return nil }
+
+// chown gives no cache to another user. It succeeds where nothing would change.
+func (c *call) chown(cache found) error {
+	if c.args.uid != cache.owner.UID && c.args.uid != unchanged {
+		return fmt.Errorf("%w: to uid %d", errGiveAway, c.args.uid)
 	}
 	return nil
 }
@@ -211,45 +143,28 @@ func (c *call) chown() error {
 // unchanged is the uid that chown(2) leaves alone.
 const unchanged = 0xffffffff
 
-// chmod opens no cache to others. It succeeds for the owner's rights alone,
-// which is what a cache has.
-func (c *call) chmod() error {
-	name := c.cacheName()
-	mode := c.in.Uint16("mode")
-	if _, err := c.cache(name, selinux.Manage); err != nil {
-		return err
-	}
-	if mode&0o777 != 0o600 {
-		return fmt.Errorf("%w: %#o", errMode, mode)
+// chmod opens no cache to others. It succeeds for mode 0600, which every cache
+// has.
+func (c *call) chmod(found) error {
+	if c.args.mode&0o777 != 0o600 {
+		return fmt.Errorf("%w: %#o", errMode, c.args.mode)
 	}
 	return nil
 }
 
-// moveCache is one transaction, unless root moves a cache to another user: then
-// for a moment both have it.
-func (c *call) moveCache() error {
-	from, to := c.cacheName(), c.in.Name()
-	source, err := c.existing(from, selinux.Manage)
+// moveCache is one transaction, unless the cache moves to another collection:
+// then both have it for a moment.
+func (c *call) moveCache(source found) error {
+	target, err := c.ownerForNew(c.args.to)
 	if err != nil {
 		return err
 	}
-	target, err := c.target(to)
-	if err != nil {
-		return err
+	if source.owner != target {
+		return c.moveTo(target, source)
 	}
-	if source.owner == target {
-		return c.update(from, selinux.Manage, func(tx *ccstore.Tx) error {
-			var moved error
-			if err := c.fill(tx, to, func() { moved = tx.Move(from, to) }); err != nil {
-				return err
-			}
-			return moved
-		})
-	}
-	if err := c.create(to, func(tx *ccstore.Tx) { tx.Copy(source.cache, to) }); err != nil {
-		return err
-	}
-	return c.update(from, selinux.Manage, func(tx *ccstore.Tx) error { return tx.Destroy(from) })
+	return c.update(target, c.args.name, func(tx *ccstore.Tx) error {
+		return c.checkAndFill(tx, c.args.to, func() error { return tx.Move(c.args.name, c.args.to) })
+	})
 }
 
 // getCacheUUIDList puts the default cache first: MIT clients before 1.14 show
@@ -268,7 +183,7 @@ func (c *call) getCacheUUIDList() error {
 }
 
 func (c *call) getCacheByUUID() error {
-	cache, err := c.visibleByUUID(c.in.UUID())
+	cache, err := c.visibleByUUID(c.args.uuid)
 	if err != nil {
 		return err
 	}
@@ -276,15 +191,9 @@ func (c *call) getCacheByUUID() error {
 }
 
 func (c *call) getDefaultCache() error {
-	col, err := c.collection(c.own())
+	name, err := c.defaultName()
 	if err != nil {
 		return err
-	}
-	name := col.DefaultName()
-	if c.conn.server.defaultFirst && col.Default() == nil {
-		if caches, err := c.visible(); err == nil && len(caches) > 0 {
-			name = caches[0].Name
-		}
 	}
 	return c.putName(name)
 }
@@ -292,36 +201,23 @@ func (c *call) getDefaultCache() error {
 // setDefaultCache sets the default of the collection that the name belongs to,
 // also where root names another user's.
 func (c *call) setDefaultCache() error {
-	name := c.cacheName()
-	owner, err := c.target(name)
+	owner, err := c.ownerForNew(c.args.name)
 	if err != nil {
 		return err
 	}
 	return c.conn.server.store.Update(c.ctx, owner, func(tx *ccstore.Tx) error {
-		tx.SetDefault(name)
+		tx.SetDefault(c.args.name)
 		return nil
 	})
 }
 
-func (c *call) getKDCOffset() error {
-	cache, err := c.cache(c.cacheName(), selinux.Use)
-	if err != nil {
-		return err
-	}
-	return c.putUint32(uint32(cache.KDCOffset))
+func (c *call) getKDCOffset(cache found) error { return c.putUint32(uint32(cache.KDCOffset)) }
+
+func (c *call) setKDCOffset(tx *ccstore.Tx) error {
+	return tx.SetKDCOffset(c.args.name, c.args.kdcOffset)
 }
 
-func (c *call) setKDCOffset() error {
-	name := c.cacheName()
-	offset := c.in.Int32("KDC offset")
-	return c.update(name, selinux.Write, func(tx *ccstore.Tx) error { return tx.SetKDCOffset(name, offset) })
-}
-
-func (c *call) getCredList() error {
-	cache, err := c.cache(c.cacheName(), selinux.Read)
-	if err != nil {
-		return err
-	}
+func (c *call) getCredList(cache found) error {
 	if err := c.putUint32(uint32(cache.Len())); err != nil {
 		return err
 	}
@@ -336,48 +232,3 @@ func (c *call) getCredList() error {
 	}
 	return nil
 }
-
-func (c *call) replace() error {
-	name := c.cacheName()
-	offset := c.in.Int32("KDC offset")
-	principal := c.in.Principal("principal")
-	creds := c.in.CredentialList()
-	return c.create(name, func(tx *ccstore.Tx) { tx.Replace(name, principal, offset, creds) })
-}
-
-// cacheName reads the name that the request is about.
-func (c *call) cacheName() string {
-	c.name = c.in.Name()
-	return c.name
-}
-
-// put appends to the reply's data.
-func (c *call) put(b []byte) error {
-	if err := c.room(len(b)); err != nil {
-		return err
-	}
-	c.out.add(b)
-	return nil
-}
-
-func (c *call) putUint32(n uint32) error {
-	if err := c.room(4); err != nil {
-		return err
-	}
-	c.out.addUint32(n)
-	return nil
-}
-
-// room asks whether n more bytes may be in the reply.
-func (c *call) room(n int) error {
-	size := c.out.size + n
-	if size-kcm.ReplyHeaderLen > kcm.MaxReplyData {
-		return errReplyTooLarge
-	}
-	if size > keepBuffer {
-		return c.conn.enterLarge()
-	}
-	return nil
-}
-
-func (c *call) putName(name string) error { return c.put(kcm.AppendName(nil, name)) }

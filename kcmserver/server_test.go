@@ -41,9 +41,15 @@ type client struct {
 // connect returns a connection of peer, over a socket pair.
 func connect(t *testing.T, s *Server, peer Peer) *client {
 	t.Helper()
+	return connectWith(context.Background(), t, s, peer)
+}
+
+// connectWith returns a connection whose requests have that context.
+func connectWith(ctx context.Context, t *testing.T, s *Server, peer Peer) *client {
+	t.Helper()
 	near, far := socketPair(t)
 	done := make(chan error, 1)
-	go func() { done <- s.ServeConn(context.Background(), far, peer) }()
+	go func() { done <- s.ServeConn(ctx, far, peer) }()
 	t.Cleanup(func() {
 		near.Close()
 		<-done
