@@ -17,7 +17,9 @@ type Backend interface {
 
 	// Commit makes all changes or none, and returns once they are durable.
 	// It fails with ErrConflict if the collection is not at c.Revision, and
-	// wraps ErrOutcomeUnknown if the changes may or may not be stored.
+	// wraps ErrOutcomeUnknown if the changes may or may not be stored: Load
+	// then says by Record.Commits whether they are. A backend that can wait
+	// for long ends when ctx does.
 	Commit(ctx context.Context, c *Commit) error
 
 	// Owners returns every owner who has a cache, in order.
@@ -31,13 +33,36 @@ type Backend interface {
 	Close() error
 }
 
+// A Watcher is a Backend with other writers than this store, which it knows of.
+type Watcher interface {
+	// Watch calls f in order with what happens to the collection of owner after
+	// a revision, first with what has happened by now. It returns when ctx
+	// ends, or with an error when it can no longer see every commit.
+	Watch(ctx context.Context, owner Owner, after uint64, f func(Moved)) error
+
+	// Fresh reports whether the collection of owner is still at a revision.
+	Fresh(ctx context.Context, owner Owner, revision uint64) (bool, error)
+}
+
+// Moved tells how a collection moved on in the backend: by the commits, in order,
+// of this store or others; by none if it is still where the watch began.
+type Moved struct {
+	Commits []*Commit
+	Reload  bool // the commits are not known; Load tells
+}
+
 // A Record is a collection as a backend keeps it.
 type Record struct {
 	Revision    uint64
+	Commits     []uuid.UUID        // ids of the last KeptCommits commits, the latest first
 	Default     string             // name of the default cache, "" if never set
 	Caches      []CacheRecord      // in any order, with those that are quarantined
 	Credentials []CredentialRecord // in any order, with those that are quarantined
 }
+
+// KeptCommits is how many ids of commits a backend keeps of a collection: enough
+// to find a commit of unknown outcome when other writers have gone on since.
+const KeptCommits = 64
 
 // A CacheRecord is a cache as a backend keeps it, without its credentials.
 type CacheRecord struct {
@@ -81,6 +106,7 @@ type Deadline struct {
 // A Commit is a set of changes to one collection, which takes it from Revision
 // to Revision+1. The changes are made in their order.
 type Commit struct {
+	ID       uuid.UUID // of this commit alone
 	Owner    Owner
 	Revision uint64
 	Ops      []Op
@@ -98,7 +124,16 @@ type (
 	PutCache struct{ CacheRecord }
 
 	// DeleteCache removes a cache with its credentials.
-	DeleteCache struct{ ID uint64 }
+	DeleteCache struct {
+		ID     uint64
+		Reason Reason // for other stores; need not be kept
+	}
+
+	// RenameCache gives a cache another name, which no cache in use has.
+	RenameCache struct {
+		ID   uint64
+		Name string
+	}
 
 	// ClearCache removes all credentials of a cache.
 	ClearCache struct{ ID uint64 }
@@ -107,7 +142,14 @@ type (
 	PutCredential struct{ CredentialRecord }
 
 	// DeleteCredential removes a credential.
-	DeleteCredential struct{ Cache, Seq uint64 }
+	DeleteCredential struct {
+		Cache, Seq uint64
+		Reason     Reason // for other stores; need not be kept
+	}
+
+	// MoveCredentials removes all credentials of the cache To, and gives it
+	// those of From, which then has none.
+	MoveCredentials struct{ From, To uint64 }
 
 	// QuarantineCache keeps a cache, but out of use: its name is free again.
 	QuarantineCache struct {
@@ -126,8 +168,10 @@ type (
 func (SetDefault) isOp()           {}
 func (PutCache) isOp()             {}
 func (DeleteCache) isOp()          {}
+func (RenameCache) isOp()          {}
 func (ClearCache) isOp()           {}
 func (PutCredential) isOp()        {}
 func (DeleteCredential) isOp()     {}
+func (MoveCredentials) isOp()      {}
 func (QuarantineCache) isOp()      {}
 func (QuarantineCredential) isOp() {}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+
+	"github.com/google/uuid"
 )
 
 // An update waits for a commit that it can share, or for its turn to make one.
@@ -99,7 +101,7 @@ func (s *Store) tryCommit(ctx context.Context, st *state, batch []*update) error
 	if len(ops) == 0 {
 		return nil
 	}
-	err = s.backend.Commit(ctx, &Commit{Owner: st.owner, Revision: base.revision, Ops: ops})
+	err = s.backend.Commit(ctx, &Commit{ID: uuid.New(), Owner: st.owner, Revision: base.revision, Ops: ops})
 	if !errors.Is(err, ErrConflict) {
 		s.writing.note(err)
 	}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // A state is what the store holds in memory of one owner. It goes when nobody
@@ -174,7 +176,7 @@ func (s *Store) repair(ctx context.Context, c *Collection, repairs []repair) {
 	if len(repairs) == 0 {
 		return
 	}
-	commit := &Commit{Owner: c.owner, Revision: c.revision}
+	commit := &Commit{ID: uuid.New(), Owner: c.owner, Revision: c.revision}
 	for _, r := range repairs {
 		commit.Ops = append(commit.Ops, r.op)
 		if r.lost {

@@ -76,7 +76,7 @@ func (tx *Tx) destroy(cache *Cache, why Reason) {
 	c.caches.Delete(cache.id)
 	c.byName.Delete(cache.Name)
 	c.byUUID.Delete(string(cache.UUID[:]))
-	tx.ops = append(tx.ops, DeleteCache{cache.id})
+	tx.ops = append(tx.ops, DeleteCache{cache.id, why})
 	tx.changes = append(tx.changes, Change{Kind: CacheDestroyed, Cache: cache.UUID, Reason: why})
 }
 
@@ -173,7 +173,7 @@ func (tx *Tx) remove(old *Cache, gone []*Credential) {
 	cache := tx.writeCache(old)
 	for _, cred := range gone {
 		cache.drop(cred)
-		tx.ops = append(tx.ops, DeleteCredential{cache.id, cred.seq})
+		tx.ops = append(tx.ops, DeleteCredential{cache.id, cred.seq, Removed})
 		tx.removed(cache, cred, Removed)
 	}
 	tx.putCache(cache)

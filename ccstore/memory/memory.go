@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/google/uuid"
+
 	"kcmd.org/kcmd/ccstore"
 )
 
@@ -23,6 +25,7 @@ var _ ccstore.Backend = (*Backend)(nil)
 
 type collection struct {
 	revision    uint64
+	commits     []uuid.UUID // as in ccstore.Record
 	defaultName string
 	caches      map[uint64]ccstore.CacheRecord
 	credentials map[uint64]map[uint64]ccstore.CredentialRecord // by cache, then seq
@@ -41,11 +44,15 @@ func (b *Backend) Load(_ context.Context, owner ccstore.Owner) (*ccstore.Record,
 	}
 	r := &ccstore.Record{
 		Revision: c.revision,
+		Commits:  slices.Clone(c.commits),
 		Default:  c.defaultName,
 		Caches:   slices.Collect(maps.Values(c.caches)),
 	}
-	for _, creds := range c.credentials {
-		r.Credentials = slices.AppendSeq(r.Credentials, maps.Values(creds))
+	for id, creds := range c.credentials {
+		for _, cred := range creds {
+			cred.Cache = id // it may have been moved
+			r.Credentials = append(r.Credentials, cred)
+		}
 	}
 	return r, nil
 }
@@ -68,6 +75,7 @@ func (b *Backend) Commit(_ context.Context, commit *ccstore.Commit) error {
 		c.apply(op)
 	}
 	c.revision++
+	c.commits = slices.Insert(c.commits[:min(len(c.commits), ccstore.KeptCommits-1)], 0, commit.ID)
 	b.collections[commit.Owner] = c
 	return nil
 }
@@ -81,6 +89,10 @@ func (c *collection) apply(op ccstore.Op) {
 	case ccstore.DeleteCache:
 		delete(c.caches, op.ID)
 		delete(c.credentials, op.ID)
+	case ccstore.RenameCache:
+		cache := c.caches[op.ID]
+		cache.Name = op.Name
+		c.caches[op.ID] = cache
 	case ccstore.ClearCache:
 		delete(c.credentials, op.ID)
 	case ccstore.PutCredential:
@@ -90,6 +102,9 @@ func (c *collection) apply(op ccstore.Op) {
 		c.credentials[op.Cache][op.Seq] = op.CredentialRecord
 	case ccstore.DeleteCredential:
 		delete(c.credentials[op.Cache], op.Seq)
+	case ccstore.MoveCredentials:
+		c.credentials[op.To] = c.credentials[op.From]
+		delete(c.credentials, op.From)
 	case ccstore.QuarantineCache:
 		cache := c.caches[op.ID]
 		cache.Quarantined = op.Why

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/google/uuid"
+
 	"kcmd.org/kcmd/ccstore"
 )
 
@@ -41,9 +43,9 @@ func (w *writer) apply(c *ccstore.Commit) (err error) {
 // one.
 func (m *change) revise(c *ccstore.Commit) error {
 	o := c.Owner
-	err := m.w.revise.QueryRowContext(m.ctx, o.Namespace, o.UID, o.Level, c.Revision).Scan(&m.collection)
+	err := m.w.revise.QueryRowContext(m.ctx, c.ID[:], o.Namespace, o.UID, o.Level, c.Revision).Scan(&m.collection)
 	if errors.Is(err, sql.ErrNoRows) && c.Revision == 0 {
-		err = m.w.create.QueryRowContext(m.ctx, o.Namespace, o.UID, o.Level).Scan(&m.collection)
+		err = m.w.create.QueryRowContext(m.ctx, c.ID[:], o.Namespace, o.UID, o.Level).Scan(&m.collection)
 	}
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ccstore.ErrConflict
@@ -59,12 +61,16 @@ func (m *change) apply(op ccstore.Op) error {
 		return m.putCache(&op.CacheRecord)
 	case ccstore.DeleteCache:
 		return m.deleteCache(op.ID)
+	case ccstore.RenameCache:
+		return m.renameCache(op)
 	case ccstore.ClearCache:
 		return m.clearCache(op.ID)
 	case ccstore.PutCredential:
 		return m.putCredential(op.CredentialRecord)
 	case ccstore.DeleteCredential:
 		return m.execIn(op.Cache, m.w.deleteCred, op.Seq)
+	case ccstore.MoveCredentials:
+		return m.moveCredentials(op)
 	case ccstore.QuarantineCache:
 		return m.exec(m.w.quarantineCache, op.Why, m.collection, op.ID)
 	case ccstore.QuarantineCredential:
@@ -115,6 +121,47 @@ func (m *change) putCache(r *ccstore.CacheRecord) error {
 	}
 	m.generations[r.ID] = generation
 	return nil
+}
+
+// renameCache changes the name of a cache, and with it the checksum of its row.
+func (m *change) renameCache(op ccstore.RenameCache) error {
+	r := ccstore.CacheRecord{ID: op.ID}
+	var id, name []byte
+	var sum int64
+	err := m.w.cache.QueryRowContext(m.ctx, m.collection, op.ID).Scan(&id, &name, &r.Principal, &r.KDCOffset, &r.Label, &r.Changed, &sum)
+	if err != nil {
+		return err
+	}
+	if r.UUID, err = uuid.FromBytes(id); err != nil {
+		return notAsWritten(err)
+	}
+	r.Name = string(name)
+	if err := checkSum(sum, cacheSum(m.owner, &r)); err != nil {
+		return err
+	}
+	r.Name = op.Name
+	return m.exec(m.w.renameCache, []byte(r.Name), cacheSum(m.owner, &r), m.collection, op.ID)
+}
+
+// moveCredentials gives the cache To the generation of From, and From a new one.
+func (m *change) moveCredentials(op ccstore.MoveCredentials) error {
+	from, err := m.generation(op.From)
+	if err != nil {
+		return err
+	}
+	to, err := m.generation(op.To)
+	if err != nil {
+		return err
+	}
+	if err := m.exec(m.w.renewCache, m.w.nextGeneration, from); err != nil {
+		return err
+	}
+	if err := m.exec(m.w.renewCache, from, to); err != nil {
+		return err
+	}
+	m.generations[op.From], m.generations[op.To] = m.w.nextGeneration, from
+	m.w.nextGeneration++
+	return m.w.discard(m.ctx, to)
 }
 
 func (m *change) deleteCache(id uint64) error {

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -39,7 +40,7 @@ type loader struct {
 
 func (l *loader) collection(ctx context.Context, owner ccstore.Owner, r *ccstore.Record) error {
 	rows, err := l.tx.QueryContext(ctx,
-		"SELECT id, revision, default_name FROM collections WHERE namespace = ? AND uid = ? AND level = ?",
+		"SELECT id, revision, commits, default_name FROM collections WHERE namespace = ? AND uid = ? AND level = ?",
 		owner.Namespace, owner.UID, owner.Level)
 	if err != nil {
 		return err
@@ -48,9 +49,16 @@ func (l *loader) collection(ctx context.Context, owner ccstore.Owner, r *ccstore
 	if !rows.Next() {
 		return rows.Err()
 	}
-	var name []byte
-	if err := rows.Scan(&l.id, &r.Revision, &name); err != nil {
+	var commits, name []byte
+	if err := rows.Scan(&l.id, &r.Revision, &commits, &name); err != nil {
 		return notAsWritten(err)
+	}
+	for b := range slices.Chunk(commits, len(uuid.UUID{})) {
+		id, err := uuid.FromBytes(b)
+		if err != nil {
+			return notAsWritten(err)
+		}
+		r.Commits = append(r.Commits, id)
 	}
 	r.Default = string(name)
 	return nil

@@ -22,11 +22,15 @@ type writer struct {
 	begin, commit, rollback                       *sql.Stmt
 	revise, create, setDefault                    *sql.Stmt
 	putCache, deleteCache, renewCache, generation *sql.Stmt
+	cache, renameCache                            *sql.Stmt
 	putCred, deleteCred                           *sql.Stmt
 	quarantineCache, quarantineCred               *sql.Stmt
 	sizes, deleteUpTo                             *sql.Stmt
 	nextDiscarded, noteDiscarded, forgetDiscarded *sql.Stmt
 }
+
+// keptCommits is the size of collections.commits: ccstore.KeptCommits ids.
+const keptCommits = "1024"
 
 // never is ccstore.Never in SQL, which the table has as NULL.
 const never = "9223372036854775807"
@@ -55,9 +59,9 @@ func (w *writer) prepare(ctx context.Context) error {
 		{&w.commit, "COMMIT"},
 		{&w.rollback, "ROLLBACK"},
 
-		{&w.revise, `UPDATE collections SET revision = revision + 1
+		{&w.revise, `UPDATE collections SET revision = revision + 1, commits = substr(CAST(? || commits AS BLOB), 1, ` + keptCommits + `)
 			WHERE namespace = ? AND uid = ? AND level = ? AND revision = ? RETURNING id`},
-		{&w.create, "INSERT INTO collections (namespace, uid, level, revision) VALUES (?, ?, ?, 1) ON CONFLICT DO NOTHING RETURNING id"},
+		{&w.create, "INSERT INTO collections (commits, namespace, uid, level, revision) VALUES (?, ?, ?, ?, 1) ON CONFLICT DO NOTHING RETURNING id"},
 		{&w.setDefault, "UPDATE collections SET default_name = ? WHERE id = ?"},
 
 		// The generation of a cache that is there stays.
@@ -67,6 +71,8 @@ func (w *writer) prepare(ctx context.Context) error {
 			changed = excluded.changed, reaping = excluded.reaping, sum = excluded.sum RETURNING generation`},
 		{&w.deleteCache, "DELETE FROM caches WHERE generation = ?"},
 		{&w.renewCache, "UPDATE caches SET generation = ? WHERE generation = ?"},
+		{&w.cache, "SELECT uuid, name, principal, kdc_offset, label, changed, sum FROM caches WHERE collection = ? AND id = ?"},
+		{&w.renameCache, "UPDATE caches SET name = ?, sum = ? WHERE collection = ? AND id = ?"},
 		{&w.generation, "SELECT generation FROM caches WHERE collection = ? AND id = ?"},
 		{&w.putCred, `INSERT INTO credentials (generation, seq, uuid, sealed, data, sum) VALUES (?, ?, ?, ?, ?, ?)
 			ON CONFLICT (generation, seq) DO UPDATE SET uuid = excluded.uuid, sealed = excluded.sealed, data = excluded.data,

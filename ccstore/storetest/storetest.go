@@ -92,6 +92,8 @@ func Run(t *testing.T, open func(t *testing.T) Open) {
 		{"Due", testDue},
 		{"Reap", testReap},
 		{"Conflict", testConflict},
+		{"CommitIDs", testCommitIDs},
+		{"MoveOps", testMoveOps},
 		{"Concurrent", testConcurrent},
 		{"Random", testRandom},
 		{"Closed", testClosed},
