@@ -4,8 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"log/slog"
-	"os"
 	"sync"
 
 	"github.com/google/uuid"
@@ -15,9 +13,7 @@ import (
 
 // A Backend keeps collections in an SQLite database.
 type Backend struct {
-	path     string // absolute, without symbolic links but for the file itself
-	lock     *os.File
-	log      *slog.Logger
+	*files
 	key      *storeKey
 	read     *sql.DB
 	write    *sql.DB
@@ -105,11 +101,13 @@ func (b *Backend) Close() error {
 	close(b.requests)
 	<-b.stopped
 	b.stopChecking()
-	return errors.Join(b.closeFile(), b.lock.Close())
+	err := b.closeDatabase()
+	b.letGo()
+	return errors.Join(err, b.lock.Close())
 }
 
-// closeFile closes the connections to the database.
-func (b *Backend) closeFile() error {
+// closeDatabase closes the connections to the database.
+func (b *Backend) closeDatabase() error {
 	var errs []error
 	for _, db := range []*sql.DB{b.read, b.write} { // the last to close folds the WAL into the file
 		if db != nil {

@@ -58,7 +58,7 @@ func (b *Backend) writeLoop(w *writer) {
 				wiper.committed()
 			}
 		case <-wiper.timer.C:
-			wiper.wiped(w.wipe(), b.log)
+			wiper.wiped(w.checkpoint(), b.log)
 		}
 	}
 }

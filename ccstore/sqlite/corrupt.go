@@ -104,11 +104,11 @@ func (b *Backend) mark(damage error) {
 	}
 }
 
-func (b *Backend) marked() bool { return exists(b.path + markSuffix) }
+func (f *files) marked() bool { return exists(f.path + markSuffix) }
 
 // unmark takes the mark away, once the file was looked at.
-func (b *Backend) unmark() error {
-	err := os.Remove(b.path + markSuffix)
+func (f *files) unmark() error {
+	err := os.Remove(f.path + markSuffix)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -132,24 +132,25 @@ func (b *Backend) checkBeside() {
 	}
 }
 
-// quarantineFile moves the database and what belongs to it out of the way, and says
-// so.
-func (b *Backend) quarantineFile(damage error) error {
-	to, err := quarantineFile(b.path, time.Now(), "", "-wal", "-shm", "-journal")
+// quarantine renames the database, which nobody has open, with its other files, and
+// logs it.
+func (f *files) quarantine(damage error) error {
+	f.letGo()
+	to, err := quarantineFiles(f.path, time.Now(), "", "-wal", "-shm", "-journal")
 	if err != nil {
 		return fmt.Errorf("%w; cannot quarantine it: %w", damage, err)
 	}
-	if err := b.unmark(); err != nil {
+	if err := f.unmark(); err != nil {
 		return err
 	}
-	b.log.Error("the store was damaged and is quarantined; starting with an empty one, all tickets must be got anew",
-		"store", b.path, "moved_to", to, "err", damage)
+	f.log.Error("the store was damaged and is quarantined; starting with an empty one, all tickets must be got anew",
+		"store", f.path, "moved_to", to, "err", damage)
 	return nil
 }
 
-// quarantineFile renames those files of the database at path that end in one of the
+// quarantineFiles renames those files of the database at path that end in one of the
 // parts, and returns the new name. Nothing is overwritten.
-func quarantineFile(path string, now time.Time, parts ...string) (to string, err error) {
+func quarantineFiles(path string, now time.Time, parts ...string) (to string, err error) {
 	to = freeName(path+".corrupt-"+now.UTC().Format("20060102T150405Z"), parts)
 	for _, part := range parts {
 		if err := os.Rename(path+part, to+part); err != nil && !errors.Is(err, fs.ErrNotExist) {

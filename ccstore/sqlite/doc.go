@@ -4,13 +4,14 @@
 // It imports ccstore and the leaves seal, checksum and userns.
 //
 // Files, in the order in which to read them: schema.go and schema/ have the tables
-// and bring a database to the current version. open.go opens a database and refuses
-// what is not ours, private.go refuses what other users could tamper with.
+// and bring a database to the current version. open.go opens a database in steps:
+// files.go claims its files, which private.go refuses if other users could tamper
+// with them, examine.go looks at what is in them, connect.go makes connections.
 // backend.go and load.go read. commit.go takes commits, writer.go writes them in
 // transactions, change.go makes the changes of each, discard.go deletes what a
 // transaction would take too long for. sum.go has the checksums of rows, sealing.go
-// seals credentials, keys.go finds the key of a store, rekey.go changes it. wipe.go
-// overwrites what was deleted. wal.go finds what SQLite would ignore in the WAL,
-// corrupt.go quarantines a damaged file, cause.go finds what is wrong with the disk.
-// reader.go reads a database beside its daemon.
+// seals credentials, keys.go finds the key of a database, rekey.go changes it.
+// wipe.go overwrites what was deleted. wal.go finds what SQLite would ignore in the
+// WAL, corrupt.go quarantines a damaged file, cause.go finds what is wrong with the
+// disk. reader.go reads a database beside its daemon.
 package sqlite

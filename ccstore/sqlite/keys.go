@@ -13,14 +13,17 @@ import (
 // KeySize is the size of the key of a store, in bytes.
 const KeySize = seal.KeySize
 
-// What Open says of a key that does not fit the store.
+// What Open says of a key that does not fit the database.
 var (
-	// ErrNoKey is the error for a store that is sealed if no key is given.
-	ErrNoKey = errors.New("it is encrypted, and no key is given")
+	// ErrNoKey is the error for an encrypted database if there is no key.
+	ErrNoKey = errors.New("the database is encrypted but no key is configured")
 
-	// ErrWrongKey is the error for a store that is sealed with another key
-	// than the one that is given.
-	ErrWrongKey = errors.New("it is encrypted with another key than the one that is given")
+	// ErrWrongKey is the error for a database that is encrypted with another key.
+	ErrWrongKey = errors.New("the database is encrypted with another key than the configured one")
+
+	// ErrNotEncrypted is the error for a database with credentials that are not
+	// encrypted if there is a key. Rekey encrypts them.
+	ErrNotEncrypted = errors.New("a key is configured but the database is not encrypted")
 )
 
 // A querier is a database, or a transaction in it.
@@ -59,24 +62,54 @@ func findKey(ctx context.Context, q querier, given []byte) (*storeKey, error) {
 	return &storeKey{id, secret}, nil
 }
 
-// unlock finds the key of the store. A store that has none is sealed with the
-// one that is given, if there is one.
-func (b *Backend) unlock(ctx context.Context, o Options) (err error) {
-	if b.key, err = findKey(ctx, b.write, o.Key); err != nil {
+// A keyCheck refuses a database for its key, and changes nothing.
+type keyCheck func(ctx context.Context, q querier) error
+
+// keyIs refuses a database with another key than the one that is given, and one
+// with credentials and without a key if there is one: somebody could have deleted
+// the key and put credentials of his own in the place of the encrypted ones.
+func keyIs(given []byte) keyCheck {
+	return func(ctx context.Context, q querier) error {
+		key, err := findKey(ctx, q, given)
+		if err != nil || key != nil || given == nil {
+			return err
+		}
+		var plain bool
+		err = q.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM credentials
+			WHERE generation NOT IN (SELECT generation FROM discarded))`).Scan(&plain)
+		if err == nil && plain {
+			err = ErrNotEncrypted
+		}
 		return err
 	}
-	if o.rekey != nil {
-		return o.rekey.run(ctx, b)
-	}
-	if b.key != nil || o.Key == nil {
-		return nil
-	}
-	var done Resealed
-	if b.key, done, err = reseal(ctx, b.write, nil, o.Key); err != nil {
+}
+
+// keyIsEither refuses a database with a key that is neither a nor b.
+func keyIsEither(a, b []byte) keyCheck {
+	return func(ctx context.Context, q querier) error {
+		_, err := findKey(ctx, q, a)
+		if err != nil {
+			if _, e := findKey(ctx, q, b); e == nil {
+				return nil
+			}
+		}
 		return err
 	}
-	b.log.Info("store is encrypted from now on", "store", b.path, "credentials", done.Credentials)
-	return wipe(ctx, b.write)
+}
+
+// unlock returns the key of the database. A database that has none and no
+// credentials gets the one that is given, if there is one.
+func (f *files) unlock(ctx context.Context, db *sql.DB, given []byte) (*storeKey, error) {
+	key, err := findKey(ctx, db, given)
+	if err != nil || key != nil || given == nil {
+		return key, err
+	}
+	key, _, err = reseal(ctx, db, nil, given)
+	if err != nil {
+		return nil, err
+	}
+	f.log.Info("the store is encrypted from now on", "store", f.path)
+	return key, nil
 }
 
 // setKey makes the key that is given the key of the store, or has it have none

@@ -1,13 +1,10 @@
 package sqlite_test
 
 import (
-	"bytes"
 	"database/sql"
 	"errors"
-	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -84,8 +81,8 @@ func TestKeyRefused(t *testing.T) {
 		key  []byte
 		want string
 	}{
-		{"none", nil, "cannot open store " + left + ": it is encrypted, and no key is given"},
-		{"another", keyOf('B'), "cannot open store " + left + ": it is encrypted with another key than the one that is given"},
+		{"none", nil, "cannot open store " + left + ": the database is encrypted but no key is configured"},
+		{"another", keyOf('B'), "cannot open store " + left + ": the database is encrypted with another key than the configured one"},
 		{"short", keyOf('A')[1:], "cannot open store " + left + ": the key has 31 bytes, allowed are 32"},
 		{"empty", []byte{}, "cannot open store " + left + ": the key has 0 bytes, allowed are 32"},
 	} {
@@ -107,8 +104,8 @@ func TestKeyRefused(t *testing.T) {
 	}
 }
 
-// TestSealedLater gives a key for a store that was used without one: all of it
-// is sealed before it is served, also what is quarantined.
+// TestSealedLater gives a key for a store that was used without one: it is refused
+// until Rekey has encrypted all of it, also what is quarantined.
 func TestSealedLater(t *testing.T) {
 	path := filepath.Join(privateDir(t), "kcmd.db")
 	s := ccstore.Open(open(t, path), ccstore.Options{})
@@ -121,17 +118,15 @@ func TestSealedLater(t *testing.T) {
 	if found := secretsIn(t, path); len(found) != 120 {
 		t.Fatalf("%d tickets are in the files, want 120", len(found))
 	}
-	var log bytes.Buffer
-	o := sqlite.Options{Key: keyOf('A'), Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	mustNotOpen(t, path, keyOf('A'), sqlite.ErrNotEncrypted)
+	if done, err := sqlite.Rekey(t.Context(), path, nil, keyOf('A')); err != nil || done.Credentials != 120 {
+		t.Fatalf("Rekey: %+v, %v", done, err)
+	}
 	for range 2 {
-		b, err := sqlite.Open(t.Context(), path, o)
-		if err != nil {
-			t.Fatal(err)
-		}
 		if found := secretsIn(t, path); len(found) > 0 {
 			t.Errorf("%d tickets are in the files", len(found))
 		}
-		s = ccstore.Open(b, ccstore.Options{})
+		s = ccstore.Open(openWith(t, path, keyOf('A')), ccstore.Options{})
 		after := contents(t, s)
 		if len(after) != len(before)-1 {
 			t.Errorf("%d credentials, want all but one of %d", len(after), len(before))
@@ -145,11 +140,49 @@ func TestSealedLater(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := strings.Count(log.String(), "credentials=120"); n != 1 || strings.Count(log.String(), "\n") != 1 {
-		t.Errorf("want one line in the log, got %s", log.String())
+	mustNotOpen(t, path, nil, sqlite.ErrNoKey)
+}
+
+// mustNotOpen opens a store with what is not its key: the files stay as they are.
+func mustNotOpen(t *testing.T, path string, key []byte, want error) {
+	t.Helper()
+	before := files(t, path)
+	b, err := sqlite.Open(t.Context(), path, sqlite.Options{Key: key})
+	if err == nil {
+		b.Close()
 	}
-	if _, err := sqlite.Open(t.Context(), path, sqlite.Options{}); !errors.Is(err, sqlite.ErrNoKey) {
-		t.Errorf("without a key: %v", err)
+	if !errors.Is(err, want) {
+		t.Errorf("Open: %v, want %v", err, want)
+	}
+	if diff := cmp.Diff(before, files(t, path)); diff != "" {
+		t.Error("the files were changed")
+	}
+}
+
+// TestKeyDeleted deletes the key of an encrypted store and puts plain credentials
+// in the place of the encrypted ones: they are not served.
+func TestKeyDeleted(t *testing.T) {
+	dir := privateDir(t)
+	plain, sealed := filepath.Join(dir, "plain.db"), filepath.Join(dir, "kcmd.db")
+	for path, key := range map[string][]byte{plain: nil, sealed: keyOf('A')} {
+		s := ccstore.Open(openWith(t, path, key), ccstore.Options{})
+		fillSecret(t, s, 1)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec(t, sealed, "DELETE FROM keys; DELETE FROM credentials; ATTACH '"+plain+"' AS plain; INSERT INTO credentials SELECT * FROM plain.credentials")
+	mustNotOpen(t, sealed, keyOf('A'), sqlite.ErrNotEncrypted)
+
+	// Without any credentials there is nothing to refuse.
+	exec(t, sealed, "DELETE FROM credentials")
+	s := ccstore.Open(openWith(t, sealed, keyOf('A')), ccstore.Options{})
+	fillSecret(t, s, 1)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if found := secretsIn(t, sealed); len(found) > 0 {
+		t.Errorf("%d tickets are in the files", len(found))
 	}
 }
 

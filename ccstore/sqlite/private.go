@@ -95,14 +95,21 @@ func checkOwner(what string, st fs.FileInfo, allowed ...uint32) error {
 	return nil
 }
 
-// createFile makes the file if it is not there, and refuses one that is not
-// ours alone.
-func createFile(path string) error {
+// createFile opens the file, creates it if it is missing, and refuses one that is
+// not ours alone.
+func createFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer f.Close()
+	if err := checkFile(f); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func checkFile(f *os.File) error {
 	st, err := f.Stat()
 	if err != nil {
 		return err
@@ -117,19 +124,27 @@ func createFile(path string) error {
 }
 
 // lockFile takes the lock that a process holds while it uses the store. It is a
-// file of its own: closing a second descriptor of the database itself would
-// drop SQLite's locks on it.
+// file of its own, so that a damaged database can be replaced under it.
 func lockFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := tryLock(f); err != nil {
 		f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, errors.New("another process uses it")
-		}
-		return nil, fmt.Errorf("lock %s: %w", path, err)
+		return nil, err
 	}
 	return f, nil
+}
+
+// tryLock locks a file, unless another process has locked it.
+func tryLock(f *os.File) error {
+	err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return errors.New("another process uses it")
+	}
+	if err != nil {
+		return fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	return nil
 }

@@ -158,6 +158,14 @@ func TestRefused(t *testing.T) {
 			b := open(t, path)
 			t.Cleanup(func() { b.Close() })
 		}, "another process uses it"},
+		{"in use by another name", func(t *testing.T, path string) {
+			other := filepath.Join(privateDir(t), "kcmd.db")
+			b := open(t, other)
+			t.Cleanup(func() { b.Close() })
+			if err := os.Link(other, path); err != nil {
+				t.Fatal(err)
+			}
+		}, "another process uses it"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

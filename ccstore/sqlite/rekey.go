@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 
 	"github.com/google/uuid"
@@ -32,41 +33,41 @@ func Rekey(ctx context.Context, path string, from, to []byte) (Resealed, error) 
 }
 
 func rekey(ctx context.Context, path string, from, to []byte) (Resealed, error) {
-	// There is nothing to be made.
 	if _, err := os.Stat(path); err != nil {
-		return Resealed{}, err
+		return Resealed{}, err // there is nothing to change
 	}
-	r := &rekeying{to: to}
-	b, err := open(ctx, path, Options{Key: from, rekey: r})
-	if errors.Is(err, ErrNoKey) || errors.Is(err, ErrWrongKey) {
-		// It may have been done, but for the wiping.
-		if again, e := open(ctx, path, Options{Key: to, rekey: r}); e == nil {
-			b, err = again, nil
-		}
-	}
+	f, err := claim(path, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return Resealed{}, err
 	}
-	return r.done, b.Close()
-}
-
-// A rekeying changes the key of a store while it is opened.
-type rekeying struct {
-	to   []byte
-	done Resealed
-}
-
-func (r *rekeying) run(ctx context.Context, b *Backend) error {
-	sealed, err := sealedWith(ctx, b.write, r.to)
+	done, err := f.rekey(ctx, from, to)
 	if err != nil {
-		return err
+		f.release()
+		return Resealed{}, err
 	}
-	if !sealed {
-		if b.key, r.done, err = reseal(ctx, b.write, b.key, r.to); err != nil {
-			return err
+	f.letGo()
+	return done, f.lock.Close()
+}
+
+func (f *files) rekey(ctx context.Context, from, to []byte) (done Resealed, err error) {
+	db, err := f.openCurrent(ctx, Full, keyIsEither(from, to))
+	if err != nil {
+		return done, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if sealed, err := sealedWith(ctx, db, to); err != nil {
+		return done, err
+	} else if !sealed {
+		key, err := findKey(ctx, db, from)
+		if err != nil {
+			return done, err
+		}
+		if _, done, err = reseal(ctx, db, key, to); err != nil {
+			return Resealed{}, err
 		}
 	}
-	return wipe(ctx, b.write)
+	// Where it was done already, the wiping may be missing.
+	return done, checkpoint(ctx, db)
 }
 
 // sealedWith reports whether that is the key of the store, nil being none.

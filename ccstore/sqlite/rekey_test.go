@@ -217,9 +217,9 @@ func TestRekeyRefused(t *testing.T) {
 		from, to []byte
 		want     string
 	}{
-		{path, nil, keyOf('B'), path + ": it is encrypted, and no key is given"},
-		{path, keyOf('B'), keyOf('C'), path + ": it is encrypted with another key than the one that is given"},
-		{path, keyOf('B'), nil, path + ": it is encrypted with another key than the one that is given"},
+		{path, nil, keyOf('B'), path + ": the database is encrypted but no key is configured"},
+		{path, keyOf('B'), keyOf('C'), path + ": the database is encrypted with another key than the configured one"},
+		{path, keyOf('B'), nil, path + ": the database is encrypted with another key than the configured one"},
 		{path, keyOf('A'), []byte("short"), path + ": the key has 5 bytes, allowed are 32"},
 		{missing, nil, keyOf('A'), missing + ": stat " + missing + ": no such file or directory"},
 		{inUse, nil, keyOf('A'), inUse + ": another process uses it"},

@@ -23,9 +23,9 @@ const (
 	walFrame  = 24 // header of a frame, before its page
 )
 
-// walSize returns the size of the WAL of the database at path.
-func walSize(path string) (int64, error) {
-	st, err := os.Stat(path + "-wal")
+// walSize returns the size of the WAL, 0 if there is none.
+func (f *files) walSize() (int64, error) {
+	st, err := os.Stat(f.path + "-wal")
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}

@@ -56,13 +56,13 @@ func (w *wiper) wiped(err error, log *slog.Logger) {
 // wait for it as well.
 const wipePatience = 500
 
-// wipe does it on the connection that writes.
-func (w *writer) wipe() error {
+// checkpoint empties the WAL on the connection that writes.
+func (w *writer) checkpoint() error {
 	if err := w.setPatience(wipePatience); err != nil {
 		return err
 	}
 	defer w.setPatience(busyPatience)
-	return wipe(context.Background(), w.conn)
+	return checkpoint(context.Background(), w.conn)
 }
 
 func (w *writer) setPatience(milliseconds int) error {
@@ -70,9 +70,9 @@ func (w *writer) setPatience(milliseconds int) error {
 	return err
 }
 
-// wipe folds the WAL into the file and empties it. It fails if somebody reads
-// the database for longer than the connection waits.
-func wipe(ctx context.Context, q querier) error {
+// checkpoint writes the WAL into the database, durably, and empties it. It fails if
+// somebody reads the database for longer than the connection waits.
+func checkpoint(ctx context.Context, q querier) error {
 	var busy, frames, folded int
 	if err := q.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &folded); err != nil {
 		return err

@@ -331,7 +331,7 @@ func TestInspectSealed(t *testing.T) {
 		{"check", "", "41 of the credentials are encrypted, and no key is given", ""},
 		{"check", "kcmd-key", "41 of the credentials are encrypted, and no key is given", "kcmd: cannot use the key kcmd-key: systemd has passed no credentials"},
 		{"dump", keyFile, " host/39@EXAMPLE.COM ", ""},
-		{"dump", "", " cannot be read: it is encrypted, and no key is given\n", ""},
+		{"dump", "", " cannot be read: the database is encrypted but no key is configured\n", ""},
 	} {
 		code, stdout, stderr := inspected(t, []string{"KCMD_ENCRYPTION_KEY=" + tt.key}, tt.command, path)
 		if code != 0 || !strings.Contains(stdout, tt.stdout) || !strings.HasPrefix(stderr, tt.stderr) || tt.stderr == "" && stderr != "" {

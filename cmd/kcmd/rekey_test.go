@@ -225,8 +225,8 @@ func TestRekeyCommand(t *testing.T) {
 		{[]string{"now", "--plain"}, `kcmd: cannot read the command line: unexpected argument "now"; allowed: options only; see kcmd rekey --help`},
 		{[]string{"--plain", "--store", "memory:"}, "kcmd: cannot change the key of store memory:: it keeps nothing"},
 		{[]string{"--plain", "--store", "sqlite:" + missing}, "kcmd: cannot change the key of store " + missing + ": stat " + missing + ": no such file or directory"},
-		{[]string{"--plain", "--store", store}, "kcmd: cannot change the key of store " + r.path + ": it is encrypted, and no key is given; encryption_key must say where it is"},
-		{[]string{"--plain", "--store", store, "--encryption-key", r.key("b")}, "kcmd: cannot change the key of store " + r.path + `: it is encrypted with another key than the one that is given; encryption_key is "` + r.key("b") + `"`},
+		{[]string{"--plain", "--store", store}, "kcmd: cannot change the key of store " + r.path + ": the database is encrypted but no key is configured; set encryption_key"},
+		{[]string{"--plain", "--store", store, "--encryption-key", r.key("b")}, "kcmd: cannot change the key of store " + r.path + `: the database is encrypted with another key than the configured one; encryption_key is "` + r.key("b") + `"`},
 		{[]string{"--new-key", missing, "--store", store, "--encryption-key", r.key("a")}, "kcmd: cannot use the key " + missing + ": open " + missing + ": no such file or directory"},
 	} {
 		empty := writeFile(t, filepath.Join(r.dir, "empty.toml"), "")
@@ -265,8 +265,8 @@ func TestKeyOfStart(t *testing.T) {
 		args []string
 		want string
 	}{
-		{args(), "kcmd: cannot open store " + r.path + ": it is encrypted, and no key is given; encryption_key must say where it is"},
-		{args("--encryption-key", r.key("b")), "kcmd: cannot open store " + r.path + `: it is encrypted with another key than the one that is given; encryption_key is "` + r.key("b") + `"`},
+		{args(), "kcmd: cannot open store " + r.path + ": the database is encrypted but no key is configured; set encryption_key"},
+		{args("--encryption-key", r.key("b")), "kcmd: cannot open store " + r.path + `: the database is encrypted with another key than the configured one; encryption_key is "` + r.key("b") + `"`},
 		{args("--encryption-key", r.key("c")), "kcmd: cannot use the key " + r.key("c") + ": open " + r.key("c") + ": no such file or directory"},
 		{args("--encryption-key", "kcmd-key"), "kcmd: cannot use the key kcmd-key: systemd has passed no credentials (CREDENTIALS_DIRECTORY is not set); see LoadCredentialEncrypted= in systemd.exec(5)"},
 	} {

@@ -58,7 +58,9 @@ func openBackend(ctx context.Context, c *config, log *slog.Logger) (ccstore.Back
 func keyHint(err error, key string) error {
 	switch {
 	case errors.Is(err, sqlite.ErrNoKey):
-		return fmt.Errorf("%w; encryption_key must say where it is", err)
+		return fmt.Errorf("%w; set encryption_key", err)
+	case errors.Is(err, sqlite.ErrNotEncrypted):
+		return fmt.Errorf("%w; encrypt it with kcmd rekey --new-key %s, or move it away", err, key)
 	case errors.Is(err, sqlite.ErrWrongKey):
 		return fmt.Errorf("%w; encryption_key is %q", err, key)
 	}

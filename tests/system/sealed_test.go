@@ -49,9 +49,9 @@ func TestSealed(t *testing.T) {
 	absent(t, w.daemon, secrets)
 
 	before := storeFiles(t, w.daemon)
-	w.mustRefuse(t, "it is encrypted, and no key is given; encryption_key must say where it is")
+	w.mustRefuse(t, "the database is encrypted but no key is configured; set encryption_key")
 	other := newKeyFile(t, w.lab, "other")
-	w.mustRefuse(t, "it is encrypted with another key than the one that is given", "--encryption-key", other)
+	w.mustRefuse(t, "the database is encrypted with another key than the configured one", "--encryption-key", other)
 	if after := storeFiles(t, w.daemon); after["kcmd.db"] != before["kcmd.db"] || after["kcmd.db-wal"] != before["kcmd.db-wal"] {
 		t.Error("the files of the store were changed by a start that was refused")
 	}
@@ -60,7 +60,7 @@ func TestSealed(t *testing.T) {
 	if rekey.Err != nil {
 		t.Fatalf("%v\n%s", rekey.Err, rekey.Stderr)
 	}
-	w.mustRefuse(t, "it is encrypted with another key than the one that is given", "--encryption-key", key)
+	w.mustRefuse(t, "the database is encrypted with another key than the configured one", "--encryption-key", key)
 	start("--encryption-key", other)
 	if again := w.mustRun(t, "klist"); again != listed {
 		t.Errorf("with a new key klist says\n%s\nand said before\n%s", again, listed)
@@ -111,7 +111,13 @@ func TestUnsealed(t *testing.T) {
 	if err := w.daemon.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.daemon.Start("--encryption-key", newKeyFile(t, w.lab, "key")); err != nil {
+	key := newKeyFile(t, w.lab, "key")
+	w.mustRefuse(t, "a key is configured but the database is not encrypted; encrypt it with kcmd rekey --new-key "+key, "--encryption-key", key)
+	rekey := execute(w.daemon.Command("rekey", "--store", "sqlite:"+w.daemon.Database, "--encryption-key", key, "--new-key", key))
+	if rekey.Err != nil {
+		t.Fatalf("%v\n%s", rekey.Err, rekey.Stderr)
+	}
+	if err := w.daemon.Start("--encryption-key", key); err != nil {
 		t.Fatal(err)
 	}
 	absent(t, w.daemon, secrets)
