@@ -52,28 +52,48 @@ func example(t *testing.T, title string) string {
 	return text
 }
 
-// TestTrayExample runs the tray of the man page, which is a page of code.
+// TestTrayExample runs the tray of the man page, which is a page of code. It
+// begins without a daemon, which then comes, restarts and holds caches of all kinds.
 func TestTrayExample(t *testing.T) {
 	needPython(t)
 	text := example(t, "A tray")
-	if lines := strings.Count(text, "\n"); lines > 45 {
+	if lines := strings.Count(text, "\n"); lines > 50 {
 		t.Errorf("the example has %d lines", lines)
 	}
 	w := newWorld(t, lab.SystemBus)
-	w.must(owner, "kinit", "alice")
+	w.stopDaemon()
 	l := w.listen(owner, python, w.write("tray.py", text))
 	foreign := w.listen(stranger, python, w.write("tray.py", text))
-	l.await(`^new alice@KCMD\.TEST valid 20\d\d-`)
+	l.await(`^kcmd is not on the bus$`)
+	foreign.await(`^kcmd is not on the bus$`)
+	w.startDaemon()
+	w.must(owner, "kinit", "alice")
+	l.await(`^new alice@KCMD\.TEST valid tickets: 1 20\d\d-`)
 	w.must(owner, "kinit", "bob")
 	l.await(`^new bob@KCMD\.TEST valid`)
 	w.must(owner, "kvno", lab.Service)
-	l.await(`^changed bob@KCMD\.TEST valid`)
+	l.await(`^changed bob@KCMD\.TEST valid tickets: 2`)
+
+	// A restart shows the changes, of which there are none, and the next event.
 	l.forget()
+	w.stopDaemon()
+	l.await(`^kcmd is not on the bus$`)
+	w.startDaemon()
 	w.must(owner, "kdestroy")
 	l.await(`^gone bob@KCMD\.TEST`)
 	w.must(owner, "kinit", "-l", "5m", "alice")
 	l.await(`^changed alice@KCMD\.TEST expiring`)
-	if text := foreign.text(); text != "" {
+	if text := l.text(); strings.Contains(text, "new ") || strings.Count(text, "gone ") != 1 {
+		t.Errorf("a restart shows changes where there are none:\n%s", text)
+	}
+	w.must(owner, "kinit", "-S", lab.Service, "bob")
+	l.await(`^new bob@KCMD\.TEST no-tgt tickets: 1$`)
+	for who, text := range map[string]string{"the tray": l.all(), "another user's tray": foreign.all()} {
+		if strings.Contains(text, "Traceback") || strings.Contains(text, "1970-") {
+			t.Errorf("%s shows:\n%s", who, text)
+		}
+	}
+	if text := foreign.all(); strings.Contains(text, lab.RealmName) {
 		t.Errorf("another user's tray shows:\n%s", text)
 	}
 }
@@ -81,10 +101,21 @@ func TestTrayExample(t *testing.T) {
 func TestProxyExample(t *testing.T) {
 	needPython(t)
 	w := newWorld(t, lab.SystemBus)
+	w.stopDaemon()
 	l := w.listen(owner, python, w.write("default.py", example(t, "One collection")))
-	l.await(`^the default is not there`)
+	l.await(`^kcmd is not on the bus$`)
+	w.startDaemon()
+	l.await(`^the default is missing$`)
 	w.must(owner, "kinit", "alice")
 	l.await(`^the default is KCM:33$`)
+	l.forget()
+	w.stopDaemon()
+	l.await(`^kcmd is not on the bus$`)
+	w.startDaemon()
+	l.await(`^the default is KCM:33$`)
+	if text := l.all(); strings.Contains(text, "Traceback") {
+		t.Errorf("it shows:\n%s", text)
+	}
 }
 
 func TestShellExample(t *testing.T) {

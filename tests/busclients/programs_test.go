@@ -72,13 +72,9 @@ func TestObjectManagerClient(t *testing.T) {
 		w.must(w.self(), "kvno", lab.Service)
 		l.await("^signal TicketsAdded")
 		l.forget()
-		if err := w.daemon.Stop(); err != nil {
-			t.Fatal(err)
-		}
+		w.stopDaemon()
 		l.await("^signal object-removed")
-		if err := w.daemon.Start(); err != nil {
-			t.Fatal(err)
-		}
+		w.startDaemon()
 		l.await("^signal object-added")
 		l.forget()
 		w.must(w.self(), "kdestroy", "-A")

@@ -97,6 +97,22 @@ func (w *world) end() {
 	}
 }
 
+// stopDaemon ends the daemon, so that nobody has its name on the bus.
+func (w *world) stopDaemon() {
+	w.t.Helper()
+	if err := w.daemon.Stop(); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// startDaemon starts it again, with what it has stored.
+func (w *world) startDaemon() {
+	w.t.Helper()
+	if err := w.daemon.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // busFlag returns how busctl and gdbus call the bus.
 func (w *world) busFlag(program string) string {
 	if w.bus.Type == lab.SystemBus {
@@ -232,6 +248,13 @@ func (l *listener) text() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.out.String()[l.forgotten:]
+}
+
+// all returns everything that it has said.
+func (l *listener) all() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.out.String()
 }
 
 func (l *listener) forget() {
