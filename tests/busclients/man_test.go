@@ -165,7 +165,7 @@ func listensAsExample(w *world, program string) {
 func TestBusctlExample(t *testing.T) {
 	w := newWorld(t, lab.SystemBus)
 	w.must(owner, "kinit", "alice")
-	script := strings.ReplaceAll(example(t, "Looking around"), "EXAMPLE.COM", lab.RealmName)
+	script := strings.ReplaceAll(example(t, "Reading"), "EXAMPLE.COM", lab.RealmName)
 	want(t, w.must(owner, "sh", "-e", w.write("look", script)),
 		"/org/kcmd/KCM1/user/33/cache/", `^\.DestroyAll +method`, `^s "KCM:33"$`, `^ao 1 "/org/kcmd`, `readonly b Subscribed`, `^\(\{objectpath '/org`)
 }
