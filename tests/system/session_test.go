@@ -40,7 +40,7 @@ func TestBusActivation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	service := strings.ReplaceAll(string(installed), "@libexecdir@/kcmd", kcmd)
+	service := strings.ReplaceAll(string(installed), "@bindir@/kcmd", kcmd)
 	services := l.Path("share", "dbus-1", "services")
 	for _, dir := range []string{l.Path("run"), services} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
