@@ -193,3 +193,15 @@ install_programs() {
 	[ -z "$lack" ] || echo "Could not be installed:" $lack >&2
 	[ -z "$lack" ]
 }
+
+# debian_mirror prints where this machine's Debian comes from, and not the security
+# updates, which have a mirror of their own.
+debian_mirror() {
+	if [ -n "${KCMD_DEBIAN_MIRROR:-}" ]; then
+		echo "$KCMD_DEBIAN_MIRROR"
+		return
+	fi
+	(. /etc/os-release && [ "$ID" = debian ]) || return
+	apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
+		awk '$1 !~ /[-\/]/ && $2 == "main" { print $3; exit }'
+}

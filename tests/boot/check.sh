@@ -1,0 +1,112 @@
+# What the scenarios of tests/boot check with. To be sourced in the machine.
+set -u
+export PATH=$PATH:/usr/sbin:/sbin
+
+# patience is how many seconds a scenario waits for what must happen. Only one
+# that fails gets there.
+patience=20
+
+# pass and fail report a check.
+pass() { echo "ok - $*"; }
+fail() { echo "not ok - $*"; }
+
+# note shows a fact that the log of a run should have.
+note() { echo "# $*"; }
+
+# check TITLE COMMAND... passes if the command succeeds.
+check() {
+	local title=$1 out
+	shift
+	if out=$("$@" 2>&1); then
+		pass "$title"
+	else
+		fail "$title"
+		printf '%s\n' "$*" "$out" | sed 's/^/# /'
+	fi
+}
+
+# refused TITLE COMMAND... passes if the command fails.
+refused() {
+	check "$1" not "${@:2}"
+}
+
+not() { ! "$@"; }
+
+# prints EXPRESSION COMMAND... succeeds if what the command prints, on whatever
+# output and with whatever status, matches.
+prints() {
+	local out
+	out=$("${@:2}" 2>&1)
+	printf '%s\n' "$out"
+	grep -qE -e "$1" <<<"$out"
+}
+
+# soon COMMAND... succeeds as soon as the command does.
+soon() {
+	local deadline=$((SECONDS + patience)) out
+	until out=$("$@" 2>&1); do
+		if ((SECONDS > deadline)); then
+			printf 'not within %s seconds; at last:\n%s\n' "$patience" "$out"
+			return 1
+		fi
+		sleep 0.1
+	done
+}
+
+# within SECONDS COMMAND... fails if the command takes longer, whatever its status.
+within() {
+	local status
+	timeout "$@"
+	status=$?
+	[ $status != 124 ] || echo "not within $1 seconds"
+	[ $status != 124 ]
+}
+
+# as USER COMMAND... runs a command as a user, without a session.
+as() {
+	setpriv --reuid "$1" --regid "$1" --init-groups env HOME="/home/$1" USER="$1" "${@:2}"
+}
+
+# kinit_as USER [ARGUMENT...] gets a ticket. The password is the user's name.
+kinit_as() {
+	as "$1" kinit "${@:2}" "$1" <<<"$1"
+}
+
+# has_tickets USER succeeds if klist shows the user's, from KCM.
+has_tickets() {
+	prints "^Ticket cache: KCM:" as "$1" klist && as "$1" klist | grep -q krbtgt/
+}
+
+# use_kcm has libkrb5 use kcmd, as README says.
+use_kcm() {
+	sed -i '/\[libdefaults\]/a default_ccache_name = KCM:' /etc/krb5.conf
+}
+
+# install_package NAME installs one that tests/boot/tree has downloaded.
+install_package() {
+	DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends \
+		-o Dpkg::Options::=--force-confold install /debs/"$1"/*.deb
+}
+
+# journal [ARGUMENT...] prints the log lines of kcmd.
+journal() {
+	journalctl --sync
+	journalctl -q -o cat -u kcmd.service "$@"
+}
+
+# in_journal EXPRESSION succeeds when kcmd has logged that.
+in_journal() {
+	journal | grep -E -e "$1"
+}
+
+# start_kcmd does what README says after the installation.
+start_kcmd() {
+	systemd-sysusers && systemctl daemon-reload && systemctl reload dbus.service &&
+		systemctl enable -q --now kcmd.socket
+}
+
+# reboot boots the machine again, for the next stage of the scenario.
+reboot() {
+	echo "scenario reboots"
+	exit
+}
