@@ -1,19 +1,15 @@
-// Marks measures kcmd side by side with what else keeps tickets: sssd_kcm,
-// Heimdal's kcm, libkrb5's own caches, and as the limit an echo over the same
-// kind of socket. tests/bench builds and starts it.
+// Bench measures kcmd beside other credential caches: sssd_kcm, Heimdal's kcm and
+// the types of libkrb5. An echo over the same kind of socket is the lower bound.
+// tests/bench builds and starts it.
 //
-// Every peer is measured by the same calls of libkrb5, which a small C program
-// makes (driver, compiled when it is needed), and those that are KCM servers also
-// by frames. The peers take turns in short rounds, so that what else the machine
-// does harms all alike.
+// A small C program, driver, makes the same calls of libkrb5 for every peer. The
+// peers take turns in short rounds, so that the load of the machine affects all of
+// them alike.
 //
-// The files: options.go has the flags; peer.go and start.go who is measured;
-// step.go and scene.go what, in which circumstances, by calls.go or frames.go;
-// users.go, syncs.go, allocations.go, commands.go, scale.go and growth.go are the
-// further parts. driver.go, server.go, processors.go and tickets.go are what they
-// measure with; series.go and results.go keep what came out; report.go, marks.go,
-// json.go and plot.go tell it.
+// Read options.go (what is measured), peer.go (whom), driver.go and rounds.go (how)
+// and result.go first; then the parts calls.go, syncs.go, commands.go and scale.go;
+// then report.go, marks.go and plot.go.
 //
-// It knows kcmd from outside, but for the store's packages, with which it fills
-// large databases quickly.
+// It imports tests/lab, and to fill databases and compute sizes ccstore and
+// kcmserver/kcm.
 package main

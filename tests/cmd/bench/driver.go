@@ -2,14 +2,11 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -20,31 +17,8 @@ import (
 //go:embed driver
 var driverSource embed.FS
 
-// compileDriver compiles the driver and returns the path of the program.
-func compileDriver(l *lab.Lab) (string, error) {
-	if err := os.CopyFS(l.Dir, driverSource); err != nil {
-		return "", fmt.Errorf("cannot compile the driver: %w", err)
-	}
-	program := l.Path("driver", "driver")
-	sources, err := fs.Glob(driverSource, "driver/*.c")
-	if err != nil {
-		return "", err
-	}
-	cmd := exec.Command("gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", program)
-	for _, s := range sources {
-		cmd.Args = append(cmd.Args, filepath.Join(l.Dir, s))
-	}
-	cmd.Args = append(cmd.Args, "-lgssapi_krb5", "-lkrb5", "-lpthread")
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := lab.Run(cmd); err != nil {
-		return "", fmt.Errorf("cannot compile the driver: %w\n%s", err, out.String())
-	}
-	return program, nil
-}
-
-// A driver is one client: a process that makes libkrb5's calls. Its places are
-// numbered as the peers are.
+// A driver is one client: a process that makes libkrb5's calls. It numbers its
+// places as the peers are numbered.
 type driver struct {
 	number int
 	cmd    *exec.Cmd
@@ -54,8 +28,8 @@ type driver struct {
 	placed map[*peer]bool
 }
 
-// answerPatience is how long a driver may take for one answer. Longer is no
-// answer: a server that is stuck.
+// answerPatience is how long a driver may take for one answer. A server that needs
+// longer hangs.
 const answerPatience = 5 * time.Minute
 
 // startDriver starts client number n.
@@ -90,28 +64,25 @@ func (d *driver) close() {
 	d.out.Close()
 }
 
-// end ends the client, whatever it does.
+// end kills the client.
 func (d *driver) end() {
 	if d.cmd.ProcessState != nil {
 		return
 	}
-	// An error says that it has ended.
+	// An error means that it has ended.
 	_ = d.cmd.Process.Kill()
 	_ = d.cmd.Wait()
 	d.close()
 }
 
-// errSlow says that time was up.
-var errSlow = errors.New("too slow")
-
-// send gives the client a command.
+// send sends a command to the client.
 func (d *driver) send(words ...string) error {
 	_, err := fmt.Fprintln(d.in, strings.Join(words, "\t"))
 	return err
 }
 
-// receive waits for the answer to a command, and returns the words after "ok".
-// If it is "slow" they come with errSlow.
+// receive waits for the answer to a command, and returns the words after "ok", or
+// with errSlow those after "slow".
 func (d *driver) receive() ([]string, error) {
 	if err := d.out.SetReadDeadline(time.Now().Add(answerPatience)); err != nil {
 		return nil, err
@@ -133,7 +104,7 @@ func (d *driver) receive() ([]string, error) {
 	return nil, errors.New(strings.Join(words[1:], " "))
 }
 
-// do gives a command whose answer does not matter.
+// do sends a command and waits for its answer.
 func (d *driver) do(words ...string) error {
 	if err := d.send(words...); err != nil {
 		return err
@@ -142,33 +113,24 @@ func (d *driver) do(words ...string) error {
 	return err
 }
 
-// A slice is what came of a step that was done for a moment.
-type slice struct {
-	took      series
-	processor time.Duration // that the client took, all in all
-}
-
-// receiveSlice waits for the answer to "step" or "gss".
-func (d *driver) receiveSlice() (slice, error) {
+// receiveSeries waits for the answer to "step" or "gss".
+func (d *driver) receiveSeries() (series, error) {
 	words, err := d.receive()
 	if err != nil {
-		return slice{}, err
+		return nil, err
 	}
-	numbers := make(series, len(words))
+	took := make(series, len(words))
 	for i, w := range words {
 		n, err := strconv.ParseInt(w, 10, 64)
 		if err != nil {
-			return slice{}, fmt.Errorf("the client says %q: %w", w, err)
+			return nil, fmt.Errorf("the client answered %q: %w", w, err)
 		}
-		numbers[i] = time.Duration(n)
+		took[i] = time.Duration(n)
 	}
-	if len(numbers) < 2 {
-		return slice{}, errors.New("the client has measured nothing")
-	}
-	return slice{took: numbers[1:], processor: numbers[0]}, nil
+	return took, nil
 }
 
-// place has the client know a peer's cache.
+// place gives the client a peer's cache.
 func (d *driver) place(p *peer) error {
 	if d.placed[p] {
 		return nil
@@ -184,7 +146,7 @@ func (d *driver) place(p *peer) error {
 	return nil
 }
 
-// fill makes the cache of a peer, unless another client has.
+// fill makes the cache of a peer, unless another client has made it.
 func (d *driver) fill(p *peer, tickets int, another bool, budget time.Duration) error {
 	how := "one"
 	switch {
@@ -204,8 +166,7 @@ func (d *driver) fill(p *peer, tickets int, another bool, budget time.Duration) 
 	return err
 }
 
-// step has the client begin with a step, on one processor or anywhere. receiveSlice
-// waits for its end.
+// step begins a step, on one processor or on any. receiveSeries waits for its end.
 func (d *driver) step(p *peer, name string, count int, moment time.Duration, processor int) error {
 	return d.send("step", strconv.Itoa(p.place), name, strconv.Itoa(count),
 		strconv.FormatInt(moment.Milliseconds(), 10), strconv.Itoa(processor))

@@ -1,16 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/spf13/pflag"
 
 	"kcmd.org/kcmd/tests/lab"
 )
@@ -18,45 +21,26 @@ import (
 func main() {
 	o, err := parseOptions(os.Args[1:])
 	switch {
-	case errors.Is(err, flag.ErrHelp):
-		usage(os.Stdout)
+	case errors.Is(err, pflag.ErrHelp):
+		fmt.Print(usage())
 		return
 	case err != nil:
 		fmt.Fprintf(os.Stderr, "tests/bench: %v\nSee tests/bench --help.\n", err)
 		os.Exit(2)
 	case o.needs:
-		for _, word := range o.needed() {
-			fmt.Println(word)
-		}
+		fmt.Println(strings.Join(o.needed(), "\n"))
 		return
 	}
 	lab.CloseOnSignal()
 	err = lab.UseSystemPath()
 	if err == nil {
-		// Other users read what is in the lab.
-		syscall.Umask(0o022)
+		syscall.Umask(0o022) // other users read files of the lab
 		err = run(o, os.Stdout)
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "tests/bench: %v\n", err)
 		os.Exit(1)
 	}
-}
-
-// needed returns the programs and files that must be installed.
-func (o *options) needed() []string {
-	list := []string{"gcc", "/usr/include/krb5.h"}
-	for _, name := range o.peers {
-		list = append(list, findKind(name).needs...)
-	}
-	if o.has(partSyncs) {
-		list = append(list, "strace")
-	}
-	if o.has(partCommands) {
-		list = append(list, lab.KerberosPrograms...)
-	}
-	slices.Sort(list)
-	return slices.Compact(list)
 }
 
 // A bench is one run.
@@ -68,16 +52,13 @@ type bench struct {
 	driver  string     // path of the program
 	drivers []*driver
 	peers   []*peer
-	places  int // that are taken
-	realm   *lab.Realm
+	places  int // of all peers so far
 
 	results       results
-	memory        []memoryResult
-	syncResults   []syncResult
+	syncResults   []*syncResult
 	scaleResults  []*scaleResult
-	growthResults []growthResult
-
-	allocationResults []allocationResult
+	growthResults []*growthResult
+	notes         []string
 }
 
 // run measures, and writes the report to w.
@@ -91,41 +72,22 @@ func run(o *options, w io.Writer) error {
 		l.OnClose(func() { os.RemoveAll(o.built) })
 	}
 	b := &bench{options: o, lab: l}
-	defer b.closeLabs()
+	defer func() {
+		for _, l := range b.labs {
+			l.Close()
+		}
+	}()
 	if err := b.build(); err != nil {
 		return err
 	}
 	if err := b.startPeers(); err != nil {
 		return err
 	}
-	var took []string
-	for _, part := range []struct {
-		name string
-		do   func() error
-	}{
-		{partCalls, b.calls},
-		{partFrames, b.frames},
-		{partClients, b.manyClients},
-		{partSyncs, b.syncs},
-		{partAllocations, b.allocations},
-		{partCommands, b.commands},
-		{partUsers, b.manyUsers},
-		{partScale, b.scale},
-		{partGrowth, b.grow},
-	} {
-		if !o.has(part.name) {
-			continue
-		}
-		b.begin(part.name)
-		start := time.Now()
-		if err := part.do(); err != nil {
-			return fmt.Errorf("%s: %w", part.name, err)
-		}
-		took = append(took, fmt.Sprintf("%s %.0f s", part.name, time.Since(start).Seconds()))
+	if err := b.runParts(); err != nil {
+		return err
 	}
 	b.progress("")
 	b.report(w)
-	fmt.Fprintf(w, "\nIt took: %s\n", strings.Join(took, ", "))
 	if o.jsonFile != "" {
 		if err := b.writeJSON(o.jsonFile); err != nil {
 			return err
@@ -139,14 +101,23 @@ func run(o *options, w io.Writer) error {
 	return b.failed()
 }
 
-// closeLabs closes the labs of the daemons.
-func (b *bench) closeLabs() {
-	for _, l := range b.labs {
-		l.Close()
+func (b *bench) runParts() error {
+	var took []string
+	for i, do := range []func() error{b.calls, b.manyClients, b.syncs, b.commands, b.manyUsers, b.scale, b.grow} {
+		if !slices.Contains(b.options.parts, parts[i]) {
+			continue
+		}
+		start := time.Now()
+		if err := do(); err != nil {
+			return fmt.Errorf("%s: %w", parts[i], err)
+		}
+		took = append(took, fmt.Sprintf("%s %.0f s", parts[i], time.Since(start).Seconds()))
 	}
+	b.note("Time: " + strings.Join(took, ", "))
+	return nil
 }
 
-// build makes the daemon and the driver.
+// build builds the daemon and the driver.
 func (b *bench) build() (err error) {
 	b.progress("building")
 	if b.options.kcmd != "" {
@@ -157,57 +128,72 @@ func (b *bench) build() (err error) {
 	if err != nil {
 		return err
 	}
+	if b.options.against != "" {
+		if b.options.against, err = exec.LookPath(b.options.against); err != nil {
+			return fmt.Errorf("--against: %w", err)
+		}
+	}
 	b.driver, err = compileDriver(b.lab)
 	return err
 }
 
-// clients returns so many clients.
-func (b *bench) clients(n int) ([]*driver, error) {
-	for len(b.drivers) < n {
-		d, err := startDriver(b.lab, b.driver, len(b.drivers))
-		if err != nil {
-			return nil, err
-		}
-		b.drivers = append(b.drivers, d)
+// compileDriver compiles the driver and returns the path of the program.
+func compileDriver(l *lab.Lab) (string, error) {
+	if err := os.CopyFS(l.Dir, driverSource); err != nil {
+		return "", fmt.Errorf("cannot compile the driver: %w", err)
 	}
-	return b.drivers[:n], nil
+	program := l.Path("driver", "driver")
+	sources, err := filepath.Glob(l.Path("driver", "*.c"))
+	if err != nil {
+		return "", err
+	}
+	args := append([]string{"-O2", "-Wall", "-Wextra", "-Werror", "-o", program}, sources...)
+	cmd := exec.Command("gcc", append(args, "-lgssapi_krb5", "-lkrb5", "-lpthread")...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := lab.Run(cmd); err != nil {
+		return "", fmt.Errorf("cannot compile the driver: %w\n%s", err, out.String())
+	}
+	return program, nil
 }
 
-// failed returns an error if kcmd has failed at anything.
+// failed returns an error if kcmd has failed at something.
 func (b *bench) failed() error {
-	for _, p := range b.peers {
-		if p.isKcmd && p.failure != nil && !errors.Is(p.failure, errNot) {
-			return fmt.Errorf("%s: %w", p.name, p.failure)
+	var errs []error
+	check := func(peer, what string, err error) {
+		if findKind(peer).isKcmd() && err != nil && !errors.Is(err, errSlow) && !errors.Is(err, errNot) {
+			errs = append(errs, fmt.Errorf("%s: %s: %w", peer, what, err))
 		}
+	}
+	for _, p := range b.peers {
+		check(p.name, "it", p.failure)
+	}
+	for _, r := range b.results {
+		check(r.Peer, r.Step, r.Failure.error)
 	}
 	for _, r := range b.syncResults {
-		if r.Failure != nil && findKind(r.Peer).isKcmd() {
-			return fmt.Errorf("%s: counting: %w", r.Peer, r.Failure)
-		}
+		check(r.Peer, "syncs", r.Failure.error)
 	}
 	for _, r := range b.scaleResults {
-		if r.Failure != nil {
-			return fmt.Errorf("%s: %d users: %w", r.Peer, r.Users, r.Failure)
-		}
+		check(r.Peer, "scale", r.Failure.error)
 	}
 	for _, r := range b.growthResults {
-		if r.Failure != nil {
-			return fmt.Errorf("%s: %s: %w", r.Peer, r.What, r.Failure)
-		}
+		check(r.Peer, r.What, r.Failure.error)
 	}
-	for _, r := range b.results.list {
-		if p := b.peer(r.Peer); p.isKcmd && r.Failure != nil && !errors.Is(r.Failure, errSlow) && !errors.Is(r.Failure, errNot) {
-			return fmt.Errorf("%s: %s: %w", r.Peer, r.Step, r.Failure)
-		}
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
-// peer returns the peer of that name, nil if it is not measured.
+// peer returns the peer of that name, nil without one.
 func (b *bench) peer(name string) *peer {
 	i := slices.IndexFunc(b.peers, func(p *peer) bool { return p.name == name })
 	if i < 0 {
 		return nil
 	}
 	return b.peers[i]
+}
+
+// newPeer returns a peer with a place of its own.
+func (b *bench) newPeer(name string) *peer {
+	b.places++
+	return &peer{name: name, place: b.places - 1}
 }

@@ -9,78 +9,73 @@ import (
 	"kcmd.org/kcmd/tests/lab"
 )
 
-// A peer is one that is measured.
+// A peer is a credential cache to measure, or the echo.
 type peer struct {
 	name string
-	// place is its number, which its place has in every driver.
+	// place is its number in every driver.
 	place int
-	// traits are what its type of cache can and cannot do.
 	traits
-	// cache and collection are the names of the cache that is measured and of
-	// all of them, TYPE:RESIDUAL; krb5conf is where libkrb5 learns the rest.
+	// cache and collection are TYPE:RESIDUAL: the cache to measure, and all caches.
 	cache, collection, krb5conf string
-	// socket is that of a KCM server or of the echo, "" for what is no server.
+	// socket is that of a KCM server or of the echo, "" without a server.
 	socket string
-	// daemon is kcmd itself, nil if it is another.
+	// daemon is nil for peers other than kcmd.
 	daemon *lab.Daemon
-	// pid is the process of the server, 0 where there is none.
+	// pid is the process of the server, 0 without one.
 	pid int
-	// ended returns an error once the server has ended; nil where there is none.
+	// ended returns an error once the server has ended. It is nil without one.
 	ended func() error
-	// others is how many other users have something stored there.
+	// others is the number of other users with stored tickets.
 	others int
-	// failure is why it cannot be measured at all, or not any further.
+	// failure ends the measuring of this peer.
 	failure error
 }
 
-// traits are what one type of cache has, and how it wants to be treated.
+// Traits are the properties of a type of cache.
 type traits struct {
 	isKCM      bool // a KCM server
-	isKcmd     bool // what this is all about
-	collects   bool // there can be several caches and a default one
+	isKcmd     bool
+	collects   bool // has several caches and a default one
 	private    bool // each process has its own
-	together   bool // takes a whole cache in one request
-	tidy       bool // removing a ticket leaves nothing of it
-	tombstones bool // what was removed stays until the cache is made anew
+	together   bool // takes a whole cache in one request (REPLACE)
+	tidy       bool // removes a removed ticket
+	tombstones bool // keeps a removed ticket until the cache is initialized
 }
 
 func (p *peer) isEcho() bool { return p.name == "echo" }
 
-// kcmCache is the name of the cache that is measured, at every KCM server.
+// kcmCache is the name of the measured cache at every KCM server.
 var kcmCache = fmt.Sprintf("%d:bench", os.Getuid())
 
-// A kind is a kind of peer that can be asked for.
+// A kind is a kind of peer.
 type kind struct {
 	name  string
-	about string // for --help
-	// needs are the programs that must be installed for it, besides those that
-	// every run needs.
-	needs []string
+	about string   // for --help
+	needs []string // programs that must be installed for it
 	start func(*bench, *peer) error
 }
 
-// isKcmd tells whether it is a kcmd.
-func (k *kind) isKcmd() bool { return strings.HasPrefix(k.name, "kcmd-") }
-
-// kinds are all of them, in the order of the tables.
+// kinds are in the order of the tables.
 var kinds = []kind{
-	{"echo", "a bare exchange of as many bytes over a UNIX socket: the limit", nil, startEcho},
-	{"kcmd-full", "kcmd as it is: what was answered survives a power cut", nil, startKcmd("--synchronous=full")},
+	{"echo", "an exchange of as many bytes over a UNIX socket", nil, startEcho},
+	{"kcmd-full", "kcmd with its defaults: an answered change survives a power cut", nil, startKcmd("--synchronous=full")},
 	{"kcmd-normal", "kcmd with synchronous = normal", nil, startKcmd("--synchronous=normal")},
 	{"kcmd-memory", "kcmd with store = memory:", nil, startKcmd("--store=memory:")},
-	{"kcmd-bus", "kcmd-full on a system bus, with somebody who listens", lab.BusPrograms, startKcmdOnBus},
+	{"kcmd-bus", "kcmd-full on a system bus, with a subscriber", lab.BusPrograms, startKcmdOnBus},
 	{"sssd", "sssd_kcm, alone", []string{othersNeeded, "unshare", "setpriv"}, startSSSD},
-	{"heimdal", "Heimdal's kcm, which forgets all when it ends", []string{othersNeeded, "unshare", "setpriv"}, startHeimdal},
+	{"heimdal", "Heimdal's kcm, which stores nothing", []string{othersNeeded, "unshare", "setpriv"}, startHeimdal},
 	{"file", "FILE: of libkrb5", nil, startFile},
 	{"dir", "DIR: of libkrb5", nil, startDir},
-	{"memory", "MEMORY: of libkrb5: no other process sees it", nil, startMemory},
+	{"memory", "MEMORY: of libkrb5, which each process has for itself", nil, startMemory},
 	{"keyring", "KEYRING: of libkrb5", nil, startKeyring},
 }
 
-// othersNeeded is the word for the servers that tests/install.sh unpacks.
+func (k *kind) isKcmd() bool { return strings.HasPrefix(k.name, "kcmd-") }
+
+// othersNeeded stands for the servers that tests/install.sh unpacks.
 const othersNeeded = "servers"
 
-// against begins the names of the peers that --against adds.
+// against is the prefix of the peers that --against adds.
 const against = "against-"
 
 func kindNames() []string {
@@ -91,11 +86,22 @@ func kindNames() []string {
 	return names
 }
 
+// findKind returns the kind of a peer.
 func findKind(name string) *kind {
 	name = strings.Replace(name, against, "kcmd-", 1)
 	i := slices.IndexFunc(kinds, func(k kind) bool { return k.name == name })
-	if i < 0 {
-		return nil
-	}
 	return &kinds[i]
+}
+
+// memoryOf returns the resident memory of a process, in bytes.
+func memoryOf(pid int) (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0, err
+	}
+	var size, resident int64
+	if _, err := fmt.Sscan(string(b), &size, &resident); err != nil || resident == 0 {
+		return 0, fmt.Errorf("process %d has no memory: %w", pid, err)
+	}
+	return resident * int64(os.Getpagesize()), nil
 }

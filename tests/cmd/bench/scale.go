@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,74 +16,80 @@ import (
 	"golang.org/x/sys/unix"
 
 	"kcmd.org/kcmd/ccstore"
-	"kcmd.org/kcmd/ccstore/ccache"
 	"kcmd.org/kcmd/ccstore/sqlite"
-	"kcmd.org/kcmd/kcmserver/kcm"
+	"kcmd.org/kcmd/kcmserver/kcm/client"
 	"kcmd.org/kcmd/tests/lab"
 )
 
 const (
-	// ticketsEach is how many tickets each stored user has, in one cache.
-	ticketsEach = 10
-	// activeUsers is how many of them then use theirs.
-	activeUsers = 100
-	// starts is how often the daemon is started.
-	starts = 5
+	ticketsEach = 10  // of each stored user, in one cache
+	activeUsers = 100 // who then read their tickets
+	starts      = 5   // of the daemon
 )
 
-// A scaleResult is what one kcmd is like with so many users stored.
+// A scaleResult has the figures of one kcmd with so many users stored.
 type scaleResult struct {
-	Peer     string
-	Users    int
-	Made     time.Duration // it took to make the store
-	File     int64         // bytes of the database
-	Start    series        // from the start to the first answer
-	Memory   int64         // after that
-	Active   int64         // bytes of memory with activeUsers
-	Retrieve series        // of one user
-	Store    series
-	// With a bus:
-	BusStart  series // from the start to the first answer
-	BusMemory int64
-	Objects   series // GetManagedObjects of one user, by busctl
-	Ping      series // nothing, by busctl
-	// ListCollections of root, who sees all users, and the memory after it.
-	Listed       series
-	ListedMemory int64
-	Due          series // what has ended is found in the database
-	Failure      error
+	Peer     string `json:"peer"`
+	Users    int    `json:"users"`
+	File     int64  `json:"file_bytes"`
+	Start    series `json:"start,omitempty"` // to the first answer
+	Memory   int64  `json:"memory_bytes"`    // then
+	Active   int64  `json:"active_memory_bytes,omitempty"`
+	Due      series `json:"due,omitempty"`      // query for expired caches
+	Retrieve series `json:"retrieve,omitempty"` // of one user
+	Store    series `json:"store,omitempty"`
+	// On a bus, by busctl:
+	BusStart     series  `json:"bus_start,omitempty"`
+	BusMemory    int64   `json:"bus_memory_bytes,omitempty"`
+	Objects      series  `json:"objects,omitempty"` // GetManagedObjects of one user
+	Ping         series  `json:"ping,omitempty"`
+	Listed       series  `json:"listed,omitempty"` // ListCollections of root
+	ListedMemory int64   `json:"listed_memory_bytes,omitempty"`
+	Failure      failure `json:"failure,omitzero"`
 }
 
 // scale measures kcmd with many users stored.
 func (b *bench) scale() error {
 	for _, n := range b.options.stored {
-		for _, name := range b.peerNames() {
-			if k := findKind(name); k.name != "kcmd-full" {
-				continue
-			}
+		for _, name := range b.fullNames() {
 			r := &scaleResult{Peer: name, Users: n}
 			b.scaleResults = append(b.scaleResults, r)
-			r.Failure = b.measureScale(r)
+			r.Failure = failed(b.withLab(func(l *lab.Lab) error { return b.measureScale(r, l) }))
 		}
 	}
 	return nil
 }
 
-func (b *bench) measureScale(r *scaleResult) error {
+// fullNames are the peers of kind kcmd-full.
+func (b *bench) fullNames() []string {
+	var names []string
+	for _, name := range b.peerNames() {
+		if findKind(name).name == "kcmd-full" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (b *bench) withLab(f func(*lab.Lab) error) error {
 	l, err := lab.New()
 	if err != nil {
 		return err
 	}
 	defer l.Close()
+	return f(l)
+}
+
+func (b *bench) measureScale(r *scaleResult, l *lab.Lab) (err error) {
 	d := l.NewDaemon(b.program(r.Peer))
 	b.progress(fmt.Sprintf("storing for %d users", r.Users))
-	begin := time.Now()
 	if err := makeStore(d.Database, r.Users); err != nil {
 		return err
 	}
-	r.Made = time.Since(begin)
-	if r.File, err = sizeOf(d.Database); err != nil {
-		return err
+	for _, suffix := range []string{"", "-wal"} {
+		if info, err := os.Stat(d.Database + suffix); err == nil {
+			r.File += info.Size()
+		}
 	}
 	if r.Due, err = findDue(d.Database); err != nil {
 		return err
@@ -99,20 +104,23 @@ func (b *bench) measureScale(r *scaleResult) error {
 	if os.Getuid() != 0 {
 		return d.Stop()
 	}
-	if r.Active, err = withActive(d); err != nil {
+	for i := range activeUsers {
+		if err := ask(scaleUID(i+1), d.Socket, scaleCache(i+1)); err != nil {
+			return err
+		}
+	}
+	if r.Active, err = memoryOf(d.PID()); err != nil {
 		return err
 	}
-	if err := d.Stop(); err != nil {
+	if err := d.Stop(); err != nil || lab.Missing(lab.BusPrograms...) != nil {
 		return err
-	}
-	if lab.Missing(lab.BusPrograms...) != nil {
-		return nil
 	}
 	b.progress(fmt.Sprintf("with %d users stored, on a bus", r.Users))
 	return b.onBus(r, l, d)
 }
 
-// makeStore writes a database: us and other users, with ten tickets each.
+// makeStore writes a database with ten tickets of each user. It uses this tree's
+// store, which for --against must have the same schema.
 func makeStore(path string, users int) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
@@ -125,48 +133,38 @@ func makeStore(path string, users int) error {
 	store := ccstore.Open(backend, ccstore.Options{})
 	err = storeUsers(ctx, store, users)
 	err = errors.Join(err, store.Close())
-	// What the disk still has to write of it is not to be waited for later.
-	unix.Sync()
+	unix.Sync() // a later measurement must not wait for this
 	return err
 }
 
 // storeUsers stores for many users at once, who then share transactions.
 func storeUsers(ctx context.Context, store *ccstore.Store, users int) error {
-	tickets := make([]*ccache.Credential, ticketsEach)
-	for i := range tickets {
-		tickets[i] = ticket(i, usualSize)
-	}
+	const atOnce = 64
+	list := tickets(ticketsEach)
 	var next atomic.Int64
 	var all sync.WaitGroup
-	failures := make(chan error, 1)
-	for range 64 {
+	errs := make(chan error, atOnce)
+	for range atOnce {
 		all.Go(func() {
 			for i := int(next.Add(1)) - 1; i < users; i = int(next.Add(1)) - 1 {
 				owner := ccstore.Owner{Namespace: ccstore.DefaultNamespace, UID: uint32(scaleUID(i))}
 				if err := store.Update(ctx, owner, func(tx *ccstore.Tx) error {
-					tx.Replace(scaleCache(i), alice, 0, tickets)
+					tx.Replace(scaleCache(i), alice, 0, list)
 					return nil
 				}); err != nil {
-					select {
-					case failures <- err:
-					default:
-					}
+					errs <- err
 					return
 				}
 			}
 		})
 	}
 	all.Wait()
-	select {
-	case err := <-failures:
-		return err
-	default:
-		return nil
-	}
+	close(errs)
+	return <-errs
 }
 
-// scaleUID is the uid of stored user number i. The first is us, the second
-// "daemon", whom every system has: a bus wants to know its users.
+// scaleUID returns the uid of a stored user. The first is our own, the second is
+// "daemon", whom every system has: a bus looks its users up.
 func scaleUID(i int) int {
 	switch i {
 	case 0:
@@ -184,26 +182,9 @@ func scaleCache(i int) string {
 	return strconv.Itoa(scaleUID(i))
 }
 
-// sizeOf returns the bytes of a database with its journal.
-func sizeOf(database string) (int64, error) {
-	var sum int64
-	for _, suffix := range []string{"", "-wal"} {
-		info, err := os.Stat(database + suffix)
-		if errors.Is(err, os.ErrNotExist) && suffix != "" {
-			continue
-		}
-		if err != nil {
-			return 0, err
-		}
-		sum += info.Size()
-	}
-	return sum, nil
-}
-
-// restart starts a daemon several times and leaves it running. It returns how long
-// each took to the first answer, which is about our own tickets, and what it then
-// had in memory.
-func restart(d *lab.Daemon) (took series, now int64, err error) {
+// restart starts a daemon several times and leaves it running. It returns the
+// times to the first answer, and the memory then.
+func restart(d *lab.Daemon) (took series, memory int64, err error) {
 	for i := range starts {
 		if i > 0 {
 			if err := d.Stop(); err != nil {
@@ -219,50 +200,30 @@ func restart(d *lab.Daemon) (took series, now int64, err error) {
 		}
 		took = append(took, time.Since(start))
 	}
-	m, err := memoryOf(d.PID())
-	return took, m.now, err
+	memory, err = memoryOf(d.PID())
+	return took, memory, err
 }
 
-// ask has a user read the tickets in a cache, all of which must be there.
+// ask has a user read the tickets of a cache.
 func ask(uid int, socket, cache string) error {
-	conn, err := lab.DialAs(uid, socket, answerPatience)
-	if err != nil {
-		return err
-	}
-	c := kcm.NewClient(conn)
-	defer c.Close()
-	list, err := c.Call(kcm.OpGetCredList, kcm.AppendName(nil, cache))
-	if err == nil && len(list) < ticketsEach*usualSize {
-		err = fmt.Errorf("%d has %d bytes of tickets", uid, len(list))
-	}
-	return err
-}
-
-// withActive has some users read their tickets, and returns what the daemon then
-// has in memory.
-func withActive(d *lab.Daemon) (int64, error) {
-	for i := range activeUsers {
-		if err := ask(scaleUID(i+1), d.Socket, scaleCache(i+1)); err != nil {
-			return 0, err
+	return asUser(uid, socket, func(c *client.Client) error {
+		list, err := c.GetCredList(cache)
+		if err == nil && len(list) < ticketsEach {
+			err = fmt.Errorf("user %d has %d tickets", uid, len(list))
 		}
-	}
-	m, err := memoryOf(d.PID())
-	return m.now, err
+		return err
+	})
 }
 
-// oneUser measures us.
+// oneUser measures ourselves.
 func (b *bench) oneUser(r *scaleResult, d *lab.Daemon) error {
-	p := &peer{name: fmt.Sprintf("%s-%d-users", r.Peer, r.Users), place: b.places}
-	b.places++
+	p := b.newPeer(fmt.Sprintf("%s-%d-users", r.Peer, r.Users))
 	p.isKcmd, p.tidy = true, true
 	if err := b.kcmCaches(p, d.Socket); err != nil {
 		return err
 	}
-	clients, err := b.clients(1)
+	clients, err := b.clients(usual(ticketsEach))
 	if err != nil {
-		return err
-	}
-	if err := clients[0].do("client", "0", strconv.Itoa(usualSize)); err != nil {
 		return err
 	}
 	if err := clients[0].place(p); err != nil {
@@ -271,20 +232,14 @@ func (b *bench) oneUser(r *scaleResult, d *lab.Daemon) error {
 	if err := clients[0].do("fill", strconv.Itoa(p.place), strconv.Itoa(ticketsEach), "there", "0"); err != nil {
 		return err
 	}
-	for step, took := range map[string]*series{"retrieve": &r.Retrieve, "store": &r.Store} {
-		if err := clients[0].step(p, step, maxCount, time.Second, anywhere); err != nil {
-			return err
-		}
-		got, err := clients[0].receiveSlice()
-		if err != nil {
-			return fmt.Errorf("%s: %w", step, err)
-		}
-		*took = got.took
+	if r.Retrieve, err = together(clients, p, "retrieve", maxCount, time.Second, anyProcessor); err != nil {
+		return err
 	}
-	return nil
+	r.Store, err = together(clients, p, "store", maxCount, time.Second, anyProcessor)
+	return err
 }
 
-// onBus starts the daemon again, on a bus.
+// onBus measures the daemon on a bus.
 func (b *bench) onBus(r *scaleResult, l *lab.Lab, d *lab.Daemon) (err error) {
 	if d.Bus, err = systemBus(l, b.options.root); err != nil {
 		return err
@@ -292,25 +247,41 @@ func (b *bench) onBus(r *scaleResult, l *lab.Lab, d *lab.Daemon) (err error) {
 	if r.BusStart, r.BusMemory, err = restart(d); err != nil {
 		return err
 	}
-	for range 20 {
-		if err := busctl(d, scaleUID(1), &r.Objects, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects"); err != nil {
-			return err
-		}
-		if err := busctl(d, scaleUID(1), &r.Ping, "org.freedesktop.DBus.Peer", "Ping"); err != nil {
-			return err
+	for _, call := range []struct {
+		times, uid         int
+		took               *series
+		interface_, method string
+	}{
+		{20, scaleUID(1), &r.Objects, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects"},
+		{20, scaleUID(1), &r.Ping, "org.freedesktop.DBus.Peer", "Ping"},
+		{5, os.Getuid(), &r.Listed, lab.BusName + ".Manager", "ListCollections"},
+	} {
+		for range call.times {
+			start := time.Now()
+			if err := busctl(d, call.uid, call.interface_, call.method); err != nil {
+				return err
+			}
+			*call.took = append(*call.took, time.Since(start))
 		}
 	}
-	for range 5 {
-		if err := busctl(d, os.Getuid(), &r.Listed, lab.BusName+".Manager", "ListCollections"); err != nil {
-			return err
-		}
-	}
-	m, err := memoryOf(d.PID())
-	r.ListedMemory = m.now
+	r.ListedMemory, err = memoryOf(d.PID())
 	return errors.Join(err, d.Stop())
 }
 
-// findDue asks the database for what has ended, as the reaper does: nothing has.
+// busctl has a user call a method of the daemon's root object.
+func busctl(d *lab.Daemon, uid int, method ...string) error {
+	cmd := exec.Command("busctl", append([]string{"--system", "--timeout=300", "call", lab.BusName, "/org/kcmd/KCM1"}, method...)...)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/", "LC_ALL=C.UTF-8", d.Bus.Env()}
+	lab.As(cmd, uint32(uid))
+	var out bytes.Buffer
+	cmd.Stderr = &out
+	if err := lab.Run(cmd); err != nil {
+		return fmt.Errorf("%s: %w: %s", method[1], err, bytes.TrimSpace(out.Bytes()))
+	}
+	return nil
+}
+
+// findDue queries the database for expired caches, of which there are none.
 func findDue(path string) (took series, err error) {
 	ctx := context.Background()
 	backend, err := sqlite.Open(ctx, path, sqlite.Options{})
@@ -321,82 +292,115 @@ func findDue(path string) (took series, err error) {
 		start := time.Now()
 		due, err := backend.Due(ctx, start.Unix(), 1000)
 		if err != nil || len(due) > 0 {
-			return nil, errors.Join(fmt.Errorf("%d caches have ended", len(due)), err, backend.Close())
+			return nil, errors.Join(fmt.Errorf("%d caches have expired", len(due)), err, backend.Close())
 		}
 		took = append(took, time.Since(start))
 	}
 	return took, backend.Close()
 }
 
-// busctl has a user call a method of the daemon's root object.
-func busctl(d *lab.Daemon, uid int, took *series, method ...string) error {
-	cmd := exec.Command("busctl", append([]string{"--system", "--timeout=300", "call", lab.BusName, "/org/kcmd/KCM1"}, method...)...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/", "LC_ALL=C.UTF-8", d.Bus.Env()}
-	lab.As(cmd, uint32(uid))
-	var complaint bytes.Buffer
-	cmd.Stderr = &complaint
-	start := time.Now()
-	if err := lab.Run(cmd); err != nil {
-		return fmt.Errorf("%s: %w: %s", method[1], err, bytes.TrimSpace(complaint.Bytes()))
+// A growthResult is kcmd's memory before and after there is more of something.
+type growthResult struct {
+	Peer    string  `json:"peer"`
+	What    string  `json:"what"`
+	Number  int     `json:"number"`
+	Before  int64   `json:"before_bytes"`
+	After   int64   `json:"after_bytes"`
+	Failure failure `json:"failure,omitzero"`
+}
+
+// A growth makes more of something.
+type growth struct {
+	what   string
+	number int
+	bus    bool // the daemon is on a system bus
+	root   bool // needs root
+	more   func(d *lab.Daemon, n int) error
+}
+
+var growths = []growth{
+	{what: "tickets in one cache", number: 10_000, more: func(d *lab.Daemon, n int) error {
+		return replaceAs(d, os.Getuid(), kcmCache, n)
+	}},
+	{what: "caches of one user, a ticket each", number: 1000, more: func(d *lab.Daemon, n int) error {
+		return each(n, func(i int) error { return replaceAs(d, os.Getuid(), kcmCache+strconv.Itoa(i), 1) })
+	}},
+	{what: "active users, 10 tickets each", number: 1000, root: true, more: moreUsers},
+	{what: "idle connections", number: 1000, more: func(d *lab.Daemon, n int) error {
+		return each(n, func(int) error {
+			c, err := client.Dial(context.Background(), d.Socket) // closed at our end
+			if err == nil {
+				_, err = c.GetDefaultCache()
+			}
+			return err
+		})
+	}},
+	{what: "active users, 10 tickets each, on a bus", number: 1000, bus: true, root: true, more: moreUsers},
+	{what: "subscribers on a bus", number: 50, bus: true, root: true, more: func(d *lab.Daemon, n int) error {
+		return each(n, func(i int) error {
+			_, err := d.Bus.NewMonitor(strconv.Itoa(i), uint32(os.Getuid()))
+			return err
+		})
+	}},
+}
+
+func each(n int, f func(i int) error) error {
+	for i := range n {
+		if err := f(i); err != nil {
+			return err
+		}
 	}
-	*took = append(*took, time.Since(start))
 	return nil
 }
 
-func (b *bench) reportScale(w io.Writer) {
-	if len(b.scaleResults) == 0 {
-		return
-	}
-	header := []string{""}
-	for _, r := range b.scaleResults {
-		header = append(header, fmt.Sprintf("%s, %s users", r.Peer, thousands(r.Users)))
-	}
-	t := table{header}
-	row := func(name string, cell func(*scaleResult) string) {
-		line := []string{name}
-		for _, r := range b.scaleResults {
-			line = append(line, cell(r))
-		}
-		t = append(t, line)
-	}
-	row("database", func(r *scaleResult) string { return size(r.File) })
-	row("made in", func(r *scaleResult) string { return fmt.Sprintf("%.1f s", r.Made.Seconds()) })
-	row("start to first answer", func(r *scaleResult) string { return middle(r.Start) })
-	row("memory after that", func(r *scaleResult) string { return size(r.Memory) })
-	row(fmt.Sprintf("memory with %d active users", activeUsers), func(r *scaleResult) string { return size(r.Active) })
-	row("finding what has ended", func(r *scaleResult) string { return middle(r.Due) })
-	row("retrieve of one user", func(r *scaleResult) string { return middle(r.Retrieve) })
-	row("store of one user", func(r *scaleResult) string { return middle(r.Store) })
-	row("on a bus: start to first answer", func(r *scaleResult) string { return middle(r.BusStart) })
-	row("on a bus: memory after that", func(r *scaleResult) string { return size(r.BusMemory) })
-	row("on a bus: GetManagedObjects by busctl", func(r *scaleResult) string { return middle(r.Objects) })
-	row("on a bus: ListCollections of root by busctl", func(r *scaleResult) string { return middle(r.Listed) })
-	row("on a bus: memory after that", func(r *scaleResult) string { return size(r.ListedMemory) })
-	row("on a bus: Ping by busctl", func(r *scaleResult) string { return middle(r.Ping) })
-	fmt.Fprintf(w, "\nMany users, %d tickets each (medians)\n", ticketsEach)
-	t.print(w)
-	for _, r := range b.scaleResults {
-		if r.Failure != nil {
-			fmt.Fprintf(w, "%s, %s users: fails: %v\n", r.Peer, thousands(r.Users), r.Failure)
-		}
-	}
+func moreUsers(d *lab.Daemon, n int) error {
+	return each(n, func(i int) error { return replaceAs(d, firstUID+i, strconv.Itoa(firstUID+i), ticketsEach) })
 }
 
-// middle is the median, "-" where nothing was measured.
-func middle(s series) string {
-	if len(s) == 0 {
-		return "-"
-	}
-	if m := s.median(); m >= 10*time.Millisecond {
-		return fmt.Sprintf("%.0f ms", m.Seconds()*1000)
-	}
-	return micros(s.median()) + " us"
+// replaceAs fills a cache, as far as possible in one request.
+func replaceAs(d *lab.Daemon, uid int, cache string, n int) error {
+	const most = 6000 // in the 10 MiB of a request
+	return asUser(uid, d.Socket, func(c *client.Client) error {
+		err := c.Replace(cache, 0, alice, tickets(min(n, most)))
+		for i := most; i < n && err == nil; i++ {
+			err = c.Store(cache, ticket(i, usualSize))
+		}
+		return err
+	})
 }
 
-// size is a number of bytes, "-" where nothing was measured.
-func size(n int64) string {
-	if n == 0 {
-		return "-"
+// grow measures what grows with what.
+func (b *bench) grow() error {
+	for _, name := range b.fullNames() {
+		for _, g := range growths {
+			if g.root && os.Getuid() != 0 || g.bus && lab.Missing(lab.BusPrograms...) != nil {
+				continue
+			}
+			b.progress("growth: " + g.what)
+			r := &growthResult{Peer: name, What: g.what, Number: g.number}
+			b.growthResults = append(b.growthResults, r)
+			r.Failure = failed(b.withLab(func(l *lab.Lab) error { return b.measureGrowth(r, g, l) }))
+		}
 	}
-	return bytesText(n)
+	return nil
+}
+
+func (b *bench) measureGrowth(r *growthResult, g growth, l *lab.Lab) (err error) {
+	d := l.NewDaemon(b.program(r.Peer))
+	if g.bus {
+		if d.Bus, err = systemBus(l, b.options.root); err != nil {
+			return err
+		}
+	}
+	if err := d.Start(append([]string{"--max-uid-caches=0"}, noLimits...)...); err != nil {
+		return err
+	}
+	if r.Before, err = memoryOf(d.PID()); err != nil {
+		return err
+	}
+	if err := g.more(d, g.number); err != nil {
+		return err
+	}
+	r.After, err = memoryOf(d.PID())
+	return err
 }

@@ -2,9 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -15,7 +17,8 @@ func TestMain(m *testing.M) {
 	os.Exit(lab.Main(func(*lab.Lab) {}, m.Run))
 }
 
-// TestSmoke runs the bench for a moment, with few peers.
+// TestSmoke runs the bench for a moment with few peers: kcmd does every step, and
+// no peer fails.
 func TestSmoke(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: the driver is not compiled")
@@ -31,35 +34,39 @@ func TestSmoke(t *testing.T) {
 	if err := run(o, &out); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var d document
-	if err := json.Unmarshal(text, &d); err != nil {
-		t.Fatal(err)
-	}
-	checkSmoke(t, d)
+	done := readSteps(t, file)
 	for _, st := range steps {
-		if !strings.Contains(out.String(), "\n"+st.name+" ") {
-			t.Errorf("the table has no line for %s", st.name)
+		if n := done[st.name]; n < 2 {
+			t.Errorf("kcmd did %s in %d circumstances, want 2 or more", st.name, n)
 		}
-		if _, err := os.Stat(filepath.Join(plots, "tickets-"+st.name+".svg")); err != nil {
-			t.Error(err)
-		}
+		checkChart(t, filepath.Join(plots, "tickets-"+st.name+".svg"))
 	}
 	if !strings.Contains(out.String(), "\nThe marks\n") {
-		t.Error("there are no marks")
+		t.Error("the report has no marks")
 	}
 	if t.Failed() {
 		t.Log(out.String())
 	}
 }
 
-// checkSmoke checks that kcmd did every step, and that nobody failed.
-func checkSmoke(t *testing.T, d document) {
+// readSteps returns in how many circumstances kcmd did each step.
+func readSteps(t *testing.T, file string) map[string]int {
 	t.Helper()
-	did := make(map[string][]string) // by circumstances, kcmd's steps
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d struct {
+		Results []struct {
+			key
+			Times   *struct{ Median_us, P99_us float64 }
+			Failure string
+		}
+	}
+	if err := json.Unmarshal(text, &d); err != nil {
+		t.Fatal(err)
+	}
+	done := make(map[string]int)
 	for _, r := range d.Results {
 		if r.Failure != "" && !strings.HasPrefix(r.Failure, errNot.Error()) {
 			t.Errorf("%s: %v: %s: %s", r.Peer, r.circumstances, r.Step, r.Failure)
@@ -67,22 +74,41 @@ func checkSmoke(t *testing.T, d document) {
 		if r.Times == nil {
 			continue
 		}
-		if r.Times.Median <= 0 || r.Times.P99 < r.Times.Median || r.Times.Samples == 0 {
+		if r.Times.Median_us <= 0 || r.Times.P99_us < r.Times.Median_us {
 			t.Errorf("%s: %v: %s: %+v", r.Peer, r.circumstances, r.Step, *r.Times)
 		}
 		if r.Peer == "kcmd-full" {
-			did[r.circumstances.String()] = append(did[r.circumstances.String()], r.Step)
+			done[r.Step]++
 		}
 	}
-	for where, want := range map[string][]string{
-		"10 tickets of 1.2 KiB":                    stepNames(),
-		"20 tickets of 1.2 KiB":                    stepNames(),
-		"frames, 10 tickets of 1.2 KiB":            {"principal", "retrieve", "miss", "iterate", "store"},
-		"10 tickets of 1.2 KiB, 2 clients at once": {"retrieve", "miss", "iterate", "store"},
-	} {
-		if got := did[where]; !slices.Equal(got, want) {
-			t.Errorf("%s: kcmd did %q, want %q", where, got, want)
+	return done
+}
+
+// checkChart checks that a chart is well-formed and has lines.
+func checkChart(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer f.Close()
+	lines := 0
+	for d := xml.NewDecoder(f); ; {
+		token, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			break
 		}
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+			return
+		}
+		if e, ok := token.(xml.StartElement); ok && e.Name.Local == "polyline" {
+			lines++
+		}
+	}
+	if lines == 0 {
+		t.Errorf("%s has no lines", path)
 	}
 }
 
@@ -93,11 +119,10 @@ func needDriver(t *testing.T) {
 	if err == nil {
 		_, err = os.Stat("/usr/include/krb5.h")
 	}
-	if err == nil {
-		return
-	}
-	if lab.Required() {
+	if err != nil && lab.Required() {
 		t.Fatal(err)
 	}
-	t.Skip(err)
+	if err != nil {
+		t.Skip(err)
+	}
 }

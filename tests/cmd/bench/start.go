@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -11,12 +12,11 @@ import (
 	"kcmd.org/kcmd/tests/lab"
 )
 
-// startPeers starts all that were asked for. One that cannot be started is kept,
-// with the reason, unless it is kcmd.
+// startPeers starts the peers. One that cannot be started keeps the reason, unless
+// it is kcmd.
 func (b *bench) startPeers() error {
 	for _, name := range b.peerNames() {
-		p := &peer{name: name, place: b.places}
-		b.places++
+		p := b.newPeer(name)
 		b.peers = append(b.peers, p)
 		b.progress("starting " + name)
 		if err := findKind(name).start(b, p); err != nil {
@@ -29,8 +29,7 @@ func (b *bench) startPeers() error {
 	return nil
 }
 
-// peerNames are the peers that were asked for, in the order of kinds, those of
-// --against each behind kcmd's own.
+// peerNames are in the order of kinds, the peers of --against each after kcmd's.
 func (b *bench) peerNames() []string {
 	var names []string
 	for _, name := range b.options.peers {
@@ -50,14 +49,10 @@ func (b *bench) kcmCaches(p *peer, socket string) error {
 	return b.configure(p)
 }
 
-// configure writes the krb5.conf of a peer, which says where its server is.
+// configure writes the krb5.conf of a peer, with the socket of its server.
 func (b *bench) configure(p *peer) error {
 	p.krb5conf = b.lab.Path(p.name + ".conf")
-	socket := p.socket
-	if socket == "" {
-		socket = "-" // none
-	}
-	conf := fmt.Sprintf("[libdefaults]\n\tdefault_realm = %s\n\tkcm_socket = %s\n", lab.RealmName, socket)
+	conf := fmt.Sprintf("[libdefaults]\n\tdefault_realm = %s\n\tkcm_socket = %s\n", lab.RealmName, cmp.Or(p.socket, "-"))
 	return os.WriteFile(p.krb5conf, []byte(conf), 0o644)
 }
 
@@ -113,8 +108,7 @@ func (b *bench) program(name string) string {
 	return b.kcmd
 }
 
-// noLimits are arguments for a daemon: nobody is to meet a limit of it that others
-// do not have.
+// noLimits are arguments without limits that other peers do not have.
 var noLimits = []string{"--max-uid-bytes=0", "--max-uid-connections=4096"}
 
 // ended returns an error once a daemon has ended.
@@ -125,10 +119,10 @@ func ended(d *lab.Daemon) error {
 	return errors.New("it ended:\n" + d.Log())
 }
 
-// systemBus starts a bus with kcmd's own policy, on which only root can serve.
+// systemBus starts a bus with kcmd's policy, on which only root can run a service.
 func systemBus(l *lab.Lab, root string) (*lab.Bus, error) {
 	if os.Getuid() != 0 {
-		return nil, fmt.Errorf("%w: only root can serve on a system bus", errNot)
+		return nil, fmt.Errorf("%w: only root can run a service on a system bus", errNot)
 	}
 	if err := lab.Missing(lab.BusPrograms...); err != nil {
 		return nil, fmt.Errorf("%w: %w", errNot, err)

@@ -90,19 +90,6 @@ step_iterate(struct place *p, int64_t *took)
 	return code == 0 && n < p->tickets ? KRB5_CC_END : code;
 }
 
-static krb5_error_code
-step_principal(struct place *p, int64_t *took)
-{
-	krb5_principal found;
-	int64_t start = now_ns();
-	krb5_error_code code = krb5_cc_get_principal(p->context, p->cache, &found);
-
-	*took = now_ns() - start;
-	if (code == 0)
-		krb5_free_principal(p->context, found);
-	return code;
-}
-
 /* step_open is what a program does first. */
 static krb5_error_code
 step_open(struct place *p, int64_t *took)
@@ -166,31 +153,6 @@ static krb5_error_code
 step_again(struct place *p, int64_t *took)
 {
 	return store(p, took);
-}
-
-static krb5_error_code
-step_remove(struct place *p, int64_t *took)
-{
-	int64_t other;
-	krb5_error_code code = store(p, &other);
-
-	return code == 0 ? take_away(p, took) : code;
-}
-
-/* step_initialize empties a cache that is there. */
-static krb5_error_code
-step_initialize(struct place *p, int64_t *took)
-{
-	krb5_ccache cache;
-	krb5_error_code code = resolve_other(p, "-init", &cache);
-	int64_t start = now_ns();
-
-	if (code != 0)
-		return code;
-	code = krb5_cc_initialize(p->context, cache, p->client);
-	*took = now_ns() - start;
-	krb5_cc_close(p->context, cache);
-	return code;
 }
 
 /* step_replace puts three tickets in the place of what a cache has, as kinit
@@ -291,18 +253,15 @@ static const struct {
 	step_function *step;
 } steps[] = {
 	{ "open", step_open },
-	{ "principal", step_principal },
 	{ "retrieve", step_retrieve },
 	{ "miss", step_miss },
 	{ "iterate", step_iterate },
 	{ "collection", step_collection },
 	{ "switch", step_switch },
-	{ "initialize", step_initialize },
 	{ "replace", step_replace },
 	{ "destroy", step_destroy },
 	{ "store", step_store },
 	{ "again", step_again },
-	{ "remove", step_remove },
 };
 
 step_function *
