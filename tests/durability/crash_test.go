@@ -330,6 +330,6 @@ func onlyLost(err error) bool {
 	if inner := errors.Unwrap(err); inner != nil {
 		return onlyLost(inner)
 	}
-	_, ok := err.(lostError)
-	return ok
+	var lost lostError
+	return errors.As(err, &lost)
 }

@@ -1,6 +1,7 @@
 package system
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -126,7 +127,8 @@ func tellStory(w *world, cache string) []string {
 		if o.Err != nil {
 			status = 1
 		}
-		if exit, ok := o.Err.(*exec.ExitError); ok {
+		var exit *exec.ExitError
+		if errors.As(o.Err, &exit) {
 			status = exit.ExitCode()
 		}
 		// The default comes first, if there is one.
