@@ -340,6 +340,26 @@ func TestKDCOffset(t *testing.T) {
 	want(t, "KDC offset", u32(0xfffffff9), c.get(kcm.OpGetKDCOffset, str(nameN)))
 }
 
+// TestRetrieveWithOffset has clients list the credentials of a cache whose KDC
+// offset matters, whether or not there is a match, and although they have asked
+// for the offset.
+func TestRetrieveWithOffset(t *testing.T) {
+	c := connect(t, newServer(t, Options{}), user(1000))
+	for offset, code := range map[int32]kcm.Code{0: kcm.OK, 59: kcm.OK, -59: kcm.OK, 60: kcm.FCCInternal, -60: kcm.FCCInternal, -1 << 31: kcm.FCCInternal} {
+		c.do(kcm.OpReplace, str(nameN), u32(uint32(offset)), princ(alice), u32(1), inner(credA))
+		for range 2 {
+			c.ask(code, kcm.OpRetrieve, str(nameN), server("host/a@LAB.TEST"))
+			miss := code
+			if code == kcm.OK {
+				miss = kcm.CCNotFound
+			}
+			c.ask(miss, kcm.OpRetrieve, str(nameN), server("host/b@LAB.TEST"))
+			want(t, "KDC offset", u32(uint32(offset)), c.get(kcm.OpGetKDCOffset, str(nameN)))
+			want(t, "credentials", [][]byte{cred(credA)}, c.creds(nameN))
+		}
+	}
+}
+
 func TestStoreAndList(t *testing.T) {
 	c := connect(t, newServer(t, Options{}), user(1000))
 	c.do(kcm.OpInitialize, str(nameN), princ(alice))

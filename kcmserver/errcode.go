@@ -14,6 +14,7 @@ import (
 var (
 	errUnsupported   = errors.New("operation is not supported")
 	errReplyTooLarge = errors.New("reply would be larger than the protocol allows")
+	errList          = errors.New("client has to list the credentials, and so learns the KDC's offset")
 	errEnd           = errors.New("no such entry in the iteration")
 	errBadName       = errors.New("cache name is not allowed")
 	errPermission    = errors.New("cache name belongs to somebody else")
@@ -44,9 +45,9 @@ func code(err error) kcm.Code {
 		return kcm.EDQUOT // the user reads "Disk quota exceeded"
 	case errors.Is(err, errTooLarge):
 		return kcm.CCNoMem
-	case errors.Is(err, errUnsupported), errors.Is(err, errReplyTooLarge):
-		// On this code, and for nothing else may it be used, MIT clients try
-		// again with older requests (unsupported_op_error in cc_kcm.c).
+	case errors.Is(err, errUnsupported), errors.Is(err, errReplyTooLarge), errors.Is(err, errList):
+		// MIT clients try again with older requests on this code
+		// (unsupported_op_error in cc_kcm.c). It must mean nothing else.
 		return kcm.FCCInternal
 	case errors.Is(err, ccstore.ErrBackend):
 		return diskCode(err)

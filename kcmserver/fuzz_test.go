@@ -3,6 +3,7 @@ package kcmserver
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -204,7 +205,9 @@ func (m *model) step(t *testing.T, c *kcm.Client, what, detail byte) {
 		op, args = kcm.OpRetrieve, append(str(wire), mcred(match)...)
 		if code = kcm.FCCNoFile; cache != nil {
 			code = kcm.CCNotFound
-			if i := slices.IndexFunc(cache.creds, match.Matches); i >= 0 {
+			if offsetMatters(int32(binary.BigEndian.Uint32(cache.offset))) {
+				code = kcm.FCCInternal
+			} else if i := slices.IndexFunc(cache.creds, match.Matches); i >= 0 {
 				code, data = kcm.OK, cred(cache.creds[i])
 			}
 		}

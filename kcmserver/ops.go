@@ -86,14 +86,29 @@ func (c *call) destroy(tx *ccstore.Tx) error { return tx.Destroy(c.args.name) }
 
 func (c *call) store(tx *ccstore.Tx) error { return tx.Store(c.args.name, c.args.cred) }
 
+// retrieve does not answer from a cache with a KDC offset that matters, so that
+// MIT clients list the credentials instead. Only then does libkrb5 from 1.20 on
+// ask for the offset, without which the KDC and services refuse what the client
+// sends. An earlier GET_KDC_OFFSET on this connection changes nothing: libkrb5
+// keeps the offset in a krb5_context, and GSSAPI uses a cache handle with several.
 func (c *call) retrieve(cache found) error {
 	cred, err := cache.Find(c.args.match)
+	if err == nil {
+		cred.Use(c.start)
+	}
+	if offsetMatters(cache.KDCOffset) {
+		return errList
+	}
 	if err != nil {
 		return err
 	}
-	cred.Use(c.start)
 	return c.put(cred.Bytes())
 }
+
+// offsetMatters reports whether a client must know the KDC's offset in seconds.
+// Kerberos allows five minutes (RFC 4120, section 8.1); up to a fifth of that is
+// left to the clients.
+func offsetMatters(seconds int32) bool { return seconds >= 60 || seconds <= -60 }
 
 func (c *call) getPrincipal(cache found) error { return c.put(cache.Principal.Append(nil)) }
 

@@ -34,7 +34,9 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"in":       clientCommand("in"),
 	"heimdal":  clientCommand("heimdal"),
 
-	"container": cmdContainer,
+	"gss":          cmdGSS("gss"),
+	"gss-acquired": cmdGSS("gss-acquired"),
+	"container":    cmdContainer,
 
 	"until":  cmdUntil,
 	"issued": cmdIssued,
@@ -164,6 +166,18 @@ func cmdContainer(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	w := worldOf(ts)
 	w.containers[args[0]] = w.daemon.SocketPath(args[1])
+}
+
+func cmdGSS(word string) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, neg bool, args []string) {
+		if len(args) != 1 {
+			ts.Fatalf("usage: %s SERVICE", word)
+		}
+		client, err := libkrb5Client()
+		ts.Check(err)
+		_, host, _ := strings.Cut(args[0], "/")
+		report(ts, neg, worldOf(ts).client(ts.MkAbs("."), scriptEnv(ts), []string{client, word, host}))
+	}
 }
 
 func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {

@@ -34,6 +34,8 @@ import (
 //	kcmd logged REGEX       there is such a line in its log
 //
 //	kinit [flag...] USER    with the user's password on its standard input
+//	gss SERVICE             make GSSAPI contexts for the service
+//	gss-acquired SERVICE    with a credential that was acquired first
 //	klist, kvno, kswitch, kdestroy, busctl, gdbus
 //	                        the real programs
 //	as UID COMMAND...       one of the commands above (not kcmd), or any
@@ -62,7 +64,7 @@ import (
 //	forget NAME             what the monitor has seen so far does not count
 //
 // Conditions: [root]; and whether something is installed: [bus] (a bus and its
-// clients), [faketime], [activation] (systemd-socket-activate), [heimdal]; and
+// clients), [cc] (a C compiler), [faketime], [activation] (systemd-socket-activate), [heimdal]; and
 // whether namespaces can be made here: [room] (heimdal), [container] (in).
 // Variables: $service, $UID, $SOCKET, $SOCKETS (the directory of sockets),
 // $DATABASE, $KEYTAB, $KRB5_CONFIG.
@@ -95,6 +97,8 @@ func condition(name string) (bool, error) {
 		return os.Getuid() == 0, nil
 	case "bus":
 		return installed(lab.Missing(lab.BusPrograms...))
+	case "cc":
+		return installed(missingCompiler())
 	case "faketime":
 		return lab.Required() || lab.Faketime() != "", nil
 	case "heimdal":
