@@ -2,8 +2,12 @@ package dbus
 
 import (
 	"fmt"
+	"io"
+	"log/slog"
+	"net"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -50,6 +54,103 @@ func TestNoBus(t *testing.T) {
 	}
 	bus.start()
 	wait(t, s.Ready(), "the name is owned")
+}
+
+// TestOnce: a service that a bus has started ends with it.
+func TestOnce(t *testing.T) {
+	bus := startBus(t, "system")
+	s := newService(t, newStore(t), Config{Address: bus.address, Once: true})
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(t.Context()) }()
+	wait(t, s.Ready(), "the name is owned")
+	bus.stop()
+	select {
+	case err := <-ended:
+		if err == nil {
+			t.Error("Run returned nil, want the reason")
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("Run goes on without its bus")
+	}
+}
+
+// TestRefusedOnce has a bus that lets nobody own the name: its error names the
+// connection, which is another one at each attempt, and is logged once all the
+// same.
+func TestRefusedOnce(t *testing.T) {
+	bus := startBus(t, "system")
+	bus.stop()
+	config, err := os.ReadFile(bus.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	deny := `<policy context="mandatory"><deny own="org.kcmd.KCM1"/></policy></busconfig>`
+	if err := os.WriteFile(bus.config, []byte(strings.Replace(string(config), "</busconfig>", deny, 1)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	bus.start()
+	address, attempts := proxy(t, bus)
+	log := new(lockedBuffer)
+	run(t, newService(t, newStore(t), Config{Address: address, Logger: slog.New(slog.NewTextHandler(log, nil))}))
+	for range 3 {
+		wait(t, attempts, "an attempt")
+	}
+	if got := strings.Count(log.String(), "not on the bus"); got != 1 {
+		t.Errorf("logged %d times:\n%s", got, log.String())
+	}
+}
+
+// A lockedBuffer can be read while it is written.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// proxy returns the address of a socket that leads to the bus, and a channel that
+// receives a value for each connection.
+func proxy(t *testing.T, bus *testBus) (address string, connections <-chan struct{}) {
+	t.Helper()
+	name := fmt.Sprintf("@kcmd-test-proxy-%d", os.Getpid())
+	l, err := net.Listen("unix", name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	accepted := make(chan struct{}, 100)
+	go func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			accepted <- struct{}{}
+			server, err := dial(t.Context(), bus.address)
+			if err != nil {
+				client.Close()
+				continue
+			}
+			forward := func(to, from net.Conn) {
+				io.Copy(to, from)
+				to.Close()
+				from.Close()
+			}
+			go forward(server, client)
+			go forward(client, server)
+		}
+	}()
+	return "unix:abstract=" + name[1:], accepted
 }
 
 // TestNameTaken starts two services: the second waits for the first to go.

@@ -3,6 +3,7 @@ package dbus
 import (
 	"context"
 	"log/slog"
+	"regexp"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,10 @@ type Config struct {
 	Logger        *slog.Logger  // default: none
 	Clock         clock.Clock   // default: clock.System
 	Limits        Limits        // for clients to read
+
+	// Once makes Run return when the bus goes away, for a service that a bus has
+	// started and that ends with it.
+	Once bool
 
 	// Level returns the level of a process with that SELinux label: callers see
 	// what belongs to their level. nil where levels do not count.
@@ -84,12 +89,16 @@ const (
 	maxPause = 30 * time.Second
 )
 
+// uniqueName is the name that the bus gives to a connection: another one at each
+// attempt, which some errors of the bus contain.
+var uniqueName = regexp.MustCompile(`:\d+\.\d+`)
+
 // lasting is how long a connection holds for the bus not to count as away before.
 const lasting = 10 * time.Second
 
 // Run connects to the bus and serves, and does so again whenever the bus goes
 // away, until ctx ends. It then gives up the name before anything else, and
-// returns nil.
+// returns nil. With Once it returns the error of its first connection.
 func (s *Service) Run(ctx context.Context) error {
 	away, lastError := time.Now(), ""
 	for {
@@ -98,12 +107,15 @@ func (s *Service) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		if s.Once {
+			return err
+		}
 		if time.Since(start) > lasting {
 			away, lastError = time.Now(), ""
 		}
 		// The same failure again is no news.
-		if err.Error() != lastError {
-			lastError = err.Error()
+		if text := uniqueName.ReplaceAllString(err.Error(), ""); text != lastError {
+			lastError = text
 			s.Logger.Warn("not on the bus, trying again", "err", err)
 		}
 		select {
