@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strings"
@@ -18,9 +19,18 @@ func main() {
 	// action, by which a second one ends it at once.
 	context.AfterFunc(ctx, stop)
 	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, "kcmd:", oneLine(err))
+		printError(os.Stderr, err)
 		os.Exit(exitStatus(err))
 	}
+}
+
+// printError prints the error with which the program ends.
+func printError(w io.Writer, err error) {
+	prefix := ""
+	if isJournal(w) {
+		prefix = errorPrefix
+	}
+	fmt.Fprintf(w, "%skcmd: %s\n", prefix, oneLine(err))
 }
 
 // oneLine returns the text of an error as a line of moderate length, whatever
