@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -149,16 +150,16 @@ func clearPath(path string) error {
 		return err
 	}
 	if info.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("cannot make the socket %s: something that is not a socket is in its place", path)
+		return fmt.Errorf("cannot make the socket %s: there is a file that is not a socket", path)
 	}
 	c, err := net.Dial("unix", path)
 	switch {
 	case err == nil:
-		c.Close()
-		return inUse(path)
+		defer c.Close()
+		return inUse(path, listenerName(c.(*net.UnixConn)))
 	case errors.Is(err, unix.EAGAIN):
 		// Its queue is full, so there is one.
-		return inUse(path)
+		return inUse(path, "")
 	case errors.Is(err, unix.ECONNREFUSED):
 		return os.Remove(path)
 	default:
@@ -166,8 +167,8 @@ func clearPath(path string) error {
 	}
 }
 
-func inUse(path string) error {
-	return fmt.Errorf("cannot listen: socket %s is in use by a running daemon", path)
+func inUse(path, server string) error {
+	return fmt.Errorf("cannot listen: socket %s is in use by %s; stop that, or give another path with --socket", path, cmp.Or(server, "a running daemon"))
 }
 
 // bind listens on a new socket that has its mode from its first moment. The

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -114,7 +115,8 @@ func TestMakeSocketLeavesLiveOne(t *testing.T) {
 	}
 	defer l.Close()
 	_, err = makeSocket(defaultSocket(path))
-	if want := "cannot listen: socket " + path + " is in use by a running daemon"; err == nil || err.Error() != want {
+	want := fmt.Sprintf("cannot listen: socket %s is in use by kcmd.test (pid %d); stop that, or give another path with --socket", path, os.Getpid())
+	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	if !answers(path) {
@@ -143,7 +145,7 @@ func TestMakeSocketLeavesBusyOne(t *testing.T) {
 		}
 		defer c.Close()
 	}
-	if _, err := makeSocket(defaultSocket(path)); err == nil || !strings.Contains(err.Error(), "in use by a running daemon") {
+	if _, err := makeSocket(defaultSocket(path)); err == nil || !strings.Contains(err.Error(), "is in use by ") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := os.Lstat(path); err != nil {
@@ -168,7 +170,7 @@ func TestMakeSocketLeavesOtherThings(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err = makeSocket(defaultSocket(path))
-			if want := "cannot make the socket " + path + ": something that is not a socket is in its place"; err == nil || err.Error() != want {
+			if want := "cannot make the socket " + path + ": there is a file that is not a socket"; err == nil || err.Error() != want {
 				t.Errorf("got %v, want %s", err, want)
 			}
 			after, err := os.Lstat(path)
@@ -233,7 +235,7 @@ func race(t *testing.T, path string) {
 		select {
 		case p := <-ended:
 			delete(running, p)
-			if p.ProcessState.ExitCode() != 1 || !strings.Contains(p.stderr.String(), "in use by a running daemon") {
+			if p.ProcessState.ExitCode() != 1 || !strings.Contains(p.stderr.String(), "is in use by ") {
 				t.Errorf("%v: %s", p.ProcessState, p.stderr.String())
 			}
 		case <-time.After(10 * time.Second):

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"kcmd.org/kcmd/safetext"
+)
+
+// rivals are the units of other programs that serve the default socket.
+var rivals = []string{"sssd-kcm.socket", "sssd-kcm.service", "heimdal-kcm.service"}
+
+// unitDirectory is where systemctl enable puts its links.
+const unitDirectory = "/etc/systemd/system"
+
+// warnRivals names the units that are enabled to serve the same socket: which of
+// them serves is decided at each boot anew.
+func warnRivals(sockets []*socket, log *slog.Logger) {
+	if !slices.ContainsFunc(sockets, func(s *socket) bool { return s.path() == systemSocket }) {
+		return
+	}
+	for _, unit := range enabled(unitDirectory, rivals) {
+		log.Warn("another KCM server is enabled for the same socket; only one of them serves; to keep kcmd, run: systemctl disable --now "+unit,
+			"unit", unit, "socket", systemSocket)
+	}
+}
+
+// enabled returns which of the units systemd starts by itself.
+func enabled(directory string, units []string) []string {
+	var found []string
+	for _, unit := range units {
+		if links, err := filepath.Glob(filepath.Join(directory, "*.wants", unit)); err == nil && len(links) > 0 {
+			found = append(found, unit)
+		}
+	}
+	return found
+}
+
+// serverName names the process that listens at a socket, "" if that cannot be
+// found out.
+func serverName(path string) string {
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	if err != nil {
+		return ""
+	}
+	defer conn.Close()
+	return listenerName(conn.(*net.UnixConn))
+}
+
+// listenerName names the process that listens at the other end of a connection.
+func listenerName(conn *net.UnixConn) string {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return ""
+	}
+	var peer *unix.Ucred
+	if e := raw.Control(func(fd uintptr) {
+		peer, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	}); e != nil || err != nil || peer.Pid == 0 {
+		return ""
+	}
+	if peer.Pid == 1 {
+		return "systemd, for a socket unit (see systemctl list-sockets)"
+	}
+	name := "a process"
+	if comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", peer.Pid)); err == nil {
+		name = safetext.Escape(strings.TrimSpace(string(comm)))
+	}
+	return fmt.Sprintf("%s (pid %d)", name, peer.Pid)
+}
