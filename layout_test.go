@@ -43,7 +43,7 @@ var mayImport = map[string][]string{
 	"introspection":        {},
 	"dbus/guard":           {"introspection", "ratelog"},
 	"dbus":                 {"ccstore", "ccstore/ccache", "clock", "introspection", "safetext", "dbus/guard"},
-	"cmd/kcmd":             {"ccstore", "ccstore/ccache", "ccstore/memory", "ccstore/sqlite", "kcmserver", "kcmserver/kcm", "kcmserver/selinux", "dbus", "lifecycle", "safetext", "clock"},
+	"cmd/kcmd":             {"ccstore", "ccstore/ccache", "ccstore/memory", "ccstore/sqlite", "kcmserver", "kcmserver/selinux", "dbus", "lifecycle", "safetext", "clock", "kcmserver/kcm/client"},
 	"tests/system":         {"tests/lab", "kcmserver/kcm", "ccstore/ccache"},
 	"tests/lab":            {},
 	"tests/cmd/bench":      {"tests/lab", "ccstore", "ccstore/sqlite", "ccstore/ccache", "kcmserver/kcm", "kcmserver/kcm/client"},

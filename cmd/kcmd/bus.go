@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"log/slog"
 	"time"
 
 	"kcmd.org/kcmd/ccstore"
@@ -27,9 +29,25 @@ func (d *daemon) newBus() *dbus.Service {
 			Tickets: uint32(d.limits.Tickets),
 			Bytes:   uint64(d.limits.Bytes),
 		},
+		Once:   startedByBus(),
 		Level:  levelOf(d.policy),
 		Logger: d.log,
 	})
+}
+
+// A lastBus is the bus that started the daemon: they end together.
+type lastBus struct {
+	*dbus.Service
+	log *slog.Logger
+}
+
+// Run serves until ctx is done or the bus goes away.
+func (b lastBus) Run(ctx context.Context) error {
+	err := b.Service.Run(ctx)
+	if ctx.Err() == nil {
+		b.log.Info("the bus that started kcmd is gone, ending", "err", err)
+	}
+	return nil
 }
 
 // levelOf returns what D-Bus needs to keep callers with SELinux labels apart, nil

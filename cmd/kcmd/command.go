@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"strings"
 
@@ -19,7 +20,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	cmd.SetErr(stderr)
 	// With nil, cobra would take the arguments of the process.
 	cmd.SetArgs(append([]string{}, args...))
-	return cmd.ExecuteContext(ctx)
+	err := cmd.ExecuteContext(ctx)
+	if exitStatus(err) == exitConfig {
+		refuseUnread(ctx, slices.Contains(args, "--session"), newLogger(stderr, slog.LevelInfo))
+	}
+	return err
 }
 
 func newCommand(stderr io.Writer) *cobra.Command {
@@ -38,12 +43,12 @@ configuration file, with "_" for "-" (log_level = "debug"), and in a variable
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := readConfig(cmd.Flags())
-			if err != nil {
-				return fmt.Errorf("cannot read the configuration: %w", err)
-			}
 			if err := harden(); err != nil {
 				return err
+			}
+			c, err := readConfig(cmd.Flags())
+			if err != nil {
+				return failure{fmt.Errorf("cannot read the configuration: %w", err), exitConfig}
 			}
 			return serve(cmd.Context(), c, newLogger(stderr, c.logLevel))
 		},
@@ -58,8 +63,8 @@ Commands (see kcmd COMMAND --help):
 Options:
 {{.LocalFlags.FlagUsages}}`)
 	cmd.SetVersionTemplate("kcmd {{.Version}}\n")
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
-		return fmt.Errorf("cannot read the command line: %w; see kcmd --help", err)
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return badCommandLine(cmd, "%w", err)
 	})
 	addFlags(cmd.Flags())
 	return cmd
@@ -108,5 +113,16 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	if len(names) > 0 {
 		allowed = "options, and the commands " + strings.Join(names, ", ")
 	}
-	return fmt.Errorf("cannot read the command line: unexpected argument %s; allowed: %s; see %s --help", quoted(args[0]), allowed, cmd.CommandPath())
+	return badCommandLine(cmd, "unexpected argument %s; allowed: %s", quoted(args[0]), allowed)
+}
+
+// badCommandLine returns the error for a command line that a command does not
+// take. Its exit status is that of a configuration error for the daemon, and the
+// one for a failure for its commands.
+func badCommandLine(cmd *cobra.Command, format string, args ...any) error {
+	err := fmt.Errorf("cannot read the command line: "+format+"; see %s --help", append(args, cmd.CommandPath())...)
+	if cmd.HasParent() {
+		return err
+	}
+	return failure{err, exitConfig}
 }

@@ -47,9 +47,20 @@ func readConfig(flags *pflag.FlagSet) (*config, error) {
 	}
 	c.socketAsked = fromFiles.sockets != nil || v.GetString("socket") != defaults(c.session)["socket"]
 	if fromFiles.sockets != nil && os.Getenv("KCMD_SOCKET") == "" && !flags.Changed("socket") {
-		c.sockets = fromFiles.sockets
+		c.sockets, c.socketTables = fromFiles.sockets, true
 	}
 	return c, nil
+}
+
+// defaultConfig returns the configuration without files, variables and flags.
+// What has no default in this environment is left out.
+func defaultConfig(session bool) *config {
+	c := &config{session: session}
+	values := defaults(session)
+	for _, s := range settings {
+		s.set(c, values[s.key])
+	}
+	return c
 }
 
 // defaults returns the values of what nothing sets.

@@ -152,7 +152,7 @@ func TestLongNames(t *testing.T) {
 		{[]string{long}, "", `kcmd: cannot read the command line: unexpected argument "X`},
 		{[]string{"a\nb\x1b"}, "", `kcmd: cannot read the command line: unexpected argument "a\nb\x1b"; allowed: options, and the commands check, dump, rekey; see kcmd --help`},
 	} {
-		line := kcmd(t, append([]string{"--config", file}, tt.args...), tt.env).fails()
+		line := kcmd(t, append([]string{"--config", file}, tt.args...), tt.env).fails(exitConfig)
 		if !strings.HasPrefix(line, tt.want) || len(line) > 5000 {
 			t.Errorf("got %.300s (%d bytes)\nwant %s", line, len(line), tt.want)
 		}

@@ -193,6 +193,7 @@ mode = "0660"
 		defaultSocket("/run/a"),
 		{path: "/run/guests/kcm", namespace: "guests", mode: 0o660},
 	}
+	want.socketTables = true
 	got, err := read(t, "--config", file)
 	expect(t, want, got, err)
 
@@ -208,8 +209,10 @@ mode = "0660"
 
 	writeFile(t, filepath.Join(dir, "kcmd.conf.d/b.toml"), "[[socket]]\npath = \"/run/last\"\nnamespace = \"last\"")
 	one.sockets = []socketConfig{{path: "/run/last", namespace: "last", mode: everybody}}
+	one.socketTables = true
 	got, err = read(t, "--config", file)
 	expect(t, one, got, err)
+	one.socketTables = false
 
 	t.Setenv("KCMD_SOCKET", "/run/env")
 	one.sockets = []socketConfig{defaultSocket("/run/env")}

@@ -30,11 +30,14 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	if stepsBack(ctx, c, len(sockets) > 0, systemSocket) {
-		log.Info("a daemon of the machine serves this user already; give --socket to run one for the session all the same", "socket", systemSocket)
-		return nil
+	if stepsBack(ctx, c, sockets, systemSocket) {
+		return stepBack(ctx, c, sockets, log)
 	}
-	if len(sockets) == 0 {
+	passed := len(sockets) > 0
+	if passed {
+		warnUnused(c, sockets, log)
+	}
+	if !passed {
 		if sockets, err = listen(c.sockets); err != nil {
 			return err
 		}
@@ -46,7 +49,15 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 		return nil // ended before it began
 	}
 	if err != nil {
+		if passed {
+			log.Error("cannot start, answering clients with errors before ending", "err", err, "for", refusal)
+			refuse(ctx, c, sockets, log)
+		}
 		return err
+	}
+	warnRivals(sockets, log)
+	for _, s := range sockets {
+		log.Info("serving", "socket", s.path(), "namespace", s.namespace, "store", c.store)
 	}
 	d := &daemon{config: c, store: store, sockets: sockets, policy: loadPolicy(c, log), clock: clk, log: log}
 	return runParts(ctx, d.parts(hangups), log)
@@ -74,7 +85,11 @@ func (d *daemon) parts(hangups <-chan os.Signal) []row {
 	if d.bus != "none" {
 		bus := d.newBus()
 		onBus = bus.Ready()
-		rows = append(rows, row{name: "D-Bus", part: bus, start: busPatience, stop: busPatience})
+		r := row{name: "D-Bus", part: bus, start: busPatience, stop: busPatience}
+		if startedByBus() {
+			r.part, r.vital = lastBus{bus, d.log}, true
+		}
+		rows = append(rows, r)
 	}
 	if d.reapAfter > 0 {
 		reaper := lifecycle.New(d.store, lifecycle.Options{After: d.reapAfter, Clock: d.clock, Logger: d.log})
@@ -123,7 +138,6 @@ func loadPolicy(c *config, log *slog.Logger) *selinux.Policy {
 type servers struct {
 	server  *kcmserver.Server
 	sockets []*socket
-	store   string
 	log     *slog.Logger
 }
 
@@ -136,7 +150,7 @@ func (d *daemon) newServers() *servers {
 		DefaultFirst:      d.defaultFirst,
 		SELinux:           d.policy,
 	})
-	return &servers{server: server, sockets: d.sockets, store: d.config.store, log: d.log}
+	return &servers{server: server, sockets: d.sockets, log: d.log}
 }
 
 // Ready: clients that connect from now on are answered.
@@ -147,7 +161,6 @@ func (*servers) Ready() <-chan struct{} { return closed }
 func (s *servers) Run(ctx context.Context) error {
 	failed := make(chan error, len(s.sockets))
 	for _, socket := range s.sockets {
-		s.log.Info("serving", "socket", socket.path(), "namespace", socket.namespace, "store", s.store)
 		go func() { failed <- s.server.Serve(socket, socket.namespace) }()
 	}
 	var err error

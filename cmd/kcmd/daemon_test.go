@@ -21,19 +21,20 @@ func TestBadStart(t *testing.T) {
 	}
 	none := writeFile(t, filepath.Join(dir, "none"), "")
 	for _, tt := range []struct {
-		args string
-		want string // beginning
+		args   string
+		status int
+		want   string // beginning
 	}{
-		{"--config " + none + " --log-level loud", `kcmd: cannot read the configuration: --log-level: "loud" is not allowed; allowed: debug, info, warn, error`},
-		{"--config " + dir + "/missing", "kcmd: cannot read the configuration: open " + dir + "/missing: no such file or directory"},
-		{"--sokcet x", "kcmd: cannot read the command line: unknown flag: --sokcet; see kcmd --help"},
-		{"run", `kcmd: cannot read the command line: unexpected argument "run"; allowed: options, and the commands check, dump, rekey; see kcmd --help`},
-		{"--socket " + socket + " --bus none --store sqlite:" + notes, "kcmd: cannot open store " + notes + ": "},
-		{"--socket " + socket + " --bus none --store sqlite:" + dir + "/a/b/k.db", "kcmd: cannot open store " + dir + "/a/b/k.db: mkdir " + dir + "/a/b: no such file or directory"},
-		{"--socket " + none + " --bus none --store memory:", "kcmd: cannot make the socket " + none + ": something that is not a socket is in its place"},
-		{"--socket " + none + "/s --bus none --store memory:", "kcmd: cannot make the socket " + none + "/s: "},
+		{"--config " + none + " --log-level loud", exitConfig, `kcmd: cannot read the configuration: --log-level: "loud" is not allowed; allowed: debug, info, warn, error`},
+		{"--config " + dir + "/missing", exitConfig, "kcmd: cannot read the configuration: open " + dir + "/missing: no such file or directory"},
+		{"--sokcet x", exitConfig, "kcmd: cannot read the command line: unknown flag: --sokcet; see kcmd --help"},
+		{"run", exitConfig, `kcmd: cannot read the command line: unexpected argument "run"; allowed: options, and the commands check, dump, rekey; see kcmd --help`},
+		{"--socket " + socket + " --bus none --store sqlite:" + notes, 1, "kcmd: cannot open store " + notes + ": "},
+		{"--socket " + socket + " --bus none --store sqlite:" + dir + "/a/b/k.db", 1, "kcmd: cannot open store " + dir + "/a/b/k.db: mkdir " + dir + "/a/b: no such file or directory"},
+		{"--socket " + none + " --bus none --store memory:", 1, "kcmd: cannot make the socket " + none + ": there is a file that is not a socket"},
+		{"--socket " + none + "/s --bus none --store memory:", 1, "kcmd: cannot make the socket " + none + "/s: "},
 	} {
-		line := kcmd(t, strings.Fields(tt.args)).fails()
+		line := kcmd(t, strings.Fields(tt.args)).fails(tt.status)
 		if !strings.HasPrefix(line, tt.want) {
 			t.Errorf("%s:\n got %s\nwant %s", tt.args, line, tt.want)
 		}
@@ -50,11 +51,11 @@ func TestSecondDaemon(t *testing.T) {
 	first := kcmd(t, []string{"--socket", socket, "--bus", "none", "--store", "sqlite:" + dir + "/state/k.db"})
 	first.startServing(socket)
 
-	got := kcmd(t, []string{"--socket", socket, "--bus", "none", "--store", "sqlite:" + dir + "/other/k.db"}).fails()
-	if want := "kcmd: cannot listen: socket " + socket + " is in use by a running daemon"; got != want {
+	got := kcmd(t, []string{"--socket", socket, "--bus", "none", "--store", "sqlite:" + dir + "/other/k.db"}).fails(1)
+	if want := "kcmd: cannot listen: socket " + socket + " is in use by kcmd.test (pid " + pid(first) + "); stop that, or give another path with --socket"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	got = kcmd(t, []string{"--socket", socket + "2", "--bus", "none", "--store", "sqlite:" + dir + "/state/k.db"}).fails()
+	got = kcmd(t, []string{"--socket", socket + "2", "--bus", "none", "--store", "sqlite:" + dir + "/state/k.db"}).fails(1)
 	if want := "kcmd: cannot open store " + dir + "/state/k.db: another process uses it"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
@@ -233,6 +234,31 @@ func TestActivation(t *testing.T) {
 		if !strings.Contains(p.stderr.String(), want) {
 			t.Errorf("no %q in the log:\n%s", want, p.stderr.String())
 		}
+	}
+}
+
+// Sockets of the configuration that are not made because systemd passed others
+// are named.
+func TestActivationIgnoresTables(t *testing.T) {
+	dir := shortDir(t)
+	file := writeFile(t, filepath.Join(dir, "kcmd.toml"), `
+[[socket]]
+path = "`+dir+`/kcm"
+[[socket]]
+path = "`+dir+`/guests"
+namespace = "guests"
+`)
+	p := kcmd(t, []string{"--config", file, "--bus", "none", "--store", "memory:"})
+	p.passSocket(dir+"/kcm", "kcm")
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Process.Kill() })
+	eventually(t, "the daemon", func() bool { return strings.Contains(p.stderr.String(), "msg=serving") })
+	p.ends(syscall.SIGTERM)
+	warnings := strings.Count(p.stderr.String(), "level=WARN")
+	if want := "path=" + dir + "/guests namespace=guests"; warnings != 1 || !strings.Contains(p.stderr.String(), want) {
+		t.Errorf("want one warning with %s:\n%s", want, p.stderr.String())
 	}
 }
 

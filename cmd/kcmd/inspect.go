@@ -32,6 +32,9 @@ func exitStatus(err error) int {
 	if f := (failure{}); errors.As(err, &f) {
 		return f.status
 	}
+	if err == nil {
+		return 0
+	}
 	return 1
 }
 

@@ -74,17 +74,17 @@ func (p *proc) startServing(socket string) {
 	eventually(p.t, "a socket that answers", func() bool { return answers(socket) })
 }
 
-// fails runs the process, which must exit with 1 and one line, and returns that
-// without the newline.
-func (p *proc) fails() string {
+// fails runs the process, which must exit with a status and one line, and returns
+// that without the newline.
+func (p *proc) fails(status int) string {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { p.Process.Kill() })
 	defer stop()
 	_ = p.Run()
-	if code := p.ProcessState.ExitCode(); code != 1 {
-		p.t.Errorf("exit code %d, want 1", code)
+	if code := p.ProcessState.ExitCode(); code != status {
+		p.t.Errorf("exit status %d, want %d", code, status)
 	}
 	line, rest, _ := strings.Cut(p.stderr.String(), "\n")
 	if line == "" || rest != "" {

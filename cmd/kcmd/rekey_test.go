@@ -230,7 +230,7 @@ func TestRekeyCommand(t *testing.T) {
 		{[]string{"--new-key", missing, "--store", store, "--encryption-key", r.key("a")}, "kcmd: cannot use the key " + missing + ": open " + missing + ": no such file or directory"},
 	} {
 		empty := writeFile(t, filepath.Join(r.dir, "empty.toml"), "")
-		if got := kcmd(t, append([]string{"rekey"}, tt.args...), "KCMD_CONFIG="+empty).fails(); got != tt.want {
+		if got := kcmd(t, append([]string{"rekey"}, tt.args...), "KCMD_CONFIG="+empty).fails(1); got != tt.want {
 			t.Errorf("%q:\n got %s\nwant %s", tt.args, got, tt.want)
 		}
 	}
@@ -239,7 +239,7 @@ func TestRekeyCommand(t *testing.T) {
 	daemon := kcmd(t, []string{"--socket", filepath.Join(r.dir, "s"), "--bus", "none", "--store", store, "--encryption-key", r.key("a")})
 	daemon.startServing(filepath.Join(r.dir, "s"))
 	eventually(t, "the store in use", func() bool { return strings.Contains(daemon.stderr.String(), "serving") })
-	if got, want := r.process("a", "b").fails(), "kcmd: cannot change the key of store "+r.path+": another process uses it"; got != want {
+	if got, want := r.process("a", "b").fails(1), "kcmd: cannot change the key of store "+r.path+": another process uses it"; got != want {
 		t.Errorf("beside a daemon:\n got %s\nwant %s", got, want)
 	}
 	daemon.ends(syscall.SIGTERM)
@@ -270,7 +270,7 @@ func TestKeyOfStart(t *testing.T) {
 		{args("--encryption-key", r.key("c")), "kcmd: cannot use the key " + r.key("c") + ": open " + r.key("c") + ": no such file or directory"},
 		{args("--encryption-key", "kcmd-key"), "kcmd: cannot use the key kcmd-key: systemd has passed no credentials (CREDENTIALS_DIRECTORY is not set); see LoadCredentialEncrypted= in systemd.exec(5)"},
 	} {
-		if got := kcmd(t, tt.args).fails(); got != tt.want {
+		if got := kcmd(t, tt.args).fails(1); got != tt.want {
 			t.Errorf("%q:\n got %s\nwant %s", tt.args, got, tt.want)
 		}
 		if _, err := os.Lstat(socket); err == nil {

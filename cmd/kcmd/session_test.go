@@ -36,7 +36,7 @@ func TestStepsBack(t *testing.T) {
 	dir := shortDir(t)
 	system := filepath.Join(dir, "system")
 	session := &config{session: true}
-	if stepsBack(t.Context(), session, false, system) {
+	if stepsBack(t.Context(), session, nil, system) {
 		t.Error("before a socket that is not there")
 	}
 	l, err := net.Listen("unix", system)
@@ -47,16 +47,31 @@ func TestStepsBack(t *testing.T) {
 	go server.Serve(l, ccstore.DefaultNamespace)
 	defer server.Shutdown(t.Context())
 
-	if !stepsBack(t.Context(), session, false, system) {
+	if !stepsBack(t.Context(), session, nil, system) {
 		t.Error("not before a daemon of the machine")
 	}
-	if stepsBack(t.Context(), session, true, system) {
-		t.Error("though systemd has passed a socket")
-	}
-	if stepsBack(t.Context(), &config{session: true, socketAsked: true}, false, system) {
+	if stepsBack(t.Context(), &config{session: true, socketAsked: true}, nil, system) {
 		t.Error("though a socket was asked for")
 	}
-	if stepsBack(t.Context(), &config{}, false, system) {
+	if stepsBack(t.Context(), &config{}, nil, system) {
 		t.Error("as a daemon of the machine")
+	}
+
+	passed, err := net.Listen("unix", filepath.Join(dir, "session"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer passed.Close()
+	sockets := []*socket{{Listener: passed}}
+	if !stepsBack(t.Context(), session, sockets, system) {
+		t.Error("not with a socket from systemd at which nobody waits")
+	}
+	client, err := net.Dial("unix", passed.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if stepsBack(t.Context(), session, sockets, system) {
+		t.Error("though a client waits at the socket from systemd")
 	}
 }

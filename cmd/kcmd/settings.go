@@ -22,6 +22,7 @@ type config struct {
 	session           bool // for one user, not for the machine
 	sockets           []socketConfig
 	socketAsked       bool   // sockets is not the default
+	socketTables      bool   // sockets are those of [[socket]] tables
 	store             string // sqlite:PATH with an absolute path, or memory:
 	bus               string // system, session, none, or an address
 	encryptionKey     string // where the key of the store is; "": it has none

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"regexp"
 	"slices"
@@ -92,4 +93,18 @@ func socketTable(where string, table map[string]any) (socketConfig, error) {
 		return c, fmt.Errorf("%s: path is missing; allowed: %s", where, socketPathAllowed)
 	}
 	return c, nil
+}
+
+// warnUnused says that the configured sockets are not made: systemd has passed
+// its own.
+func warnUnused(c *config, passed []*socket, log *slog.Logger) {
+	if !c.socketTables {
+		return
+	}
+	for _, s := range c.sockets {
+		if !slices.ContainsFunc(passed, func(p *socket) bool { return p.path() == s.path }) {
+			log.Warn("[[socket]] table not used: systemd passed the sockets; add a socket unit with ListenStream=, Service=kcmd.service and FileDescriptorName=",
+				"path", s.path, "namespace", s.namespace)
+		}
+	}
 }
