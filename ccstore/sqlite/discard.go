@@ -69,15 +69,14 @@ func (w *writer) lastOfPortion(ctx context.Context, generation int64) (last uint
 // deleteDiscarded deletes a portion of what was noted for later, in a transaction
 // of its own, and reports whether that was the last of it.
 func (w *writer) deleteDiscarded() (all bool, err error) {
-	if err := w.run(w.begin); err != nil {
+	if err := w.beginTransaction(); err != nil {
 		return false, err
 	}
-	w.portion = onePortion
 	if all, err = w.deleteNoted(context.Background()); err == nil {
 		err = w.run(w.commit)
 	}
 	if err != nil {
-		w.run(w.rollback)
+		w.rollBack()
 	}
 	return all && err == nil, err
 }
