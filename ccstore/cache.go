@@ -32,7 +32,7 @@ type Cache struct {
 	lasting     int   // tickets that end then
 	quarantined int   // credentials that are kept but not in use
 	bySeq       *btree.Map[uint64, *Credential]
-	byServer    *btree.Map[string, *Credential] // by server principal, then seq
+	byServer    *btree.Map[string, *Credential] // by serverKey
 	byUUID      *btree.Map[string, *Credential]
 }
 
@@ -164,8 +164,8 @@ func (c *Cache) candidates(m *ccache.Match) iter.Seq[*Credential] {
 	}
 }
 
-// withServer yields the credentials whose server principal's key begins with
-// prefix: Principal.Key for one server, Principal.NameKey for any realm.
+// withServer yields the credentials whose server key begins with prefix, in any
+// order: Principal.Key for one server, Principal.NameKey for any realm.
 func (c *Cache) withServer(prefix string) iter.Seq[*Credential] {
 	return func(yield func(*Credential) bool) {
 		c.byServer.Ascend(prefix, func(key string, cred *Credential) bool {
@@ -175,9 +175,22 @@ func (c *Cache) withServer(prefix string) iter.Seq[*Credential] {
 }
 
 // serverKey is the key of cred in byServer. Principal keys are self-delimiting,
-// so that the sequence number behind one is never taken for a part of it.
+// so that what follows one is never taken for a part of it.
 func serverKey(cred *Credential) string {
-	return string(binary.BigEndian.AppendUint64([]byte(cred.Server.Key()), cred.seq))
+	return string(binary.BigEndian.AppendUint64([]byte(replaceKey(cred.Credential)), cred.seq))
+}
+
+// replaceKey begins the server keys of all credentials that cred replaces.
+func replaceKey(cred *ccache.Credential) string { return cred.Server.Key() + cred.ReplaceKey() }
+
+// replacedBy returns the credential that cred replaces if it is stored, or nil.
+func (c *Cache) replacedBy(cred *ccache.Credential) *Credential {
+	for old := range c.withServer(replaceKey(cred)) {
+		if cred.Replaces(old.Credential) {
+			return old
+		}
+	}
+	return nil
 }
 
 // put adds cred, in the place that its sequence number gives it.

@@ -176,10 +176,7 @@ func (tx *Tx) evictable(caches []*Cache) []eviction {
 
 func (tx *Tx) purge(t eviction) {
 	cache := tx.writeCache(tx.cacheByID(t.cacheID))
-	cache.drop(t.cred)
-	tx.ops = append(tx.ops, DeleteCredential{cache.id, t.cred.seq, Purged})
-	tx.removed(cache, t.cred, Purged)
-	tx.putCache(cache)
+	tx.drop(cache, t.cred, Purged)
 }
 
 // Use notes that the credential was of use to somebody at now. What is used

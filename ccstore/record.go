@@ -64,20 +64,35 @@ func (c *Collection) addCache(row CacheRecord) error {
 		c.quarantined++
 		return nil
 	}
-	principal, err := readPrincipal(row)
+	cache, err := readCache(row)
 	if err != nil {
 		c.quarantined++
 		return err
+	}
+	c.insert(cache)
+	return nil
+}
+
+// insert adds a cache to c, a copy of ours.
+func (c *Collection) insert(cache *Cache) {
+	c.nextID = max(c.nextID, cache.id+1)
+	c.caches.Set(cache.id, cache)
+	c.byName.Set(cache.Name, cache.id)
+	c.byUUID.Set(string(cache.UUID[:]), cache.id)
+}
+
+// readCache returns a stored cache, without credentials.
+func readCache(row CacheRecord) (*Cache, error) {
+	principal, err := readPrincipal(row)
+	if err != nil {
+		return nil, err
 	}
 	cache := newCache(row.ID, row.UUID, row.Name)
 	cache.Principal = principal
 	cache.KDCOffset = row.KDCOffset
 	cache.Label = row.Label
 	cache.Changed = time.Unix(row.Changed, 0)
-	c.caches.Set(cache.id, cache)
-	c.byName.Set(cache.Name, cache.id)
-	c.byUUID.Set(string(cache.UUID[:]), cache.id)
-	return nil
+	return cache, nil
 }
 
 func readPrincipal(row CacheRecord) (ccache.Principal, error) {
