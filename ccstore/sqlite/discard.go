@@ -10,14 +10,6 @@ import (
 // As many as fit into the transaction are deleted in it, the others afterwards in
 // transactions of their own, so that nobody waits long for the writer.
 
-// A portion is how much is deleted in one transaction.
-type portion struct{ rows, bytes int }
-
-// onePortion takes some milliseconds.
-var onePortion = portion{rows: 500, bytes: 256 << 10}
-
-func (p *portion) used() bool { return p.rows <= 0 || p.bytes <= 0 }
-
 // discard deletes the credentials of a generation that no cache has any longer, as
 // far as the portion of the transaction goes, and notes the generation for later if
 // that is not all of it.
