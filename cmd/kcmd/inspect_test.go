@@ -125,7 +125,7 @@ func TestCheckCommand(t *testing.T) {
 		{"directory", "", []string{dir}, 2, "", "kcmd: cannot open store " + dir + ": "},
 		{"memory", "", []string{"memory:"}, 2, "", "kcmd: cannot look into store memory:, which only its daemon can\n"},
 		{"empty name", "", []string{""}, 2, "", `kcmd: store "" is not allowed; allowed: sqlite:PATH or PATH, of at most 480 bytes without control characters` + "\n"},
-		{"two", "", []string{whole, whole}, 2, "", `kcmd: cannot read the command line: unexpected argument "` + whole + `"; see kcmd check --help` + "\n"},
+		{"two", "", []string{whole, whole}, 2, "", `kcmd: cannot read the command line: unexpected argument "` + whole + `"; allowed: options and one STORE; see kcmd check --help` + "\n"},
 		{"flag", "", []string{"--sokcet=x"}, 2, "", "kcmd: cannot read the command line: unknown flag: --sokcet; see kcmd check --help\n"},
 		{"bad configuration", "", []string{"--config", bad}, 2, "", "kcmd: cannot read the configuration: " + bad + ": "},
 	} {

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/ccstore/memory"
 	"kcmd.org/kcmd/ccstore/sqlite"
@@ -45,6 +47,9 @@ func openBackend(ctx context.Context, c *config, log *slog.Logger) (ccstore.Back
 		Key:         key,
 		Logger:      log,
 	})
+	if errors.Is(err, unix.ELOOP) {
+		return nil, fmt.Errorf("cannot open store %s: it is a symbolic link; allowed: the path that it leads to", path)
+	}
 	if err != nil {
 		return nil, keyHint(err, c.encryptionKey)
 	}
