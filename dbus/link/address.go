@@ -1,27 +1,21 @@
-package dbus
+package link
 
 import (
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"maps"
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	godbus "github.com/godbus/dbus/v5"
-
-	"kcmd.org/kcmd/dbus/guard"
-	"kcmd.org/kcmd/introspection"
 )
 
-// dial connects to the bus at address: "system", "session", or a D-Bus address,
-// which may list several, of which the first that answers is taken.
-func dial(ctx context.Context, address string) (*net.UnixConn, error) {
+// Dial connects to the bus at address: "system", "session", or a D-Bus address.
+// Of a list of addresses it takes the first that answers.
+func Dial(ctx context.Context, address string) (*net.UnixConn, error) {
 	address, err := busAddress(address)
 	if err != nil {
 		return nil, err
@@ -59,9 +53,8 @@ func busAddress(address string) (string, error) {
 	return address, nil
 }
 
-// socketAddress returns the address of the UNIX socket that a D-Bus address
-// names. Other transports are not for a service that tells callers apart by
-// their uid.
+// socketAddress returns the address of the UNIX socket in a D-Bus address. The
+// service tells callers apart by their uid, which other transports lack.
 func socketAddress(address string) (string, error) {
 	parameters, ok := strings.CutPrefix(address, "unix:")
 	if !ok {
@@ -81,16 +74,4 @@ func socketAddress(address string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("bus address %q: want unix:path=... or unix:abstract=...", address)
-}
-
-// newGuard returns the guard for a connection to a bus. It lets through calls of
-// the methods of all interfaces that any object has.
-func newGuard(conn guard.Socket, log *slog.Logger) *guard.Conn {
-	var declared []*introspection.Interface
-	for _, has := range append(slices.Collect(maps.Values(interfacesOf)), []*iface{peerInterface}) {
-		for _, i := range has {
-			declared = append(declared, i.Interface)
-		}
-	}
-	return guard.New(conn, guard.Config{Interfaces: declared, Logger: log})
 }
