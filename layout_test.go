@@ -50,7 +50,8 @@ var mayImport = map[string][]string{
 	"tests/lab":            {},
 	"tests/cmd/bench":      {"tests/lab", "ccstore", "ccstore/sqlite", "ccstore/ccache", "kcmserver/kcm", "kcmserver/kcm/client"},
 	"tests/cmd/report":     {},
-	"tests/cmd/soak":       {"tests/lab", "kcmserver/kcm", "ccstore/ccache", "ccstore", "ccstore/sqlite"},
+	"tests/cmd/soak":       {"tests/lab", "tests/model", "kcmserver/kcm", "kcmserver/kcm/client", "ccstore/ccache", "ccstore", "ccstore/sqlite"},
+	"tests/model":          {"kcmserver/kcm", "kcmserver/kcm/client", "ccstore/ccache"},
 	"tests/cmd/demo":       {"tests/lab"},
 }
 
