@@ -234,6 +234,9 @@ func (p *player) retrieve() error {
 	}
 	want := c.Creds[p.random.IntN(len(c.Creds))]
 	got, err := p.someone().Retrieve(cacheName, to(want.Server))
+	if mustIterate(c) && errors.Is(err, kcm.FCCInternal) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", cacheName, err)
 	}
@@ -243,11 +246,18 @@ func (p *player) retrieve() error {
 	return nil
 }
 
+// mustIterate reports whether RETRIEVE refuses a cache, so that libkrb5 iterates over
+// it and learns its KDC offset.
+func mustIterate(c model.Cache) bool { return c.Offset >= 60 || c.Offset <= -60 }
+
 func (p *player) retrieveNothing() error {
 	cacheName := p.someName()
 	_, err := p.someone().Retrieve(cacheName, to(service("never.kcmd.test")))
 	if !p.now.Has(cacheName) {
 		return wantNoFile(err)
+	}
+	if mustIterate(p.now.Caches[cacheName]) && errors.Is(err, kcm.FCCInternal) {
+		return nil
 	}
 	if err == nil || !isBroken(err) && !errors.Is(err, kcm.CCNotFound) {
 		return fmt.Errorf("RETRIEVE of a ticket that was never stored: %v, want %v", err, kcm.CCNotFound)
