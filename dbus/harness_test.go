@@ -24,7 +24,6 @@ import (
 	"kcmd.org/kcmd/ccstore/memory"
 	"kcmd.org/kcmd/ccstore/storetest"
 	"kcmd.org/kcmd/clock"
-	"kcmd.org/kcmd/dbus/view"
 )
 
 // systemPolicy is what a system bus says, and what is installed for the service.
@@ -107,7 +106,7 @@ func (b *testBus) start() {
 		b.t.Fatal(err)
 	}
 	eventually(b.t, "the bus listens", func() bool {
-		conn, err := net.Dial("unix", socketOf(b.address))
+		conn, err := dial(b.t.Context(), b.address)
 		if err == nil {
 			conn.Close()
 		}
@@ -118,7 +117,7 @@ func (b *testBus) start() {
 func (b *testBus) stop() {
 	b.daemon.Process.Kill()
 	eventually(b.t, "the bus is gone", func() bool {
-		conn, err := net.Dial("unix", socketOf(b.address))
+		conn, err := dial(context.Background(), b.address)
 		if err == nil {
 			conn.Close()
 		}
@@ -187,29 +186,8 @@ func wait(t testing.TB, ch <-chan struct{}, what string) {
 	}
 }
 
-// Names of package view, as the tests have them.
-const (
-	rootPath = view.Root
-	userPath = view.Users
-)
-
-var (
-	variants       = view.Variants
-	collectionPath = view.CollectionPath
-	cachePath      = view.CachePath
-)
-
-// socketOf returns the socket of a bus at an address that startBus made.
-func socketOf(address string) string {
-	socket := strings.TrimPrefix(address, "unix:path=")
-	if name, ok := strings.CutPrefix(address, "unix:abstract="); ok {
-		socket = "@" + name
-	}
-	return socket
-}
-
-// A tester is a connection of some user that remembers all signals.
-type tester struct {
+// A client is a connection of some user that remembers all signals.
+type client struct {
 	t    testing.TB
 	conn *godbus.Conn
 
@@ -218,7 +196,7 @@ type tester struct {
 }
 
 // DeliverSignal implements godbus.SignalHandler.
-func (c *tester) DeliverSignal(_, _ string, s *godbus.Signal) {
+func (c *client) DeliverSignal(_, _ string, s *godbus.Signal) {
 	if s.Sender == "org.freedesktop.DBus" {
 		return
 	}
@@ -227,29 +205,32 @@ func (c *tester) DeliverSignal(_, _ string, s *godbus.Signal) {
 	c.signals = append(c.signals, s)
 }
 
-func (b *testBus) connect(t testing.TB) *tester {
+func (b *testBus) connect(t testing.TB) *client {
 	t.Helper()
 	return b.connectAs(t, uint32(os.Geteuid()))
 }
 
 // connectAs connects as another user, for which it must be root: the bus sees
 // the effective uid of the thread that connects.
-func (b *testBus) connectAs(t testing.TB, uid uint32) *tester {
+func (b *testBus) connectAs(t testing.TB, uid uint32) *client {
 	t.Helper()
-	var conn net.Conn
+	socket, err := socketAddress(b.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var link net.Conn
 	dialed := make(chan error)
 	go func() {
 		dialed <- as(uid, func() (err error) {
-			conn, err = net.Dial("unix", socketOf(b.address))
+			link, err = net.Dial("unix", socket)
 			return err
 		})
 	}()
 	if err := <-dialed; err != nil {
 		t.Fatal(err)
 	}
-	c := &tester{t: t}
-	var err error
-	c.conn, err = godbus.NewConn(conn, godbus.WithSignalHandler(c))
+	c := &client{t: t}
+	c.conn, err = godbus.NewConn(link, godbus.WithSignalHandler(c))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -290,7 +271,7 @@ func needRoot(t testing.TB) {
 }
 
 // call calls a method; name is without "org.kcmd.KCM1." for interfaces of ours.
-func (c *tester) call(path godbus.ObjectPath, name string, args ...any) *godbus.Call {
+func (c *client) call(path godbus.ObjectPath, name string, args ...any) *godbus.Call {
 	if !strings.HasPrefix(name, "org.") {
 		name = "org.kcmd.KCM1." + name
 	}
@@ -300,7 +281,7 @@ func (c *tester) call(path godbus.ObjectPath, name string, args ...any) *godbus.
 }
 
 // must calls a method that has one result.
-func must[T any](c *tester, path godbus.ObjectPath, name string, args ...any) T {
+func must[T any](c *client, path godbus.ObjectPath, name string, args ...any) T {
 	c.t.Helper()
 	var result T
 	if err := c.call(path, name, args...).Store(&result); err != nil {
@@ -310,7 +291,7 @@ func must[T any](c *tester, path godbus.ObjectPath, name string, args ...any) T 
 }
 
 // fails calls a method and returns name and text of its error.
-func (c *tester) fails(path godbus.ObjectPath, name string, args ...any) (string, string) {
+func (c *client) fails(path godbus.ObjectPath, name string, args ...any) (string, string) {
 	c.t.Helper()
 	err, ok := c.call(path, name, args...).Err.(godbus.Error)
 	if !ok {
@@ -319,7 +300,7 @@ func (c *tester) fails(path godbus.ObjectPath, name string, args ...any) (string
 	return err.Name, err.Error()
 }
 
-func (c *tester) property(path godbus.ObjectPath, iface, name string) any {
+func (c *client) property(path godbus.ObjectPath, iface, name string) any {
 	c.t.Helper()
 	return must[godbus.Variant](c, path, propertiesGet, "org.kcmd.KCM1."+iface, name).Value()
 }
@@ -335,7 +316,7 @@ type objects = map[godbus.ObjectPath]map[string]map[string]godbus.Variant
 
 // received returns the signals so far, as "member path", without those of members
 // that are not asked for; no members are all.
-func (c *tester) received(members ...string) []*godbus.Signal {
+func (c *client) received(members ...string) []*godbus.Signal {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var list []*godbus.Signal
@@ -348,13 +329,13 @@ func (c *tester) received(members ...string) []*godbus.Signal {
 	return list
 }
 
-func (c *tester) forget() {
+func (c *client) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.signals = nil
 }
 
-func (c *tester) awaitSignal(member string) *godbus.Signal {
+func (c *client) awaitSignal(member string) *godbus.Signal {
 	c.t.Helper()
 	eventually(c.t, "signal "+member, func() bool { return len(c.received(member)) > 0 })
 	return c.received(member)[0]
@@ -405,7 +386,7 @@ func encodeTicket(enctype int) []byte {
 }
 
 // owner returns whom the collection of a user belongs to, without SELinux.
-func owner(uid uint32) ccstore.Owner { return view.NewScope(uid, "").Owner(uid) }
+func owner(uid uint32) ccstore.Owner { return viewOf(uid, "").owner(uid) }
 
 func update(t testing.TB, store *ccstore.Store, uid uint32, f func(*ccstore.Tx)) {
 	t.Helper()

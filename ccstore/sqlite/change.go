@@ -13,17 +13,18 @@ import (
 
 // A change makes the changes of one commit, within the transaction of the writer.
 type change struct {
-	w          *writer
-	ctx        context.Context
-	owner      []byte
-	key        *ownerKey
-	collection int64
+	w           *writer
+	ctx         context.Context
+	owner       []byte
+	key         *ownerKey
+	collection  int64
+	generations map[uint64]int64 // of the caches that were met, by id
 }
 
 // apply makes the changes of c. It fails with ErrConflict before it has changed
 // anything.
 func (w *writer) apply(c *ccstore.Commit) (err error) {
-	m := &change{w: w, ctx: context.Background(), owner: ownerBytes(c.Owner)}
+	m := &change{w: w, ctx: context.Background(), owner: ownerBytes(c.Owner), generations: make(map[uint64]int64)}
 	if err := m.revise(c); err != nil {
 		return err
 	}
@@ -98,34 +99,31 @@ func (m *change) execIn(cache uint64, stmt *sql.Stmt, args ...any) error {
 
 // generation returns the generation of a cache. It fails with sql.ErrNoRows.
 func (m *change) generation(cache uint64) (generation int64, err error) {
-	if generation, ok := m.w.generations[cacheKey{m.collection, cache}]; ok {
+	if generation, ok := m.generations[cache]; ok {
 		return generation, nil
 	}
 	if err := m.w.generation.QueryRowContext(m.ctx, m.collection, cache).Scan(&generation); err != nil {
 		return 0, err
 	}
-	m.w.generations[cacheKey{m.collection, cache}] = generation
+	m.generations[cache] = generation
 	return generation, nil
 }
 
-// newGeneration gives a cache another generation, which is not in the database yet.
-func (m *change) newGeneration(cache uint64) int64 {
-	generation := m.w.nextGeneration
-	m.w.nextGeneration++
-	m.w.generations[cacheKey{m.collection, cache}] = generation
-	return generation
-}
-
 func (m *change) putCache(r *ccstore.CacheRecord) error {
-	columns := []any{r.UUID[:], []byte(r.Name), r.Principal, r.KDCOffset, r.Label, r.Changed, r.Ends, cacheSum(m.owner, r)}
-	generation, err := m.generation(r.ID)
-	if errors.Is(err, sql.ErrNoRows) {
-		return m.exec(m.w.insertCache, append(columns, m.newGeneration(r.ID), m.collection, r.ID)...)
+	columns := []any{m.w.nextGeneration, m.collection, r.ID, r.UUID[:], []byte(r.Name), r.Principal, r.KDCOffset, r.Label, r.Changed}
+	for _, at := range r.Deadlines {
+		columns = append(columns, at)
 	}
+	var generation int64
+	err := m.w.putCache.QueryRowContext(m.ctx, append(columns, cacheSum(m.owner, r))...).Scan(&generation)
 	if err != nil {
 		return err
 	}
-	return m.exec(m.w.updateCache, append(columns, generation)...)
+	if generation == m.w.nextGeneration {
+		m.w.nextGeneration++
+	}
+	m.generations[r.ID] = generation
+	return nil
 }
 
 // renameCache changes the name of a cache, and with it the checksum of its row.
@@ -158,13 +156,14 @@ func (m *change) moveCredentials(op ccstore.MoveCredentials) error {
 	if err != nil {
 		return err
 	}
-	if err := m.exec(m.w.renewCache, m.newGeneration(op.From), from); err != nil {
+	if err := m.exec(m.w.renewCache, m.w.nextGeneration, from); err != nil {
 		return err
 	}
 	if err := m.exec(m.w.renewCache, from, to); err != nil {
 		return err
 	}
-	m.w.generations[cacheKey{m.collection, op.To}] = from
+	m.generations[op.From], m.generations[op.To] = m.w.nextGeneration, from
+	m.w.nextGeneration++
 	return m.w.discard(m.ctx, to)
 }
 
@@ -176,7 +175,7 @@ func (m *change) deleteCache(id uint64) error {
 	if err != nil {
 		return err
 	}
-	delete(m.w.generations, cacheKey{m.collection, id})
+	delete(m.generations, id)
 	if err := m.exec(m.w.deleteCache, generation); err != nil {
 		return err
 	}
@@ -192,9 +191,11 @@ func (m *change) clearCache(id uint64) error {
 	if err != nil {
 		return err
 	}
-	if err := m.exec(m.w.renewCache, m.newGeneration(id), generation); err != nil {
+	if err := m.exec(m.w.renewCache, m.w.nextGeneration, generation); err != nil {
 		return err
 	}
+	m.generations[id] = m.w.nextGeneration
+	m.w.nextGeneration++
 	return m.w.discard(m.ctx, generation)
 }
 

@@ -10,7 +10,6 @@ import (
 // A request is a commit that waits for the goroutine that writes.
 type request struct {
 	commit *ccstore.Commit
-	size   portion // about what it writes
 	err    error
 	done   chan struct{}
 }
@@ -27,10 +26,12 @@ func (b *Backend) Commit(_ context.Context, c *ccstore.Commit) error {
 // deleteAgain is how long deleting waits after it failed.
 const deleteAgain = 5 * time.Second
 
+// maxBatch bounds the commits that share a transaction.
+const maxBatch = 256
+
 func (b *Backend) writeLoop(w *writer) {
 	defer close(b.stopped)
 	defer w.close()
-	var waiting turns
 	wiper := newWiper()
 	deleting := time.NewTimer(0) // what a killed daemon has left
 	for {
@@ -39,10 +40,7 @@ func (b *Backend) writeLoop(w *writer) {
 			if !ok {
 				return
 			}
-			waiting.add(r)
-		case <-waiting.ready():
-			b.gather(&waiting)
-			batch := waiting.next()
+			batch := b.gather(r)
 			w.writeBatch(batch)
 			for _, r := range batch {
 				close(r.done)
@@ -65,17 +63,19 @@ func (b *Backend) writeLoop(w *writer) {
 	}
 }
 
-// gather takes the commits that wait by now.
-func (b *Backend) gather(waiting *turns) {
-	for {
+// gather returns the commits that wait together with the first one.
+func (b *Backend) gather(first *request) []*request {
+	batch := []*request{first}
+	for len(batch) < maxBatch {
 		select {
-		case r, ok := <-b.requests:
+		case next, ok := <-b.requests:
 			if !ok {
-				return
+				return batch
 			}
-			waiting.add(r)
+			batch = append(batch, next)
 		default:
-			return
+			return batch
 		}
 	}
+	return batch
 }
