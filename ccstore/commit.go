@@ -1,19 +1,37 @@
 package ccstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"runtime/debug"
+	"math/rand/v2"
+	"slices"
+	"time"
 
 	"github.com/google/uuid"
 )
 
-// An update waits for a commit that it can share, or for its turn to make one.
+// An update waits for its turn to change what is known of a collection.
 type update struct {
-	f    func(*Tx) error
-	err  error
-	turn chan bool // true: make the commit; false: it was made, err is set
+	f     func(*Tx) error
+	moved *Moved // in place of f: what the backend reported
+	err   error
+	turn  chan bool // true: lead the next turn; false: done, err is set
+}
+
+// do runs u in a turn, which it leads or shares.
+func (s *Store) do(ctx context.Context, st *state, u *update) error {
+	u.turn = make(chan bool, 1)
+	if lead := st.enqueue(u); !lead {
+		if lead = <-u.turn; !lead {
+			return u.err
+		}
+	}
+	// Once it waits, an update is not given up: whether others share its
+	// commit is not its caller's to decide.
+	s.lead(context.WithoutCancel(ctx), st, u)
+	st.passOn()
+	return u.err
 }
 
 // enqueue adds u to the queue and reports whether its caller makes the commit.
@@ -45,94 +63,142 @@ func (st *state) passOn() {
 	st.queue[0].turn <- true
 }
 
-// maxAttempts bounds how often a commit is tried again because somebody else
-// changed the collection in the backend.
-const maxAttempts = 5
+// putBack returns updates to the front of the queue.
+func (st *state) putBack(rest []*update) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.queue = append(slices.Clip(rest), st.queue...)
+}
 
-// commit runs the updates of batch one after the other, stores what those that
-// did not fail have changed in one commit, and tells all but the first, whose
-// caller it is, that they are done.
-func (s *Store) commit(ctx context.Context, st *state, batch []*update) {
-	defer func() {
-		for _, u := range batch[1:] {
-			u.turn <- false
-		}
-	}()
-	var err error
-	for range maxAttempts {
-		if err = s.tryCommit(ctx, st, batch); !errors.Is(err, ErrConflict) {
-			break
+// lead makes one turn: it follows what the backend reported, and commits the
+// updates in the queue together, as far as one commit has room for them. The
+// leader comes first in the queue, and is done in any case.
+func (s *Store) lead(ctx context.Context, st *state, leader *update) {
+	var done, updates []*update
+	for _, u := range st.takeQueue() {
+		if u.moved != nil {
+			s.follow(ctx, st, *u.moved)
+			done = append(done, u)
+		} else {
+			updates = append(updates, u)
 		}
 	}
-	if err != nil {
-		for _, u := range batch {
-			if u.err == nil {
-				u.err = err
-			}
+	n := s.commit(ctx, st, updates)
+	st.putBack(updates[n:])
+	for _, u := range append(done, updates[:n]...) {
+		if u != leader {
+			u.turn <- false
 		}
 	}
 }
 
-// tryCommit makes one attempt. Its error is that of every update whose own err
-// is nil.
-func (s *Store) tryCommit(ctx context.Context, st *state, batch []*update) error {
-	base, err := s.load(ctx, st)
-	if err != nil {
-		for _, u := range batch {
-			u.err = nil
-		}
-		return err
+// The pauses between the attempts to commit are random, and their upper bound
+// doubles: other writers are there at the same time.
+const (
+	minPause = time.Millisecond
+	maxPause = 64 * time.Millisecond
+)
+
+// commit stores what the updates change in one commit. It returns how many found
+// room in it. On a conflict with another writer it tries again until the commit
+// timeout.
+func (s *Store) commit(ctx context.Context, st *state, updates []*update) int {
+	if len(updates) == 0 {
+		return 0
 	}
-	after := base
-	var ops []Op
-	var changes []Change
-	for _, u := range batch {
-		tx := newTx(after, s.clock.Now(), s.Distrust)
-		if u.err = s.run(u.f, tx); u.err == nil {
-			u.err = tx.enforce(after, s.limits)
-		}
-		if u.err != nil {
+	limited, cancel := context.WithTimeout(ctx, s.commitTimeout)
+	defer cancel()
+	for bound := minPause; ; bound = min(2*bound, maxPause) {
+		p, err := s.tryCommit(limited, st, updates)
+		if errors.Is(err, ErrConflict) && pause(limited, bound) {
 			continue
 		}
-		after = tx.Collection
-		ops = append(ops, tx.ops...)
-		changes = append(changes, tx.changes...)
+		for _, u := range updates[:p.updates] {
+			u.err = cmp.Or(u.err, err)
+		}
+		return p.updates
 	}
-	if len(ops) == 0 {
-		return nil
+}
+
+// pause waits for a random time up to bound. It reports whether ctx is still on.
+func pause(ctx context.Context, bound time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(rand.N(bound)):
+		return true
 	}
-	err = s.backend.Commit(ctx, &Commit{ID: uuid.New(), Owner: st.owner, Revision: base.revision, Ops: ops})
+}
+
+// tryCommit makes one attempt. Its error is that of every update in the proposal
+// whose own err is nil.
+func (s *Store) tryCommit(ctx context.Context, st *state, updates []*update) (*proposal, error) {
+	base, err := s.load(context.WithoutCancel(ctx), st)
+	if err != nil {
+		for _, u := range updates {
+			u.err = nil
+		}
+		return &proposal{updates: len(updates)}, err
+	}
+	p := s.propose(base, updates)
+	if len(p.ops) == 0 {
+		return p, nil
+	}
+	c := &Commit{ID: uuid.New(), Owner: st.owner, Revision: base.revision, Ops: p.finish()}
+	p.after.revision = base.revision + 1
+	event := Event{Owner: st.owner, Before: base, After: p.after, Changes: p.changes}
+	err = s.backend.Commit(ctx, c)
+	switch {
+	case err == nil:
+		s.publishCommitted(st, event)
+	case errors.Is(err, ErrConflict), errors.Is(err, ErrOutcomeUnknown):
+		if s.publishUncertain(context.WithoutCancel(ctx), st, &uncertain{id: c.ID, event: event}) {
+			err = nil
+		}
+	}
 	if !errors.Is(err, ErrConflict) {
 		s.writing.note(err)
 	}
-	if errors.Is(err, ErrConflict) || errors.Is(err, ErrOutcomeUnknown) {
-		st.suspect.Store(true)
-	}
 	if err != nil {
-		return backendError("commit for "+st.owner.String(), err)
+		return p, backendError("commit for "+st.owner.String(), err)
 	}
-	after.revision = base.revision + 1
-	s.show(st, Event{Owner: st.owner, Before: base, After: after, Changes: changes})
-	return nil
+	return p, nil
+}
+
+// publishCommitted publishes a commit, unless a reader has loaded the collection
+// meanwhile, which published it.
+func (s *Store) publishCommitted(st *state, e Event) {
+	st.loading.Lock()
+	defer st.loading.Unlock()
+	if st.current.Load() == e.Before {
+		s.show(st, e)
+	}
+}
+
+// An uncertain is a commit of this store that the backend may hold or not.
+type uncertain struct {
+	id    uuid.UUID
+	event Event
+	made  bool // the backend holds it
+}
+
+// publishUncertain loads the collection again, which publishes how it changed,
+// and reports whether the backend holds the commit. If the backend fails, the
+// next use of the collection loads it.
+func (s *Store) publishUncertain(ctx context.Context, st *state, u *uncertain) (made bool) {
+	st.loading.Lock()
+	defer st.loading.Unlock()
+	st.uncertain = u
+	st.suspect.Store(true)
+	return s.reload(ctx, st) == nil && u.made
 }
 
 // show publishes an event, and then lets readers see what it tells of: what a
-// reader sees, every watcher was told.
+// reader sees, every watcher was told. st.loading is held.
 func (s *Store) show(st *state, e Event) {
 	s.levels.add(st.owner)
 	s.publish(e)
 	st.current.Store(e.After)
-}
-
-// run calls f, whose panic fails this one transaction and no other.
-func (s *Store) run(f func(*Tx) error, tx *Tx) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			s.log.Error("transaction panicked", "owner", tx.owner, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
-			err = ErrInternal
-		}
-	}()
-	return f(tx)
 }
 
 func (s *Store) publish(e Event) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,15 +17,18 @@ import (
 type state struct {
 	owner   Owner
 	current atomic.Pointer[Collection] // what readers see; nil: to be loaded
-	suspect atomic.Bool                // the backend may hold something later than current
-	users   atomic.Int64               // calls under way
+	suspect atomic.Bool                // the backend may hold something later: load again
+	unseen  atomic.Bool                // the backend does not report what happens: ask
+	users   atomic.Int64               // calls under way, and holds
 	idle    atomic.Bool                // not used since the sweeper last came by
 
-	loading sync.Mutex // held to load
+	loading   sync.Mutex // held to load
+	uncertain *uncertain // with loading: to be looked for when loaded again
+	unfollow  func()     // with Store.mu: ends the watch of the backend
 
 	mu      sync.Mutex
-	queue   []*update // waiting for a commit
-	leading bool      // somebody is about to commit, or does
+	queue   []*update // waiting for a turn
+	leading bool      // an update leads a turn, or is about to
 }
 
 // use begins a call that needs the state of owner, which ends with release.
@@ -96,6 +100,9 @@ func (s *Store) dropIdle() (dropped int64) {
 		// Each call that begins to use it holds the same lock: no owner has two states.
 		if st.users.Load() == 0 && st.idle.Load() && !st.suspect.Load() {
 			delete(s.states, owner)
+			if st.unfollow != nil {
+				st.unfollow()
+			}
 			if c := st.current.Load(); c != nil {
 				dropped += c.Size()
 			}
@@ -124,10 +131,13 @@ func (s *Store) snapshot(ctx context.Context, st *state) (*Collection, error) {
 	if c == nil {
 		return s.load(ctx, st)
 	}
-	if !st.suspect.Load() || !st.loading.TryLock() {
+	if !st.suspect.Load() && !st.unseen.Load() || !st.loading.TryLock() {
 		return c, nil
 	}
 	defer st.loading.Unlock()
+	if !st.suspect.Load() && s.isFresh(ctx, st) {
+		return c, nil
+	}
 	if err := s.reload(ctx, st); err != nil {
 		return c, nil // s.reading says so
 	}
@@ -163,11 +173,26 @@ func (s *Store) reload(ctx context.Context, st *state) error {
 	s.repair(ctx, after, repairs)
 	if last == nil {
 		st.current.Store(after)
+		s.startFollowing(st)
 	} else if after.revision != last.revision {
-		s.show(st, Event{Owner: st.owner, Before: last, After: after, Changes: diff(last, after)})
+		s.show(st, Event{Owner: st.owner, Before: last, After: after, Changes: st.changesTo(last, after, r.Commits)})
 	}
+	st.uncertain = nil
 	st.suspect.Store(false)
 	return nil
+}
+
+// changesTo returns what changed from last to after, as an uncertain commit has it
+// if that was all. It notes whether that was made.
+func (st *state) changesTo(last, after *Collection, commits []uuid.UUID) []Change {
+	u := st.uncertain
+	if u != nil {
+		u.made = slices.Contains(commits, u.id)
+		if u.made && u.event.Before == last && u.event.After.revision == after.revision {
+			return u.event.Changes
+		}
+	}
+	return diff(last, after)
 }
 
 // repair makes the backend say what c says. If it cannot, what is wrong stays as

@@ -10,9 +10,10 @@ import (
 
 // A repair is a change that makes good what was found wrong with a record.
 type repair struct {
-	op   Op
-	err  error // what was found
-	lost bool  // something is quarantined for it
+	op      Op
+	err     error // what was found
+	lost    bool  // something is quarantined for it
+	awaited bool  // an older version of the database could not do it
 }
 
 // fromRecord makes a collection of what a backend keeps. What cannot be read is
@@ -44,10 +45,12 @@ func fromRecord(owner Owner, r *Record) (c *Collection, repairs []repair) {
 		}
 	}
 	for _, row := range r.Caches {
-		if cache := c.cacheByID(row.ID); cache != nil && cache.Deadlines() != row.Deadlines {
+		// A database made by an older version does not know the ends.
+		if cache := c.cacheByID(row.ID); cache != nil && cache.Ends() != row.Ends {
 			repairs = append(repairs, repair{
-				op:  PutCache{cache.record()},
-				err: fmt.Errorf("cache %s: its deadlines are not the stored ones", cache.UUID),
+				op:      PutCache{cache.record()},
+				err:     fmt.Errorf("cache %s: its end is not the one that is stored", cache.UUID),
+				awaited: row.Ends == 0,
 			})
 		}
 	}
@@ -61,20 +64,35 @@ func (c *Collection) addCache(row CacheRecord) error {
 		c.quarantined++
 		return nil
 	}
-	principal, err := readPrincipal(row)
+	cache, err := readCache(row)
 	if err != nil {
 		c.quarantined++
 		return err
+	}
+	c.insert(cache)
+	return nil
+}
+
+// insert adds a cache to c, a copy of ours.
+func (c *Collection) insert(cache *Cache) {
+	c.nextID = max(c.nextID, cache.id+1)
+	c.caches.Set(cache.id, cache)
+	c.byName.Set(cache.Name, cache.id)
+	c.byUUID.Set(string(cache.UUID[:]), cache.id)
+}
+
+// readCache returns a stored cache, without credentials.
+func readCache(row CacheRecord) (*Cache, error) {
+	principal, err := readPrincipal(row)
+	if err != nil {
+		return nil, err
 	}
 	cache := newCache(row.ID, row.UUID, row.Name)
 	cache.Principal = principal
 	cache.KDCOffset = row.KDCOffset
 	cache.Label = row.Label
 	cache.Changed = time.Unix(row.Changed, 0)
-	c.caches.Set(cache.id, cache)
-	c.byName.Set(cache.Name, cache.id)
-	c.byUUID.Set(string(cache.UUID[:]), cache.id)
-	return nil
+	return cache, nil
 }
 
 func readPrincipal(row CacheRecord) (ccache.Principal, error) {
@@ -121,6 +139,6 @@ func (c *Cache) record() CacheRecord {
 		KDCOffset: c.KDCOffset,
 		Label:     c.Label,
 		Changed:   c.Changed.Unix(),
-		Deadlines: c.Deadlines(),
+		Ends:      c.Ends(),
 	}
 }

@@ -13,13 +13,13 @@ import (
 // A Store holds the collections of all owners over a backend. Its methods may
 // be called by several goroutines at once.
 type Store struct {
-	backend   Backend
-	log       *slog.Logger
-	clock     clock.Clock
-	jumps     *clock.Jumps // of the clock
-	limits    Limits
-	reapAfter time.Duration
-	idle      time.Duration // after which a collection need not be in memory
+	backend Backend
+	log     *slog.Logger
+	clock   clock.Clock
+	limits  Limits
+	idle    time.Duration // after which a collection need not be in memory
+
+	commitTimeout time.Duration
 
 	mu       sync.RWMutex // guards the fields below
 	states   map[Owner]*state
@@ -27,6 +27,11 @@ type Store struct {
 	watchers []*watcher  // replaced, never changed
 	closed   bool
 	active   sync.WaitGroup // calls under way
+
+	watched      Watcher // the backend, if it has other writers
+	following    context.Context
+	endFollowing context.CancelFunc
+	followers    sync.WaitGroup
 
 	levels levels
 
@@ -39,21 +44,21 @@ type Options struct {
 	Clock  clock.Clock  // default: clock.System
 	Limits Limits       // default: none
 
-	// ReapAfter is how long a cache is kept once it is of no more use: its
-	// tickets have expired, or it has none. 0 is for ever. The store waits as
-	// long, or a day, before it trusts a wall clock that was set (Distrust).
-	ReapAfter time.Duration
-
 	// Idle is how long a collection stays in memory though nobody uses it, or
 	// up to twice as long. Default: a minute.
 	Idle time.Duration
+
+	// CommitTimeout bounds how long an update is tried again because another
+	// writer changed the collection. Default: 5 seconds.
+	CommitTimeout time.Duration
 }
 
 // Open returns a store over backend, which it closes at its own end.
 func Open(backend Backend, o Options) *Store {
 	s := &Store{
-		backend: backend, log: o.Logger, clock: o.Clock, limits: o.Limits, idle: o.Idle, reapAfter: o.ReapAfter,
-		states: make(map[Owner]*state),
+		backend: backend, log: o.Logger, clock: o.Clock, limits: o.Limits, idle: o.Idle,
+		commitTimeout: o.CommitTimeout,
+		states:        make(map[Owner]*state),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -61,10 +66,14 @@ func Open(backend Backend, o Options) *Store {
 	if s.clock == nil {
 		s.clock = clock.System{}
 	}
-	s.jumps = clock.NewJumps(s.clock)
 	if s.idle == 0 {
 		s.idle = time.Minute
 	}
+	if s.commitTimeout == 0 {
+		s.commitTimeout = 5 * time.Second
+	}
+	s.watched, _ = backend.(Watcher)
+	s.following, s.endFollowing = context.WithCancel(context.Background())
 	s.reading = newSpell(s.log, "read")
 	s.writing = newSpell(s.log, "write")
 	return s
@@ -84,6 +93,8 @@ func (s *Store) Close() error {
 	}
 	s.mu.Unlock()
 	s.active.Wait()
+	s.endFollowing()
+	s.followers.Wait()
 	return s.backend.Close()
 }
 
@@ -170,17 +181,7 @@ func (s *Store) Update(ctx context.Context, owner Owner, f func(*Tx) error) erro
 		return err
 	}
 	defer s.release(st)
-	u := &update{f: f, turn: make(chan bool, 1)}
-	if lead := st.enqueue(u); !lead {
-		if lead = <-u.turn; !lead {
-			return u.err
-		}
-	}
-	// Once it waits, an update is not given up: whether others share its
-	// commit is not its caller's to decide.
-	s.commit(context.WithoutCancel(ctx), st, st.takeQueue())
-	st.passOn()
-	return u.err
+	return s.do(ctx, st, &update{f: f})
 }
 
 // begin notes that a call is under way, which ends with s.active.Done.

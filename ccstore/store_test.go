@@ -74,7 +74,7 @@ func TestCommitFails(t *testing.T) {
 	tests := []struct {
 		name          string
 		before, after error
-		stored        bool
+		made          bool // the backend says afterwards that it was made
 	}{
 		{"not made", full, nil, false},
 		{"unknown, and not made", unknown, nil, false},
@@ -90,14 +90,14 @@ func TestCommitFails(t *testing.T) {
 			var events []ccstore.Event
 			s.Watch(func(e ccstore.Event) { events = append(events, e) })
 			b.before, b.after = tt.before, tt.after
-			if err := initialize(s, "second"); !errors.Is(err, ccstore.ErrBackend) {
+			if err := initialize(s, "second"); errors.Is(err, ccstore.ErrBackend) == tt.made {
 				t.Errorf("Update: %v", err)
 			}
 			b.before, b.after = nil, nil
-			if !has(t, s, "first") || has(t, s, "second") != tt.stored {
+			if !has(t, s, "first") || has(t, s, "second") != tt.made {
 				t.Errorf("first: %v, second: %v", has(t, s, "first"), has(t, s, "second"))
 			}
-			if want := map[bool]int{true: 1}[tt.stored]; len(events) != want {
+			if want := map[bool]int{true: 1}[tt.made]; len(events) != want {
 				t.Errorf("%d events, want %d", len(events), want)
 			}
 			for _, e := range events {
@@ -145,11 +145,11 @@ func TestCommitFailsAndRepair(t *testing.T) {
 			t.Errorf("event of %v", e.Changes)
 		}
 	})
-	b.before = ccstore.ErrOutcomeUnknown
+	b.before, b.load = ccstore.ErrOutcomeUnknown, errors.New("I/O error")
 	if err := initialize(s, "second"); !errors.Is(err, ccstore.ErrOutcomeUnknown) {
 		t.Errorf("Update: %v", err)
 	}
-	b.before, b.junk = nil, true
+	b.before, b.load, b.junk = nil, nil, true
 	if has(t, s, "second") || b.commits != 3 {
 		t.Errorf("second: %v, after %d commits; want the one that made it, the one that failed, and a repair", has(t, s, "second"), b.commits)
 	}

@@ -2,7 +2,6 @@ package ccstore
 
 import (
 	"bytes"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,23 +10,22 @@ import (
 )
 
 // A Tx is a transaction that changes one collection. It reads as the collection
-// with its own changes made. It is used by the closure that it was given to, and
-// not after that.
+// with its own changes made. It is valid in the closure that it is given to.
 type Tx struct {
-	*Collection
+	draft
 
-	label    string // of new caches
-	now      time.Time
-	distrust func() time.Duration // of the clock, see Store.Distrust
-	dirty    bool                 // Collection is a copy of ours
-	mine     map[uint64]bool      // ids of caches that are copies of ours
-	stored   map[*Credential]bool // what this transaction stored
-	ops      []Op
-	changes  []Change
+	label  string // of new caches
+	now    time.Time
+	stored map[*Credential]bool // what this transaction stored
+	ops    []Op
+	puts   map[uint64]bool // ids of caches that ops put
 }
 
-func newTx(c *Collection, now time.Time, distrust func() time.Duration) *Tx {
-	return &Tx{Collection: c, now: now, distrust: distrust}
+func newTx(c *Collection, now time.Time) *Tx {
+	return &Tx{
+		draft: draft{Collection: c}, now: now,
+		stored: make(map[*Credential]bool), puts: make(map[uint64]bool),
+	}
 }
 
 // SetLabel sets the SELinux label that caches made from here on bear.
@@ -38,9 +36,8 @@ func (tx *Tx) SetDefault(name string) {
 	if tx.defaultName == name {
 		return
 	}
-	tx.write().defaultName = name
+	tx.setDefault(name)
 	tx.ops = append(tx.ops, SetDefault{name})
-	tx.changes = append(tx.changes, Change{Kind: DefaultChanged})
 }
 
 // Initialize makes an empty cache for principal: a new one, or the cache of that
@@ -55,12 +52,9 @@ func (tx *Tx) Replace(name string, principal ccache.Principal, kdcOffset int32, 
 	cache := tx.emptyCache(name)
 	cache.Principal = principal
 	cache.KDCOffset = kdcOffset
-	tx.putCache(cache) // there must be a cache that credentials belong to
+	tx.putCache(cache)
 	for _, cred := range credentials {
 		tx.store(cache, cred)
-	}
-	if len(credentials) > 0 {
-		tx.putCache(cache) // now its end is known
 	}
 }
 
@@ -74,25 +68,34 @@ func (tx *Tx) Destroy(name string) error {
 	return nil
 }
 
-func (tx *Tx) destroy(cache *Cache, why Reason) {
-	c := tx.write()
-	c.caches.Delete(cache.id)
-	c.byName.Delete(cache.Name)
-	c.byUUID.Delete(string(cache.UUID[:]))
-	tx.ops = append(tx.ops, DeleteCache{cache.id, why})
-	tx.changes = append(tx.changes, Change{Kind: CacheDestroyed, Cache: cache.UUID, Reason: why})
+func (tx *Tx) destroy(cache *Cache, reason Reason) {
+	tx.dropCache(cache, reason)
+	tx.ops = append(tx.ops, DeleteCache{cache.id, reason})
 }
 
-// Move gives the contents of the cache from to the cache to, which is made if
-// it is not there and keeps its UUID if it is, and destroys from. Moving a
-// cache to itself changes nothing. It fails with ErrNoCache.
+// Move renames the cache from to to. If there is a cache to, that keeps its UUID
+// and gets the contents of from, which is destroyed. Moving a cache to itself
+// changes nothing. It fails with ErrNoCache. It rewrites no credential.
 func (tx *Tx) Move(from, to string) error {
 	cache, err := tx.Cache(from)
 	if err != nil || from == to {
 		return err
 	}
-	tx.Copy(cache, to)
-	return tx.Destroy(from)
+	target, err := tx.Cache(to)
+	if err != nil {
+		tx.renameCache(cache, to)
+		tx.ops = append(tx.ops, RenameCache{cache.id, to})
+		return nil
+	}
+	target = tx.writeCache(target)
+	target.Principal = cache.Principal
+	target.KDCOffset = cache.KDCOffset
+	tx.putCache(target)
+	tx.changed(target)
+	cache = tx.moveCredentials(cache, target)
+	tx.ops = append(tx.ops, MoveCredentials{From: cache.id, To: target.id})
+	tx.destroy(cache, Removed)
+	return nil
 }
 
 // Copy gives the contents of cache, which may be of another collection, to the
@@ -115,7 +118,7 @@ func (tx *Tx) SetKDCOffset(name string, seconds int32) error {
 	cache := tx.writeCache(old)
 	cache.KDCOffset = seconds
 	tx.putCache(cache)
-	tx.changes = append(tx.changes, Change{Kind: CacheChanged, Cache: cache.UUID})
+	tx.changed(cache)
 	return nil
 }
 
@@ -158,11 +161,13 @@ func (tx *Tx) RemoveByUUID(name string, ids []uuid.UUID) (int, error) {
 		return 0, err
 	}
 	var gone []*Credential
+	seen := make(map[uuid.UUID]bool)
 	for _, id := range ids {
 		cred, err := old.Credential(id)
-		if err == nil && !slices.Contains(gone, cred) {
+		if err == nil && !seen[id] {
 			gone = append(gone, cred)
 		}
+		seen[id] = true
 	}
 	tx.remove(old, gone)
 	return len(gone), nil
@@ -175,78 +180,45 @@ func (tx *Tx) remove(old *Cache, gone []*Credential) {
 	}
 	cache := tx.writeCache(old)
 	for _, cred := range gone {
-		cache.drop(cred)
-		tx.ops = append(tx.ops, DeleteCredential{cache.id, cred.seq, Removed})
-		tx.removed(cache, cred, Removed)
+		tx.drop(cache, cred, Removed)
 	}
+}
+
+// drop removes a credential of a cache of ours.
+func (tx *Tx) drop(cache *Cache, cred *Credential, reason Reason) {
+	tx.dropCredential(cache, cred, reason)
+	tx.ops = append(tx.ops, DeleteCredential{cache.id, cred.seq, reason})
 	tx.putCache(cache)
-}
-
-// write returns the collection for writing: a copy, made once a transaction.
-func (tx *Tx) write() *Collection {
-	if !tx.dirty {
-		tx.Collection = tx.clone()
-		tx.dirty = true
-		tx.mine = make(map[uint64]bool)
-		tx.stored = make(map[*Credential]bool)
-	}
-	return tx.Collection
-}
-
-// writeCache returns the cache for writing: a copy, made once a transaction.
-func (tx *Tx) writeCache(old *Cache) *Cache {
-	c := tx.write()
-	if tx.mine[old.id] {
-		return old
-	}
-	cache := old.clone()
-	c.caches.Set(cache.id, cache)
-	tx.mine[cache.id] = true
-	return cache
 }
 
 // emptyCache returns the cache of that name for writing, without credentials:
 // a new one if there was none.
 func (tx *Tx) emptyCache(name string) *Cache {
-	c := tx.write()
-	old, err := c.Cache(name)
+	old, err := tx.Cache(name)
 	if err != nil {
-		cache := newCache(c.nextID, uuid.New(), name)
+		cache := newCache(tx.nextID, uuid.New(), name)
 		cache.Label = tx.label
-		c.nextID++
-		tx.mine[cache.id] = true
-		c.caches.Set(cache.id, cache)
-		c.byName.Set(name, cache.id)
-		c.byUUID.Set(string(cache.UUID[:]), cache.id)
-		tx.changes = append(tx.changes, Change{Kind: CacheCreated, Cache: cache.UUID})
+		tx.addNewCache(cache)
 		return cache
 	}
 	cache := tx.writeCache(old)
-	for cred := range cache.Credentials() {
-		tx.removed(cache, cred, Reinitialized)
-	}
-	cache.clear()
+	tx.clearCache(cache)
+	tx.changed(cache)
 	tx.ops = append(tx.ops, ClearCache{cache.id})
-	tx.changes = append(tx.changes, Change{Kind: CacheChanged, Cache: cache.UUID})
 	return cache
 }
 
 // store puts a copy of c into cache, a copy of ours.
 func (tx *Tx) store(cache *Cache, c *ccache.Credential) {
 	cred := &Credential{Credential: cloneCredential(c), UUID: uuid.New(), seq: cache.nextSeq}
-	for old := range cache.withServer(c.Server.Key()) {
-		if c.Replaces(old.Credential) {
-			cred.seq = old.seq
-			tx.removed(cache, old, Replaced)
-			break
-		}
+	if old := cache.replacedBy(c); old != nil {
+		cred.seq = old.seq
 	}
-	cache.put(cred)
+	tx.putCredential(cache, cred)
 	tx.stored[cred] = true
 	tx.ops = append(tx.ops, PutCredential{CredentialRecord{
 		Cache: cache.id, Seq: cred.seq, UUID: cred.UUID, Data: cred.Bytes(),
 	}})
-	tx.changes = append(tx.changes, Change{Kind: CredentialAdded, Cache: cache.UUID, Credential: cred})
 }
 
 // cloneCredential returns a copy of c that shares no memory with it.
@@ -258,12 +230,21 @@ func cloneCredential(c *ccache.Credential) *ccache.Credential {
 	return d
 }
 
+// A pendingPut stands in the ops of a transaction for the PutCache of a cache,
+// which is made at the end, when all about the cache is known but its name at this
+// place. There is one for each cache that was written.
+type pendingPut struct {
+	cache *Cache
+	name  string
+}
+
+func (pendingPut) isOp() {}
+
 // putCache notes that cache, a copy of ours, changed.
 func (tx *Tx) putCache(cache *Cache) {
 	cache.Changed = tx.now.Truncate(time.Second)
-	tx.ops = append(tx.ops, PutCache{cache.record()})
-}
-
-func (tx *Tx) removed(cache *Cache, cred *Credential, why Reason) {
-	tx.changes = append(tx.changes, Change{Kind: CredentialRemoved, Cache: cache.UUID, Credential: cred, Reason: why})
+	if !tx.puts[cache.id] {
+		tx.puts[cache.id] = true
+		tx.ops = append(tx.ops, pendingPut{cache, cache.Name})
+	}
 }

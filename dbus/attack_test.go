@@ -299,15 +299,11 @@ type attacker struct {
 // connectRaw connects as a user, with file descriptors negotiated.
 func (b *testBus) connectRaw(t *testing.T, uid uint32) *attacker {
 	t.Helper()
-	socket, err := socketAddress(b.address)
-	if err != nil {
-		t.Fatal(err)
-	}
 	a := &attacker{t: t}
 	dialed := make(chan error)
 	go func() {
 		dialed <- as(uid, func() (err error) {
-			a.conn, err = net.DialUnix("unix", nil, &net.UnixAddr{Name: socket, Net: "unix"})
+			a.conn, err = net.DialUnix("unix", nil, &net.UnixAddr{Name: socketOf(b.address), Net: "unix"})
 			return err
 		})
 	}()

@@ -126,11 +126,11 @@ func storeThousand(b *testing.B, bus *testBus, round int) time.Duration {
 	}
 	client := serveKCM(b, store, uid)
 	name := kcm.AppendName(nil, fmt.Sprint(uid))
-	request(b, client, kcm.OpInitialize, alice().Append(slices.Clone(name)))
+	callKCM(b, client, kcm.OpInitialize, alice().Append(slices.Clone(name)))
 	start := time.Now()
 	for i := range 1000 {
 		cred := credential(alice(), start.Add(time.Hour), "host", fmt.Sprint(round, i))
-		request(b, client, kcm.OpStore, cred.Append(slices.Clone(name)))
+		callKCM(b, client, kcm.OpStore, cred.Append(slices.Clone(name)))
 	}
 	return time.Since(start)
 }
@@ -147,7 +147,7 @@ func serveKCM(b *testing.B, store *ccstore.Store, uid uint32) *kcm.Client {
 	return kcm.NewClient(near)
 }
 
-func request(b *testing.B, client *kcm.Client, op kcm.Opcode, args []byte) {
+func callKCM(b *testing.B, client *kcm.Client, op kcm.Opcode, args []byte) {
 	b.Helper()
 	if _, err := client.Call(op, args); err != nil {
 		b.Fatalf("%v: %v", op, err)

@@ -25,17 +25,13 @@ func startNewBroker(t *testing.T, bus *testBus) (address string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { listener.Close() })
-	socket, err := socketAddress(bus.address)
-	if err != nil {
-		t.Fatal(err)
-	}
 	go func() {
 		for {
 			client, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			server, err := net.Dial("unix", socket)
+			server, err := net.Dial("unix", socketOf(bus.address))
 			if err != nil {
 				client.Close()
 				continue

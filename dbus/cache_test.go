@@ -1,20 +1,19 @@
 package dbus
 
 import (
-	"encoding/asn1"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	godbus "github.com/godbus/dbus/v5"
 	"github.com/google/go-cmp/cmp"
 
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/ccstore/ccache"
+	"kcmd.org/kcmd/dbus/view"
 )
 
 func TestTickets(t *testing.T) {
@@ -105,7 +104,7 @@ func TestStrangeNames(t *testing.T) {
 	if got, want := c.property(cache, "Cache", "Name"), `KCM:strange\xFF`; got != want {
 		t.Errorf("Name %q, want %q", got, want)
 	}
-	if got := c.property(pathOf(t, store, uid, "long"), "Cache", "ClientPrincipal").(string); len(got) > maxText+3 || !strings.HasSuffix(got, "...") {
+	if got := c.property(pathOf(t, store, uid, "long"), "Cache", "ClientPrincipal").(string); len(got) > view.MaxText+3 || !strings.HasSuffix(got, "...") {
 		t.Errorf("a long principal has %d bytes", len(got))
 	}
 	if got := must[[]godbus.ObjectPath](c, rootPath, "Manager.FindCaches", `a\x01\xC3/ä\@`); !slices.Equal(got, []godbus.ObjectPath{cache}) {
@@ -162,63 +161,6 @@ func TestManager(t *testing.T) {
 		if got := c.property(rootPath, "Manager", name); got != want {
 			t.Errorf("%s = %v, want %v", name, got, want)
 		}
-	}
-}
-
-func TestText(t *testing.T) {
-	for in, want := range map[string]string{
-		"":                           "",
-		"alice@EXAMPLE.COM":          "alice@EXAMPLE.COM",
-		"ä\ufffd":                    "ä\ufffd",
-		"a\x00b\n":                   `a\x00b\x0A`,
-		"\xff\xc3(":                  `\xFF\xC3(`,
-		"\u0085":                     `\xC2\x85`,
-		"a\ufdd0\U0001ffff":          `a\xEF\xB7\x90\xF0\x9F\xBF\xBF`, // sd-bus refuses these
-		"\u202eabc":                  `\xE2\x80\xAEabc`,
-		strings.Repeat("a", maxText): strings.Repeat("a", maxText),
-	} {
-		if got := text(in); got != want {
-			t.Errorf("text(%q) = %q, want %q", in, got, want)
-		}
-	}
-	for _, in := range []string{strings.Repeat("a", maxText+1), strings.Repeat("\xff", 5000), strings.Repeat("€", 2000)} {
-		got := text(in)
-		if len(got) > maxText+3 || !strings.HasSuffix(got, "...") || !utf8.ValidString(got) {
-			t.Errorf("text of %d bytes: %d bytes, %q", len(in), len(got), got[len(got)-10:])
-		}
-	}
-}
-
-func TestTicketEnctype(t *testing.T) {
-	ticket := encodeTicket(17)
-	if got := ticketEnctype(ticket); got != 17 {
-		t.Errorf("enctype %d, want 17", got)
-	}
-	withoutVersion, err := asn1.MarshalWithParams(struct {
-		Version int      `asn1:"explicit,tag:0"`
-		Realm   string   `asn1:"explicit,tag:1"`
-		Server  []string `asn1:"explicit,tag:2"`
-		EncPart struct {
-			Enctype int    `asn1:"explicit,tag:0"`
-			Cipher  []byte `asn1:"explicit,tag:2"`
-		} `asn1:"explicit,tag:3"`
-	}{Version: 5, EncPart: struct {
-		Enctype int    `asn1:"explicit,tag:0"`
-		Cipher  []byte `asn1:"explicit,tag:2"`
-	}{-128, nil}}, "application,explicit,tag:1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := ticketEnctype(withoutVersion); got != -128 {
-		t.Errorf("enctype %d, want -128", got)
-	}
-	for n := range ticket {
-		if got := ticketEnctype(ticket[:n]); got != 0 {
-			t.Errorf("enctype %d of the first %d bytes", got, n)
-		}
-	}
-	if got := ticketEnctype([]byte("yes")); got != 0 {
-		t.Errorf("enctype %d of something else", got)
 	}
 }
 

@@ -106,7 +106,7 @@ func sameShape(got, want string) bool {
 	return got == want || strings.ReplaceAll(strings.ReplaceAll(want, "(uo)", "av"), "(ss)", "av") == got
 }
 
-func firstTicket(c *client, cache godbus.ObjectPath) map[string]godbus.Variant {
+func firstTicket(c *tester, cache godbus.ObjectPath) map[string]godbus.Variant {
 	c.t.Helper()
 	tickets, _ := listOf(c, cache, nil)
 	if len(tickets) == 0 {
@@ -115,7 +115,7 @@ func firstTicket(c *client, cache godbus.ObjectPath) map[string]godbus.Variant {
 	return tickets[0]
 }
 
-func listOf(c *client, cache godbus.ObjectPath, options map[string]any) ([]map[string]godbus.Variant, uint32) {
+func listOf(c *tester, cache godbus.ObjectPath, options map[string]any) ([]map[string]godbus.Variant, uint32) {
 	c.t.Helper()
 	var list []map[string]godbus.Variant
 	var total uint32
@@ -143,7 +143,7 @@ func TestTree(t *testing.T) {
 	}
 }
 
-func walk(c *client, path string) []string {
+func walk(c *tester, path string) []string {
 	c.t.Helper()
 	var node struct {
 		Nodes []struct {
@@ -207,7 +207,7 @@ func TestErrors(t *testing.T) {
 		{rootPath, set, []any{"org.kcmd.KCM1.Manager", "Version", godbus.MakeVariant("x")}, errPropertyReadOnly},
 		{rootPath, set, []any{"org.kcmd.KCM1.Manager", "Nothing", godbus.MakeVariant("x")}, errUnknownProperty},
 		{cache, "Cache.ListTickets", []any{option("no", true)}, errInvalidArgs},
-		{cache, "Cache.ListTickets", []any{option("limit", int32(1))}, errInvalidArgs},
+		{cache, "Cache.ListTickets", []any{option("limit", "1")}, errInvalidArgs},
 		{cache, "Cache.ListTickets", []any{option("state", "good")}, errInvalidArgs},
 		{cache, "Cache.GetTicket", []any{"x"}, errNoSuchTicket},
 		{cache, "Cache.GetTicket", []any{"00000000-0000-0000-0000-000000000000"}, errNoSuchTicket},

@@ -1,14 +1,25 @@
 // Package dbus shows a ccstore on D-Bus: the service org.kcmd.KCM1, a tree of
-// objects with properties and signals as the XML in introspection declares it.
+// objects with properties and signals as the XML in package introspection
+// declares it. This package has the method tables, the subscriptions, and the
+// order of answers and signals.
 //
-// It imports ccstore, ccache, introspection and godbus, of which it is the only
-// importer and which no exported name of it mentions. It never imports
-// kcmserver: what a KCM client changes arrives here as an event of the store.
+// It imports ccstore, clock, introspection, dbus/view (what a collection looks
+// like) and dbus/link (the connection to the bus), and no D-Bus library. It never
+// imports kcmserver: a change by a KCM client arrives here as an event of the
+// store.
 //
-// Two things hold everywhere. Each answer and each signal is a view for one
-// caller: what a caller may not see does not exist for it (view.go). And what a
-// client knows after GetManagedObjects and all signals since is what a fresh
-// GetManagedObjects would tell it (mirror.go, signals.go).
+// Two rules hold everywhere. What a caller may not see does not exist for it:
+// every look-up is in the scope of a caller (view.Scope). And the answer to
+// GetManagedObjects with all signals after it is always the answer to a new
+// GetManagedObjects: the store publishes a change before any reader sees it, and
+// a call announces what is pending before it answers with it (read.go).
+//
+// Files, in the order in which to read them: service.go (the life of the
+// service), bus.go (of one connection to a bus), dispatch.go (from a call to its
+// method), methods.go (the rows of a method table), standard.go, manager.go,
+// caches.go (the tables), request.go and read.go (what a call reads),
+// pending.go and announce.go (from a change to its signals), clients.go and
+// subscribe.go (who gets them), permission.go (polkit), errors.go.
 //
 // References:
 //

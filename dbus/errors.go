@@ -5,9 +5,10 @@ import (
 	"fmt"
 
 	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/dbus/view"
 )
 
-// A fault is an error as a caller gets it.
+// A fault is an error for the caller.
 type fault struct {
 	name string // D-Bus error name
 	text string // for people
@@ -33,9 +34,17 @@ const (
 	errNoSuchTicket = "org.kcmd.KCM1.Error.NoSuchTicket"
 )
 
-// unknownObject is the answer for an object that is not there and for one that
+// unknownObject is the answer for an object that does not exist and for one that
 // the caller may not see. Nothing in it depends on which of the two it is.
 var unknownObject = &fault{errUnknownObject, "no such object"}
+
+func unknownInterface(name string) error {
+	return &fault{errUnknownInterface, fmt.Sprintf("the object has no interface %q", view.Text(name))}
+}
+
+func unknownProperty(name string) error {
+	return &fault{errUnknownProperty, fmt.Sprintf("the interface has no property %q", view.Text(name))}
+}
 
 func invalidArgs(format string, args ...any) error {
 	return &fault{errInvalidArgs, fmt.Sprintf(format, args...)}

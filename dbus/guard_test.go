@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -20,6 +19,7 @@ import (
 	godbus "github.com/godbus/dbus/v5"
 
 	"kcmd.org/kcmd/dbus/guard"
+	"kcmd.org/kcmd/dbus/link"
 )
 
 var record = flag.Bool("record", false, "record what buses send into guard/testdata/frames")
@@ -51,7 +51,7 @@ type passed struct {
 func passOn(t testing.TB, data []byte) (list []passed) {
 	t.Helper()
 	socket := &replay{in: bytes.NewReader(nil)}
-	g := newGuard(socket, slog.New(slog.DiscardHandler))
+	g := guard.New(socket, guard.Config{Interfaces: declared()})
 	if _, err := g.Write([]byte("BEGIN\r\n")); err != nil {
 		t.Fatal(err)
 	}
@@ -107,15 +107,14 @@ func check(t testing.TB, one passed) {
 			}
 			break
 		}
-		declared := false
-		for _, i := range append([]*iface{peerInterface, introspectableInterface, propertiesInterface, objectManagerInterface},
-			managerInterface, collectionInterface, cacheInterface) {
+		known := false
+		for _, i := range declared() {
 			if m := i.Method(headerOf(one.Message, godbus.FieldMember).(string)); m != nil && m.In() == signature.String() {
 				name, _ := headerOf(one.Message, godbus.FieldInterface).(string)
-				declared = declared || name == "" || name == i.Name
+				known = known || name == "" || name == i.Name
 			}
 		}
-		if !declared {
+		if !known {
 			t.Fatalf("let through: %v", one.Message)
 		}
 	case godbus.TypeSignal:
@@ -272,11 +271,11 @@ func TestRecord(t *testing.T) {
 	}
 	for _, program := range []string{"dbus-daemon", "dbus-broker"} {
 		bus := startBusWith(t, program, openPolicy)
-		link, err := dial(t.Context(), bus.address)
+		socket, err := link.Dial(t.Context(), bus.address)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := &recorder{UnixConn: link}
+		r := &recorder{UnixConn: socket}
 		store := newStore(t)
 		kinit(t, store, 0, "x", alice())
 		s := newService(t, store, Config{Address: bus.address})
@@ -284,7 +283,7 @@ func TestRecord(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			s.serve(ctx, newGuard(r, s.Logger))
+			s.serve(ctx, r)
 		}()
 		wait(t, s.Ready(), "the name is owned")
 		converse(t, bus, pathOf(t, store, 0, "x"))

@@ -24,6 +24,7 @@ import (
 	"kcmd.org/kcmd/ccstore/memory"
 	"kcmd.org/kcmd/ccstore/storetest"
 	"kcmd.org/kcmd/clock"
+	"kcmd.org/kcmd/dbus/view"
 )
 
 // systemPolicy is what a system bus says, and what is installed for the service.
@@ -106,7 +107,7 @@ func (b *testBus) start() {
 		b.t.Fatal(err)
 	}
 	eventually(b.t, "the bus listens", func() bool {
-		conn, err := dial(b.t.Context(), b.address)
+		conn, err := net.Dial("unix", socketOf(b.address))
 		if err == nil {
 			conn.Close()
 		}
@@ -117,7 +118,7 @@ func (b *testBus) start() {
 func (b *testBus) stop() {
 	b.daemon.Process.Kill()
 	eventually(b.t, "the bus is gone", func() bool {
-		conn, err := dial(context.Background(), b.address)
+		conn, err := net.Dial("unix", socketOf(b.address))
 		if err == nil {
 			conn.Close()
 		}
@@ -186,8 +187,29 @@ func wait(t testing.TB, ch <-chan struct{}, what string) {
 	}
 }
 
-// A client is a connection of some user that remembers all signals.
-type client struct {
+// Names of package view, as the tests have them.
+const (
+	rootPath = view.Root
+	userPath = view.Users
+)
+
+var (
+	variants       = view.Variants
+	collectionPath = view.CollectionPath
+	cachePath      = view.CachePath
+)
+
+// socketOf returns the socket of a bus at an address that startBus made.
+func socketOf(address string) string {
+	socket := strings.TrimPrefix(address, "unix:path=")
+	if name, ok := strings.CutPrefix(address, "unix:abstract="); ok {
+		socket = "@" + name
+	}
+	return socket
+}
+
+// A tester is a connection of some user that remembers all signals.
+type tester struct {
 	t    testing.TB
 	conn *godbus.Conn
 
@@ -196,7 +218,7 @@ type client struct {
 }
 
 // DeliverSignal implements godbus.SignalHandler.
-func (c *client) DeliverSignal(_, _ string, s *godbus.Signal) {
+func (c *tester) DeliverSignal(_, _ string, s *godbus.Signal) {
 	if s.Sender == "org.freedesktop.DBus" {
 		return
 	}
@@ -205,32 +227,29 @@ func (c *client) DeliverSignal(_, _ string, s *godbus.Signal) {
 	c.signals = append(c.signals, s)
 }
 
-func (b *testBus) connect(t testing.TB) *client {
+func (b *testBus) connect(t testing.TB) *tester {
 	t.Helper()
 	return b.connectAs(t, uint32(os.Geteuid()))
 }
 
 // connectAs connects as another user, for which it must be root: the bus sees
 // the effective uid of the thread that connects.
-func (b *testBus) connectAs(t testing.TB, uid uint32) *client {
+func (b *testBus) connectAs(t testing.TB, uid uint32) *tester {
 	t.Helper()
-	socket, err := socketAddress(b.address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var link net.Conn
+	var conn net.Conn
 	dialed := make(chan error)
 	go func() {
 		dialed <- as(uid, func() (err error) {
-			link, err = net.Dial("unix", socket)
+			conn, err = net.Dial("unix", socketOf(b.address))
 			return err
 		})
 	}()
 	if err := <-dialed; err != nil {
 		t.Fatal(err)
 	}
-	c := &client{t: t}
-	c.conn, err = godbus.NewConn(link, godbus.WithSignalHandler(c))
+	c := &tester{t: t}
+	var err error
+	c.conn, err = godbus.NewConn(conn, godbus.WithSignalHandler(c))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +290,7 @@ func needRoot(t testing.TB) {
 }
 
 // call calls a method; name is without "org.kcmd.KCM1." for interfaces of ours.
-func (c *client) call(path godbus.ObjectPath, name string, args ...any) *godbus.Call {
+func (c *tester) call(path godbus.ObjectPath, name string, args ...any) *godbus.Call {
 	if !strings.HasPrefix(name, "org.") {
 		name = "org.kcmd.KCM1." + name
 	}
@@ -281,7 +300,7 @@ func (c *client) call(path godbus.ObjectPath, name string, args ...any) *godbus.
 }
 
 // must calls a method that has one result.
-func must[T any](c *client, path godbus.ObjectPath, name string, args ...any) T {
+func must[T any](c *tester, path godbus.ObjectPath, name string, args ...any) T {
 	c.t.Helper()
 	var result T
 	if err := c.call(path, name, args...).Store(&result); err != nil {
@@ -291,7 +310,7 @@ func must[T any](c *client, path godbus.ObjectPath, name string, args ...any) T 
 }
 
 // fails calls a method and returns name and text of its error.
-func (c *client) fails(path godbus.ObjectPath, name string, args ...any) (string, string) {
+func (c *tester) fails(path godbus.ObjectPath, name string, args ...any) (string, string) {
 	c.t.Helper()
 	err, ok := c.call(path, name, args...).Err.(godbus.Error)
 	if !ok {
@@ -300,7 +319,7 @@ func (c *client) fails(path godbus.ObjectPath, name string, args ...any) (string
 	return err.Name, err.Error()
 }
 
-func (c *client) property(path godbus.ObjectPath, iface, name string) any {
+func (c *tester) property(path godbus.ObjectPath, iface, name string) any {
 	c.t.Helper()
 	return must[godbus.Variant](c, path, propertiesGet, "org.kcmd.KCM1."+iface, name).Value()
 }
@@ -316,7 +335,7 @@ type objects = map[godbus.ObjectPath]map[string]map[string]godbus.Variant
 
 // received returns the signals so far, as "member path", without those of members
 // that are not asked for; no members are all.
-func (c *client) received(members ...string) []*godbus.Signal {
+func (c *tester) received(members ...string) []*godbus.Signal {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var list []*godbus.Signal
@@ -329,13 +348,13 @@ func (c *client) received(members ...string) []*godbus.Signal {
 	return list
 }
 
-func (c *client) forget() {
+func (c *tester) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.signals = nil
 }
 
-func (c *client) awaitSignal(member string) *godbus.Signal {
+func (c *tester) awaitSignal(member string) *godbus.Signal {
 	c.t.Helper()
 	eventually(c.t, "signal "+member, func() bool { return len(c.received(member)) > 0 })
 	return c.received(member)[0]
@@ -386,7 +405,7 @@ func encodeTicket(enctype int) []byte {
 }
 
 // owner returns whom the collection of a user belongs to, without SELinux.
-func owner(uid uint32) ccstore.Owner { return viewOf(uid, "").owner(uid) }
+func owner(uid uint32) ccstore.Owner { return view.NewScope(uid, "").Owner(uid) }
 
 func update(t testing.TB, store *ccstore.Store, uid uint32, f func(*ccstore.Tx)) {
 	t.Helper()

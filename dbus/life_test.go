@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -15,6 +16,8 @@ import (
 	godbus "github.com/godbus/dbus/v5"
 
 	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/dbus/link"
+	"kcmd.org/kcmd/dbus/view"
 )
 
 // TestBusRestart ends the bus and starts it again.
@@ -136,7 +139,7 @@ func proxy(t *testing.T, bus *testBus) (address string, connections <-chan struc
 				return
 			}
 			accepted <- struct{}{}
-			server, err := dial(t.Context(), bus.address)
+			server, err := net.Dial("unix", socketOf(bus.address))
 			if err != nil {
 				client.Close()
 				continue
@@ -215,7 +218,7 @@ func TestSubscriptions(t *testing.T) {
 	store := newStore(t)
 	uid := uint32(os.Geteuid())
 	kinit(t, store, uid, "x", alice())
-	s := startService(t, store, Config{Address: bus.address})
+	startService(t, store, Config{Address: bus.address})
 	c := bus.connect(t)
 	subscribed := func() any { return c.property(rootPath, "Manager", "Subscribed") }
 	is := func(what string, want bool) {
@@ -259,29 +262,30 @@ func TestSubscriptions(t *testing.T) {
 	kinit(t, store, uid, "z", alice())
 	listener.awaitSignal("TicketsAdded")
 
-	b := s.current.Load()
-	known := func() int {
-		b.peers.mu.Lock()
-		defer b.peers.mu.Unlock()
-		return len(b.peers.byName)
+}
+
+// TestLeft: nothing is left of a peer that left the bus.
+func TestLeft(t *testing.T) {
+	b := &bus{Service: &Service{}, clients: newClients()}
+	peer := new(link.Peer)
+	if _, err := b.clients.subscribe(peer, subscription{scope: view.NewScope(1000, "")}); err != nil {
+		t.Fatal(err)
 	}
-	if known() == 0 {
-		t.Error("no peers")
+	if !b.clients.want(owner(1000)) || len(b.clients.recipients(owner(1000))) != 1 {
+		t.Error("not subscribed")
 	}
-	c.conn.Close()
-	listener.conn.Close()
-	// The service itself, a connection of this process too, is not among them.
-	eventually(t, "those who leave are forgotten", func() bool { return known() == 0 })
+	b.Left(peer)
+	if b.clients.want(owner(1000)) || len(b.clients.byPeer) != 0 {
+		t.Error("a peer that left is subscribed")
+	}
 }
 
 func TestSubscriptionLimit(t *testing.T) {
-	var p peers
-	p.init()
-	add := func(uid uint32, implicit bool) (*peer, error) {
-		p.mu.Lock()
-		one := p.get(fmt.Sprint(":", uid, len(p.byName)))
-		p.mu.Unlock()
-		return one, p.subscribe(one, subscription{view: viewOf(uid, ""), implicit: implicit})
+	c := newClients()
+	add := func(uid uint32, implicit bool) (*client, error) {
+		peer := new(link.Peer)
+		_, err := c.subscribe(peer, subscription{scope: view.NewScope(uid, ""), implicit: implicit})
+		return c.byPeer[peer], err
 	}
 	oldest, err := add(1000, true)
 	if err != nil {
@@ -292,43 +296,14 @@ func TestSubscriptionLimit(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := add(1000, false); err != nil || p.subscribed(oldest) {
+	if _, err := add(1000, false); err != nil || c.subscribed(oldest) {
 		t.Errorf("the oldest implicit one did not make room: %v", err)
 	}
-	if one, err := add(1000, true); err == nil || p.subscribed(one) {
+	if one, err := add(1000, true); err == nil || c.subscribed(one) {
 		t.Error("one too many")
 	}
 	if _, err := add(1001, true); err != nil {
 		t.Errorf("another user: %v", err)
-	}
-}
-
-// TestQueue: calls of a sender come out in order, and those of another do not
-// wait for them.
-func TestQueue(t *testing.T) {
-	const calls = 100
-	var p peers
-	p.init()
-	var first *peer
-	for i := range calls {
-		start := p.enqueue(&call{sender: ":1", member: fmt.Sprint(i)})
-		if (start != nil) != (i == 0) {
-			t.Fatalf("call %d: %v", i, start)
-		}
-		if start != nil {
-			first = start
-		}
-	}
-	if p.enqueue(&call{sender: ":2"}) == nil {
-		t.Error("another sender has to wait")
-	}
-	for i := range calls {
-		if c := p.next(first); c.member != fmt.Sprint(i) {
-			t.Fatalf("call %s in place of %d", c.member, i)
-		}
-	}
-	if p.next(first) != nil || first.working {
-		t.Error("work does not end")
 	}
 }
 
@@ -338,9 +313,9 @@ func TestPanic(t *testing.T) {
 	bus := startBus(t, "system")
 	store := newStore(t)
 	s := newService(t, store, Config{Address: bus.address})
-	var broken bool
+	var broken atomic.Bool
 	s.Clock = wallClock(func() time.Time {
-		if broken {
+		if broken.Load() {
 			panic("the clock fell down")
 		}
 		return time.Now()
@@ -348,10 +323,7 @@ func TestPanic(t *testing.T) {
 	run(t, s)
 	wait(t, s.Ready(), "the name is owned")
 	c := bus.connect(t)
-	b := s.current.Load()
-	b.mu.Lock()
-	broken = true
-	b.mu.Unlock()
+	broken.Store(true)
 	if name, text := c.fails(collectionPath(uint32(os.Geteuid())), propertiesGetAll, "org.kcmd.KCM1.Collection"); name != errFailed || text != "internal error" {
 		t.Errorf("%s %q", name, text)
 	}

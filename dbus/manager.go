@@ -1,270 +1,183 @@
 package dbus
 
 import (
-	"cmp"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
-	godbus "github.com/godbus/dbus/v5"
 	"github.com/google/uuid"
 
-	"kcmd.org/kcmd/ccstore/ccache"
+	"kcmd.org/kcmd/dbus/view"
 	"kcmd.org/kcmd/introspection"
 )
 
-var managerInterface = &iface{introspection.Manager, map[string]method{
-	"GetCollection":    {run: getCollection, needs: getCollectionNeeds},
-	"ListCollections":  {prepare: findUIDs, run: listCollections},
-	"FindCaches":       {run: findCaches, needs: all},
-	"GetCache":         {run: getCache, needs: getCacheNeeds},
-	"Subscribe":        {run: subscribe, needs: subscribeNeeds},
-	"SubscribeProcess": {prepare: findProcess, run: subscribeProcess, needs: subscribeNeeds},
-	"Unsubscribe":      {run: unsubscribe},
-	"SetScope":         {prepare: authorizeScope, run: setScope, needs: all},
+var managerInterface = &iface{introspection.Manager, managerProperties, methods{
+	"GetCollection":    {visible, answers(getCollection)},
+	"ListCollections":  {visible, answers(listCollections)},
+	"FindCaches":       {visible, answers(findCaches)},
+	"GetCache":         {visible, answers(getCache)},
+	"Subscribe":        {visible, acting(subscribe)},
+	"SubscribeProcess": {visible, acting(subscribeProcess)},
+	"Unsubscribe":      {visible, acting(unsubscribe)},
+	"SetScope":         {visible, acting(setScope)}, // "all" needs to be authorized
 }}
 
 // apiVersion counts up with each addition to the interfaces.
 const apiVersion = 1
 
-// manager is the object that everything begins at.
-type manager struct{}
-
-// properties returns the properties of the interface Manager.
-func (manager) properties(b *bus, c *call) map[string]any {
+// managerProperties returns the properties of the interface Manager.
+func managerProperties(r *reading) map[string]any {
 	mode := "system"
-	if b.Session {
+	if r.bus.Session {
 		mode = "session"
 	}
 	return map[string]any{
-		"Version":       text(b.Version),
+		"Version":       view.Text(r.bus.Version),
 		"ApiVersion":    uint32(apiVersion),
 		"Mode":          mode,
 		"Features":      []string{},
-		"SocketPath":    text(b.SocketPath),
-		"OwnCollection": collectionPath(c.view.uid),
-		"Subscribed":    b.Session || b.peers.subscribed(c.from),
-		"ExpiryWarning": uint32(b.ExpiryWarning.Seconds()),
+		"SocketPath":    view.Text(r.bus.SocketPath),
+		"OwnCollection": view.CollectionPath(r.scope.UID),
+		"Subscribed":    r.bus.clients.subscribed(r.client),
+		"ExpiryWarning": uint32(r.bus.ExpiryWarning.Seconds()),
 	}
 }
 
-// ownUID is what stands for the caller's own uid in a call.
+// uids returns the uids of the collections that the caller sees. It looks only at
+// those of which more is known than that they hold a cache: a machine may have
+// thousands.
+func (r *reading) uids() []uint32 {
+	uids := r.candidates()
+	for uid, stored := range uids {
+		if stored {
+			continue
+		}
+		if _, ok := r.sees(uid); !ok {
+			delete(uids, uid)
+		}
+	}
+	return slices.Sorted(maps.Keys(uids))
+}
+
+// candidates returns the uids whose collections may exist for the caller. It is
+// true for those that certainly hold a cache.
+func (r *reading) candidates() map[uint32]bool {
+	uids := map[uint32]bool{r.scope.UID: false}
+	if !r.scope.All {
+		return uids
+	}
+	if !r.listed {
+		r.needsList = true
+		return uids
+	}
+	for _, o := range r.stored {
+		uids[o.UID] = true
+	}
+	for _, o := range append(r.bus.pending.owners(), slices.Collect(maps.Keys(r.bus.mirrors))...) {
+		if r.scope.Covers(o) {
+			uids[o.UID] = false
+		}
+	}
+	return uids
+}
+
+// maxLoaded bounds the collections that one call may have in memory. With ten
+// tickets each, so many take some 80 MB.
+const maxLoaded = 2048
+
+// collections returns the collections that the caller sees, by uid.
+func (r *reading) collections() ([]view.Collection, error) {
+	uids := slices.Sorted(maps.Keys(r.candidates()))
+	if len(uids) > maxLoaded {
+		return nil, &fault{errLimitsExceeded, fmt.Sprintf(
+			"%d users have caches, at most %d can be looked into at once; ListCollections lists them", len(uids), maxLoaded)}
+	}
+	var list []view.Collection
+	for _, uid := range uids {
+		if c, ok := r.sees(uid); ok {
+			list = append(list, c)
+		}
+	}
+	return list, nil
+}
+
+// ownUID means the caller's own uid in a call.
 const ownUID = ^uint32(0)
 
-// askedUID returns whose collection a caller asks for.
-func (c *call) askedUID(uid uint32) uint32 {
-	if uid == ownUID {
-		return c.view.uid
+func getCollection(r *reading, in struct{ UID uint32 }) ([]any, error) {
+	if in.UID == ownUID {
+		in.UID = r.scope.UID
 	}
-	return uid
-}
-
-// visible returns uid as what a method needs, if the caller may see it.
-func (c *call) visible(uid uint32) ([]uint32, error) {
-	if !c.view.mayViewUID(uid) {
-		return nil, unknownObject
-	}
-	return []uint32{uid}, nil
-}
-
-func getCollectionNeeds(_ *bus, c *call) ([]uint32, error) {
-	return c.visible(c.askedUID(c.body[0].(uint32)))
-}
-
-func getCollection(b *bus, c *call, _ object) ([]any, error) {
-	uid := c.askedUID(c.body[0].(uint32))
-	o, ok := b.resolve(c, place{kind: kindCollection, uid: uid})
+	c, ok := r.sees(in.UID)
 	if !ok {
 		return nil, unknownObject
 	}
-	return []any{o.(collection).path()}, nil
+	return []any{c.Path()}, nil
 }
 
-// A listedCollection is an element of what ListCollections returns.
+// A listedCollection is an element of the result of ListCollections.
 type listedCollection struct {
 	UID  uint32
-	Path godbus.ObjectPath
+	Path view.Path
 }
 
-func listCollections(b *bus, c *call, _ object) ([]any, error) {
+func listCollections(r *reading, _ none) ([]any, error) {
 	list := []listedCollection{}
-	for _, uid := range b.uidsInView(c) {
-		list = append(list, listedCollection{uid, collectionPath(uid)})
+	for _, uid := range r.uids() {
+		list = append(list, listedCollection{uid, view.CollectionPath(uid)})
 	}
 	return []any{list}, nil
 }
 
-func findCaches(b *bus, c *call, _ object) ([]any, error) {
-	wanted := c.body[0].(string)
-	var found []cache
-	for _, one := range b.inView(c) {
-		for _, each := range one.caches() {
-			if matches(each.Principal, wanted) {
-				found = append(found, each)
+func findCaches(r *reading, in struct{ Client string }) ([]any, error) {
+	collections, err := r.collections()
+	if err != nil {
+		return nil, err
+	}
+	var found []view.Cache
+	for _, c := range collections {
+		for _, cache := range c.Caches() {
+			if cache.HasClient(in.Client) {
+				found = append(found, cache)
 			}
 		}
 	}
-	slices.SortStableFunc(found, byExpiry)
-	paths := []godbus.ObjectPath{}
-	for _, each := range found {
-		paths = append(paths, each.path())
+	slices.SortStableFunc(found, view.ByExpiry)
+	paths := []view.Path{}
+	for _, cache := range found {
+		paths = append(paths, cache.Path())
 	}
 	return []any{paths}, nil
 }
 
-// byExpiry orders caches: default ones first, then by whose TGT ends last.
-func byExpiry(a, b cache) int {
-	if a.isDefault() != b.isDefault() {
-		if a.isDefault() {
-			return -1
-		}
-		return 1
-	}
-	return cmp.Compare(b.tgtEnd(), a.tgtEnd())
-}
-
-// matches reports whether p is what a caller of FindCaches looks for: a name as
-// klist prints it, with or without realm; "" is any, "*@REALM" any of a realm.
-func matches(p ccache.Principal, wanted string) bool {
-	name := ccache.Principal{Components: p.Components}
-	realm := ccache.Principal{Realm: p.Realm}
-	return wanted == "" || wanted == principal(p) ||
-		wanted == text(strings.TrimSuffix(name.String(), "@")) ||
-		wanted == text("*"+realm.String())
-}
-
-// askedCache returns whose cache a name is, and its residual: the owner is what
-// the name begins with, or else the caller.
-func (c *call) askedCache() (uid uint32, residual string) {
-	residual = strings.TrimPrefix(c.body[0].(string), "KCM:")
+func getCache(r *reading, in struct{ Name string }) ([]any, error) {
+	residual := strings.TrimPrefix(in.Name, "KCM:")
+	uid := r.scope.UID // the name begins with the owner, or else it is the caller's
 	first, _, _ := strings.Cut(residual, ":")
-	if uid, ok := parseUID(first); ok {
-		return uid, residual
+	if of, ok := view.ParseUID(first); ok {
+		uid = of
 	}
-	return c.view.uid, residual
-}
-
-func getCacheNeeds(b *bus, c *call) ([]uint32, error) {
-	uid, residual := c.askedCache()
-	if _, err := uuid.Parse(residual); err == nil {
-		return all(b, c) // it may be anybody's
-	}
-	return c.visible(uid)
-}
-
-func getCache(b *bus, c *call, _ object) ([]any, error) {
-	uid, residual := c.askedCache()
-	if one, ok := b.collection(c, uid); ok && c.view.mayViewUID(uid) {
+	if c, ok := r.sees(uid); ok {
 		if residual == "" {
-			residual = one.DefaultName()
+			residual = c.DefaultName()
 		}
-		if found, err := one.Cache(residual); err == nil {
-			return []any{cache{found, one}.path()}, nil
+		if cache, err := c.Cache(residual); err == nil {
+			return []any{cache.Path()}, nil
 		}
 	}
 	id, err := uuid.Parse(residual)
 	if err != nil {
 		return nil, unknownObject
 	}
-	for _, one := range b.inView(c) {
-		if found, err := one.CacheByUUID(id); err == nil {
-			return []any{cache{found, one}.path()}, nil
+	collections, err := r.collections() // it may be anybody's
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range collections {
+		if cache, err := c.CacheByUUID(id); err == nil {
+			return []any{cache.Path()}, nil
 		}
 	}
 	return nil, unknownObject
-}
-
-// subscription returns the subscription that the options of c ask for.
-func (c *call) subscription() (subscription, error) {
-	sub := subscription{view: c.view, tickets: true}
-	var path godbus.ObjectPath
-	err := readOptions(c.body[len(c.body)-1], option{"ticket-signals", &sub.tickets}, option{"collection", &path})
-	if err != nil || path == "" {
-		return sub, err
-	}
-	where, ok := parsePath(string(path), c.view)
-	if !ok || where.kind != kindCollection {
-		return sub, unknownObject
-	}
-	sub.only = &where.uid
-	return sub, nil
-}
-
-// subscribeNeeds is the collection that is subscribed to, or of all in view the
-// caller's own: others follow when they are looked at, or change.
-func subscribeNeeds(_ *bus, c *call) ([]uint32, error) {
-	sub, err := c.subscription()
-	if err != nil {
-		return nil, err
-	}
-	if sub.only != nil {
-		return []uint32{*sub.only}, nil
-	}
-	return []uint32{c.view.uid}, nil
-}
-
-// wantedSubscription returns the subscription that c asks for, of which the
-// collection must be there. b.mu is held.
-func (b *bus) wantedSubscription(c *call) (subscription, error) {
-	sub, err := c.subscription()
-	if err != nil {
-		return sub, err
-	}
-	uid := c.view.uid
-	if sub.only != nil {
-		uid = *sub.only
-	}
-	// That it is looked at makes it a mirror, so that the subscriber is told of
-	// what time changes in it.
-	if _, ok := b.resolve(c, place{kind: kindCollection, uid: uid}); !ok {
-		return sub, unknownObject
-	}
-	return sub, nil
-}
-
-func subscribe(b *bus, c *call, _ object) ([]any, error) {
-	sub, err := b.wantedSubscription(c)
-	if err != nil || b.Session {
-		return nil, err
-	}
-	return nil, b.peers.subscribe(c.from, sub)
-}
-
-// findProcess asks the bus for the connections of the process. Only those of the
-// caller's own uid count: a process of somebody else is like none at all.
-func findProcess(b *bus, c *call) error {
-	if _, err := c.subscription(); err != nil {
-		return err
-	}
-	var end func()
-	c.watch, end = b.peers.watchDepartures()
-	c.atEnd = end
-	names, err := b.connections(b.ctx, c.body[0].(uint32), c.view)
-	if err != nil {
-		return err
-	}
-	if len(names) == 0 {
-		return &fault{errProcessUnknown, "that process has no connection of yours to the bus"}
-	}
-	c.found = names
-	return nil
-}
-
-func subscribeProcess(b *bus, c *call, _ object) ([]any, error) {
-	sub, err := b.wantedSubscription(c)
-	if err != nil {
-		return nil, err
-	}
-	if b.Session {
-		return []any{uint32(len(c.found))}, nil
-	}
-	n, err := b.peers.subscribeNames(c.found, c.watch, sub)
-	if err != nil {
-		return nil, err
-	}
-	return []any{n}, nil
-}
-
-func unsubscribe(b *bus, c *call, _ object) ([]any, error) {
-	b.peers.unsubscribe(c.from)
-	return nil, nil
 }

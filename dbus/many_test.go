@@ -14,7 +14,7 @@ import (
 // them, for which none of their collections is loaded, and ask each.
 func TestManyUsers(t *testing.T) {
 	needRoot(t)
-	const first, users = 10_000, maxNeeded + 10
+	const first, users = 10_000, maxLoaded + 10
 	backend := memory.New()
 	filler := ccstore.Open(backend, ccstore.Options{})
 	for i := range uint32(users) {

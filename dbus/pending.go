@@ -1,101 +1,82 @@
 package dbus
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
 	"kcmd.org/kcmd/ccstore"
 )
 
-// pending gathers what the store changes until it is announced. The store's
-// callback fills it, so nothing here waits for anything.
+// pending gathers changes of the store until they are announced. The store's
+// callback fills it before a reader sees a change, and waits for nothing here.
 type pending struct {
-	mu    sync.Mutex
-	batch *batch
-	seen  map[ccstore.Owner]bool // who changed something on this connection
-	first chan struct{}          // receives when a batch begins
-}
-
-// A batch is what is announced together.
-type batch struct {
+	mu      sync.Mutex
 	byOwner map[ccstore.Owner]*changes
-	done    chan struct{} // closed once it is announced
+	first   chan struct{} // receives when something is pending
 }
 
 // changes are what happened to one collection.
 type changes struct {
 	before  *ccstore.Collection
 	after   *ccstore.Collection
-	tickets []ccstore.Change // that came and went, as far as there was room
-	gap     bool             // the store did not tell of everything between the two
+	tickets []ccstore.Change // that came and went, up to maxTicketChanges
 }
 
-// maxTicketChanges bounds what is kept of one collection: a few times what is
-// listed in signals, so that what comes and goes in between does no harm.
+// maxTicketChanges bounds what is kept of one collection: a few times what a
+// signal lists, because tickets that both come and go are not listed.
 const maxTicketChanges = 4096
 
-func (p *pending) init() {
-	p.batch = newBatch()
-	p.seen = make(map[ccstore.Owner]bool)
-	p.first = make(chan struct{}, 1)
+func newPending() pending {
+	return pending{byOwner: make(map[ccstore.Owner]*changes), first: make(chan struct{}, 1)}
 }
 
-func newBatch() *batch {
-	return &batch{byOwner: make(map[ccstore.Owner]*changes), done: make(chan struct{})}
-}
-
-// add notes a commit.
+// add notes an event. The store calls it, and its owner's next commit waits for it.
 func (p *pending) add(e ccstore.Event) {
+	if e.Owner.Namespace != ccstore.DefaultNamespace {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.seen[e.Owner] = true
-	ch := p.batch.byOwner[e.Owner]
+	ch := p.byOwner[e.Owner]
 	if ch == nil {
-		if len(p.batch.byOwner) == 0 {
+		if len(p.byOwner) == 0 {
 			notify(p.first)
 		}
-		ch = &changes{before: e.Before, after: e.Before}
-		p.batch.byOwner[e.Owner] = ch
+		ch = &changes{before: e.Before}
+		p.byOwner[e.Owner] = ch
 	}
-	// The store reads a collection again when somebody else changed it.
-	ch.gap = ch.gap || ch.after != e.Before
 	ch.after = e.After
-	for _, one := range e.Changes {
-		if len(ch.tickets) == maxTicketChanges {
-			break
-		}
-		if one.Credential != nil && !one.Credential.IsConfig() {
-			ch.tickets = append(ch.tickets, one)
+	for _, change := range e.Changes {
+		if change.Credential != nil && !change.Credential.IsConfig() && len(ch.tickets) < maxTicketChanges {
+			ch.tickets = append(ch.tickets, change)
 		}
 	}
 }
 
-// take returns what was gathered, and begins anew.
-func (p *pending) take() *batch {
+// snapshots returns the collection of an owner before and after its pending
+// changes, or nil if it has none.
+func (p *pending) snapshots(o ccstore.Owner) (before, after *ccstore.Collection) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	b := p.batch
-	p.batch = newBatch()
-	return b
+	if ch := p.byOwner[o]; ch != nil {
+		return ch.before, ch.after
+	}
+	return nil, nil
 }
 
-// awaits returns what is closed when the present batch is announced, if that
-// holds what waits looks for, otherwise nil.
-func (p *pending) awaits(waits func(changed map[ccstore.Owner]*changes) bool) <-chan struct{} {
+// take removes and returns the pending changes of an owner, or nil.
+func (p *pending) take(o ccstore.Owner) *changes {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !waits(p.batch.byOwner) {
-		return nil
-	}
-	return p.batch.done
+	ch := p.byOwner[o]
+	delete(p.byOwner, o)
+	return ch
 }
 
-// addSeen adds the uids in v who changed something on this connection.
-func (p *pending) addSeen(v view, uids map[uint32]bool) {
+// owners returns the owners with pending changes.
+func (p *pending) owners() []ccstore.Owner {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for o := range p.seen {
-		if v.mayView(o) {
-			uids[o.UID] = true
-		}
-	}
+	return slices.Collect(maps.Keys(p.byOwner))
 }

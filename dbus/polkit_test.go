@@ -9,12 +9,26 @@ import (
 	"testing"
 
 	godbus "github.com/godbus/dbus/v5"
+
+	"kcmd.org/kcmd/dbus/link"
 )
+
+const (
+	polkitName  = "org.freedesktop.PolicyKit1"
+	polkitPath  = "/org/freedesktop/PolicyKit1/Authority"
+	polkitIface = polkitName + ".Authority"
+)
+
+// A polkitSubject is the caller that polkit is asked about.
+type polkitSubject struct {
+	Kind    string
+	Details map[string]godbus.Variant
+}
 
 // A fakePolkit owns polkit's name on a bus and answers as it is told.
 type fakePolkit struct {
 	mu       sync.Mutex
-	answer   polkitAnswer
+	answer   link.Authorization
 	asked    []string // "ACTION FLAGS of SENDER"
 	canceled []string
 	hold     chan struct{} // if not nil, answers wait for it
@@ -34,7 +48,7 @@ func startPolkit(t *testing.T, bus *testBus) *fakePolkit {
 }
 
 // CheckAuthorization is the method of that name.
-func (p *fakePolkit) CheckAuthorization(subject polkitSubject, action string, _ map[string]string, flags uint32, _ string) (polkitAnswer, *godbus.Error) {
+func (p *fakePolkit) CheckAuthorization(subject polkitSubject, action string, _ map[string]string, flags uint32, _ string) (link.Authorization, *godbus.Error) {
 	p.mu.Lock()
 	hold, answer := p.hold, p.answer
 	name, _ := subject.Details["name"].Value().(string)
@@ -61,7 +75,7 @@ func (p *fakePolkit) CancelCheckAuthorization(id string) *godbus.Error {
 func (p *fakePolkit) says(authorized, challenge bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.answer = polkitAnswer{Authorized: authorized, Challenge: challenge}
+	p.answer = link.Authorization{Authorized: authorized, Challenge: challenge}
 	p.asked = nil
 }
 
@@ -72,7 +86,7 @@ func (p *fakePolkit) questions() string {
 }
 
 // setScopeInteractively calls SetScope and lets people be asked for a password.
-func (c *client) setScopeInteractively(scope string) *godbus.Call {
+func (c *tester) setScopeInteractively(scope string) *godbus.Call {
 	return c.conn.Send(&godbus.Message{
 		Type:  godbus.TypeMethodCall,
 		Flags: godbus.FlagAllowInteractiveAuthorization,
@@ -178,7 +192,7 @@ func TestPolkitWaits(t *testing.T) {
 	same := bus.connectAs(t, aliceUID)
 	one.setScopeInteractively("all")
 	eventually(t, "polkit is asked", func() bool { return polkit.questions() != "" })
-	for _, c := range []*client{same, bus.connectAs(t, bobUID), bus.connect(t)} {
+	for _, c := range []*tester{same, bus.connectAs(t, bobUID), bus.connect(t)} {
 		must[objects](c, rootPath, managedObjects)
 	}
 	kinit(t, store, aliceUID, "1", alice())
@@ -229,7 +243,7 @@ func TestRealPolkit(t *testing.T) {
 	}
 
 	// A service that is not root may ask about others, but nobody else may.
-	ask := func(c *client) error {
+	ask := func(c *tester) error {
 		subject := polkitSubject{"system-bus-name", variants(map[string]any{"name": admin.conn.Names()[0]})}
 		return c.conn.Object(polkitName, polkitPath).Call(polkitIface+".CheckAuthorization", 0,
 			subject, actionInspectAll, map[string]string{}, uint32(0), "").Err

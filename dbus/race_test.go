@@ -38,7 +38,7 @@ func (b *slowBackend) Owners(ctx context.Context) ([]ccstore.Owner, error) {
 
 // meanwhile calls f while a snapshot waits for the backend, which does not know
 // yet what f does.
-func (b *slowBackend) meanwhile(t *testing.T, c *client, f func()) *model {
+func (b *slowBackend) meanwhile(t *testing.T, c *tester, f func()) *model {
 	t.Helper()
 	b.slow.Store(true)
 	taken := make(chan *model)
@@ -160,7 +160,7 @@ func TestSubscribedBeforeEvent(t *testing.T) {
 	}
 	before.agrees()
 	during.agrees()
-	for _, c := range []*client{first, second} {
+	for _, c := range []*tester{first, second} {
 		if got := tell(c.received("TicketsAdded")); len(got) != 1 {
 			t.Errorf("told of %v, want one ticket", got)
 		}

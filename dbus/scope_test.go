@@ -12,7 +12,7 @@ import (
 	"kcmd.org/kcmd/ccstore"
 )
 
-func (c *client) setScope(scope string) {
+func (c *tester) setScope(scope string) {
 	c.t.Helper()
 	if err := c.call(rootPath, "Manager.SetScope", scope).Err; err != nil {
 		c.t.Fatal(err)
@@ -145,7 +145,7 @@ func TestLevels(t *testing.T) {
 		}
 		return level.Load().(string), nil
 	}})
-	at := func(l string, uid uint32) *client {
+	at := func(l string, uid uint32) *tester {
 		level.Store(l)
 		c := bus.connectAs(t, uid)
 		c.call(rootPath, "org.freedesktop.DBus.Peer.Ping")
@@ -170,7 +170,7 @@ func TestLevels(t *testing.T) {
 	if err := other.call(path, "Cache.Destroy").Err; err != nil {
 		t.Error(err)
 	}
-	for _, c := range []*client{one, root} {
+	for _, c := range []*tester{one, root} {
 		if name, text := c.fails(path, "Cache.Destroy"); name != errUnknownObject || text != unknownObject.text {
 			t.Errorf("what is of another level: %s %q", name, text)
 		}

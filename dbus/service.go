@@ -5,11 +5,12 @@ import (
 	"log/slog"
 	"regexp"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/clock"
+	"kcmd.org/kcmd/dbus/link"
+	"kcmd.org/kcmd/dbus/view"
 )
 
 // BusName is the well-known name of the service.
@@ -36,22 +37,18 @@ type Config struct {
 }
 
 // Limits are those of each collection. 0 is none.
-type Limits struct {
-	Caches  uint32
-	Tickets uint32 // in a cache
-	Bytes   uint64
-}
+type Limits = view.Limits
 
 // A Service shows a store on a message bus.
 type Service struct {
 	Config
 	store *ccstore.Store
+	terms view.Terms
 
 	ready     chan struct{} // closed when the name was first owned
 	readyOnce sync.Once
-	current   atomic.Pointer[bus] // the present connection, nil without one
 
-	maxSleep time.Duration // see clock.go
+	maxSleep time.Duration // see announce.go
 }
 
 // New returns a Service over store. It does nothing until Run.
@@ -66,20 +63,12 @@ func New(store *ccstore.Store, c Config) *Service {
 	if s.Clock == nil {
 		s.Clock = clock.System{}
 	}
-	store.Watch(s.observe)
+	s.terms = view.Terms{ExpiryWarning: c.ExpiryWarning, Limits: c.Limits}
 	return s
 }
 
 // Ready returns a channel that is closed when the service first owned its name.
 func (s *Service) Ready() <-chan struct{} { return s.ready }
-
-// observe is called by the store after each commit, and holds up the owner's
-// next one: it notes what changed and returns.
-func (s *Service) observe(e ccstore.Event) {
-	if b := s.current.Load(); b != nil && e.Owner.Namespace == ccstore.DefaultNamespace {
-		b.pending.add(e)
-	}
-}
 
 // The pause between two attempts to get on the bus is a tenth of the time that
 // it has been away: a bus that is restarted is met at once, and nobody is kept
@@ -128,9 +117,9 @@ func (s *Service) Run(ctx context.Context) error {
 
 // attempt serves on one connection until it or ctx ends.
 func (s *Service) attempt(ctx context.Context) error {
-	conn, err := dial(ctx, s.Address)
+	socket, err := link.Dial(ctx, s.Address)
 	if err != nil {
 		return err
 	}
-	return s.serve(ctx, newGuard(conn, s.Logger))
+	return s.serve(ctx, socket)
 }

@@ -5,169 +5,151 @@ import (
 	"os"
 	"strings"
 
-	godbus "github.com/godbus/dbus/v5"
-
+	"kcmd.org/kcmd/dbus/view"
 	"kcmd.org/kcmd/introspection"
 )
 
 // The interfaces that the D-Bus specification defines.
 var (
-	peerInterface = &iface{introspection.Peer, map[string]method{
-		"Ping":         {run: ping},
-		"GetMachineId": {run: getMachineID},
+	peerInterface = &iface{introspection.Peer, nil, methods{
+		"Ping":         {visible, answers(ping)},
+		"GetMachineId": {visible, answers(getMachineID)},
 	}}
 
-	introspectableInterface = &iface{introspection.Introspectable, map[string]method{
-		"Introspect": {prepare: prepareIntrospect, run: introspect},
+	introspectableInterface = &iface{introspection.Introspectable, nil, methods{
+		"Introspect": {visible, answers(introspect)},
 	}}
 
-	propertiesInterface = &iface{introspection.Properties, map[string]method{
-		"Get":    {run: getProperty},
-		"GetAll": {run: getAllProperties},
-		"Set":    {run: setProperty},
+	propertiesInterface = &iface{introspection.Properties, nil, methods{
+		"Get":    {visible, answers(getProperty)},
+		"GetAll": {visible, answers(getAllProperties)},
+		"Set":    {visible, answers(setProperty)},
 	}}
 
-	objectManagerInterface = &iface{introspection.ObjectManager, map[string]method{
-		"GetManagedObjects": {run: getManagedObjects, needs: all},
+	objectManagerInterface = &iface{introspection.ObjectManager, nil, methods{
+		"GetManagedObjects": {visible, answers(getManagedObjects)},
 	}}
 )
 
-func ping(*bus, *call, object) ([]any, error) { return nil, nil }
+// none are the arguments of a method without any.
+type none struct{}
+
+func ping(*reading, none) ([]any, error) { return nil, nil }
 
 // getMachineID answers what the specification says: the machine's id, which is
 // not the id of the bus that godbus would answer.
-func getMachineID(*bus, *call, object) ([]any, error) {
+func getMachineID(*reading, none) ([]any, error) {
 	for _, file := range []string{"/etc/machine-id", "/var/lib/dbus/machine-id"} {
 		if id, err := os.ReadFile(file); err == nil {
-			return []any{text(strings.TrimSpace(string(id)))}, nil
+			return []any{view.Text(strings.TrimSpace(string(id)))}, nil
 		}
 	}
 	return nil, &fault{errFileNotFound, "the machine has no id"}
-}
-
-func prepareIntrospect(b *bus, c *call) error {
-	if c.where.kind == kindUsers {
-		return findUIDs(b, c)
-	}
-	return nil
 }
 
 const doctype = `<!DOCTYPE node PUBLIC "-//freedesktop//DTD D-BUS Object Introspection 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/introspect.dtd">
 `
 
-func introspect(b *bus, c *call, _ object) ([]any, error) {
+func introspect(r *reading, _ none) ([]any, error) {
 	var s strings.Builder
 	s.WriteString(doctype + "<node>\n" + introspection.Peer.XML)
-	for _, i := range interfacesOf[c.where.kind] {
+	for _, i := range interfacesOf[r.place.Kind] {
 		s.WriteString(i.XML)
 	}
-	for _, name := range b.children(c, c.where) {
+	children := r.place.Children(r.collection)
+	if r.place.Kind == view.AtUsers {
+		for _, uid := range r.uids() {
+			children = append(children, fmt.Sprint(uid))
+		}
+	}
+	for _, name := range children {
 		fmt.Fprintf(&s, "  <node name=%q/>\n", name)
 	}
 	s.WriteString("</node>\n")
 	return []any{s.String()}, nil
 }
 
-// propertiesOf returns the properties of an interface at the place of c: none of
-// the standard interfaces has any. "" is the interface of ours.
-func propertiesOf(b *bus, c *call, o object, name string) (map[string]any, error) {
-	own := c.where.own()
-	if name == "" || name == own.Name {
-		return o.properties(b, c), nil
-	}
-	if _, err := c.where.iface(name); err != nil && name != introspection.Peer.Name {
-		return nil, err
-	}
-	return nil, nil
+// own returns the interface of kcmd's own of the object that is called.
+func (r *reading) own() *iface {
+	has := interfacesOf[r.place.Kind]
+	return has[len(has)-1]
 }
 
-func unknownProperty(name string) error {
-	return &fault{errUnknownProperty, fmt.Sprintf("the interface has no property %q", text(name))}
+// properties returns the properties of an interface of the object that is called:
+// the standard interfaces have none. "" is the interface of kcmd's own.
+func (r *reading) properties(name string) (map[string]any, error) {
+	if own := r.own(); name == "" || name == own.Name {
+		return own.properties(r), nil
+	}
+	for _, i := range append([]*iface{peerInterface}, interfacesOf[r.place.Kind]...) {
+		if i.Name == name {
+			return nil, nil
+		}
+	}
+	return nil, unknownInterface(name)
 }
 
-func getProperty(b *bus, c *call, o object) ([]any, error) {
-	properties, err := propertiesOf(b, c, o, c.body[0].(string))
+func getProperty(r *reading, in struct{ Interface, Name string }) ([]any, error) {
+	properties, err := r.properties(in.Interface)
 	if err != nil {
 		return nil, err
 	}
-	value, ok := properties[c.body[1].(string)]
+	value, ok := properties[in.Name]
 	if !ok {
-		return nil, unknownProperty(c.body[1].(string))
+		return nil, unknownProperty(in.Name)
 	}
-	return []any{godbus.MakeVariant(value)}, nil
+	return []any{view.NewVariant(value)}, nil
 }
 
-// getAllProperties also subscribes the caller: it is what a proxy object of a
-// client library begins with.
-func getAllProperties(b *bus, c *call, o object) ([]any, error) {
-	name := c.body[0].(string)
-	if name == c.where.own().Name {
-		b.subscribeImplicitly(c)
-	}
-	properties, err := propertiesOf(b, c, o, name)
+// getAllProperties also subscribes the caller: it is the first call of a client
+// library's proxy object.
+func getAllProperties(r *reading, in struct{ Interface string }) ([]any, error) {
+	r.subscribing = in.Interface == r.own().Name
+	properties, err := r.properties(in.Interface)
 	if err != nil {
 		return nil, err
 	}
-	return []any{variants(properties)}, nil
+	return []any{view.Variants(properties)}, nil
 }
 
-func setProperty(b *bus, c *call, o object) ([]any, error) {
-	properties, err := propertiesOf(b, c, o, c.body[0].(string))
+func setProperty(r *reading, in struct {
+	Interface, Name string
+	Value           view.Variant
+}) ([]any, error) {
+	properties, err := r.properties(in.Interface)
 	if err != nil {
 		return nil, err
 	}
-	name := c.body[1].(string)
-	if _, ok := properties[name]; !ok {
-		return nil, unknownProperty(name)
+	if _, ok := properties[in.Name]; !ok {
+		return nil, unknownProperty(in.Name)
 	}
-	return nil, &fault{errPropertyReadOnly, fmt.Sprintf("property %q cannot be set", name)}
+	return nil, &fault{errPropertyReadOnly, fmt.Sprintf("property %q is read-only", in.Name)}
 }
-
-// variants returns properties in the shape that D-Bus has for them.
-func variants(properties map[string]any) map[string]godbus.Variant {
-	v := make(map[string]godbus.Variant, len(properties))
-	for name, value := range properties {
-		v[name] = godbus.MakeVariant(value)
-	}
-	return v
-}
-
-// interfaceProperties are the interfaces of an object with their properties, as
-// ObjectManager has them.
-type interfaceProperties = map[string]map[string]godbus.Variant
 
 // maxManaged bounds the answer of GetManagedObjects, by an estimate of its bytes:
-// a bus takes 32 MiB, and cuts off a service that sends more.
+// a bus accepts 32 MiB, and disconnects a service that sends more.
 const maxManaged = 24 << 20
 
-// getManagedObjects answers the state of all objects and subscribes the caller
-// to what changes from then on, both under one lock.
-func getManagedObjects(b *bus, c *call, _ object) ([]any, error) {
-	b.subscribeImplicitly(c)
-	objects := make(map[godbus.ObjectPath]interfaceProperties)
+// getManagedObjects answers the state of all objects, and subscribes the caller
+// to what changes from then on.
+func getManagedObjects(r *reading, _ none) ([]any, error) {
+	r.subscribing = true
+	collections, err := r.collections()
+	if err != nil {
+		return nil, err
+	}
+	objects := make(map[view.Path]view.Interfaces)
 	size := 0
-	for _, one := range b.inView(c) {
-		objects[one.path()] = interfaceProperties{collectionInterface.Name: variants(one.properties(b, c))}
-		for _, each := range one.caches() {
-			objects[each.path()] = interfaceProperties{cacheInterface.Name: variants(each.properties(b, c))}
-			size += each.estimate()
+	for _, c := range collections {
+		objects[c.Path()] = view.Interfaces{introspection.Collection.Name: view.Variants(c.Properties())}
+		for _, cache := range c.Caches() {
+			objects[cache.Path()] = view.Interfaces{introspection.Cache.Name: view.Variants(cache.Properties())}
+			size += cache.Estimate()
 		}
 		if size += 1 << 10; size > maxManaged {
 			return nil, &fault{errLimitsExceeded, "there are too many objects for one message"}
 		}
 	}
 	return []any{objects}, nil
-}
-
-// subscribeImplicitly subscribes the caller, who did not ask for it, to
-// everything in view. Where there is no room for one more, it does nothing.
-func (b *bus) subscribeImplicitly(c *call) {
-	if b.Session {
-		return
-	}
-	err := b.peers.subscribe(c.from, subscription{view: c.view, implicit: true, tickets: true})
-	if err != nil {
-		b.Logger.Debug("caller is not subscribed", "uid", c.view.uid, "err", err)
-	}
 }

@@ -102,7 +102,7 @@ func TestSignalsReachTheirOwner(t *testing.T) {
 	startService(t, store, Config{Address: bus.address})
 	owner, bob, root := bus.connectAs(t, aliceUID), bus.connectAs(t, bobUID), bus.connect(t)
 	quiet := bus.connectAs(t, aliceUID)
-	for _, c := range []*client{owner, bob, root} {
+	for _, c := range []*tester{owner, bob, root} {
 		if err := c.conn.AddMatchSignal(godbus.WithMatchInterface("org.kcmd.KCM1.Cache")); err != nil {
 			t.Fatal(err)
 		}
@@ -166,37 +166,3 @@ func TestRootSeesAll(t *testing.T) {
 		t.Errorf("FindCaches: %v", got)
 	}
 }
-
-func TestParsePath(t *testing.T) {
-	user := view{uid: 1000}
-	for path, want := range map[string]kind{
-		"/":                                 kindAbove,
-		"/org":                              kindAbove,
-		"/org/kcmd":                         kindAbove,
-		rootPath:                            kindManager,
-		userPath:                            kindUsers,
-		userPath + "/1000":                  kindCollection,
-		userPath + "/self":                  kindCollection,
-		userPath + "/self/cache":            kindCaches,
-		userPath + "/1000/cache/" + someHex: kindCache,
-		userPath + "/self/cache/" + someHex: kindCache,
-	} {
-		if got, ok := parsePath(path, user); !ok || got.kind != want || want >= kindCollection && got.uid != 1000 {
-			t.Errorf("parsePath(%q) = %v, %v", path, got, ok)
-		}
-	}
-	for _, path := range []string{
-		"/o", "/org/kcm", rootPath + "x", rootPath + "/users", userPath + "/1001", userPath + "/01000", userPath + "/+1000",
-		userPath + "/4294968296", userPath + "/1000/x", userPath + "/1000/cache/x", userPath + "/1000/cache/" + someHex + "/x",
-		userPath + "/1000/cache/" + strings.ToUpper(someHex), userPath + "/1000/cache/" + someHex[1:],
-	} {
-		if got, ok := parsePath(path, user); ok {
-			t.Errorf("parsePath(%q) = %v", path, got)
-		}
-	}
-	if _, ok := parsePath(userPath+"/1001", viewOf(0, "")); !ok {
-		t.Error("root does not see a user")
-	}
-}
-
-const someHex = "0123456789abcdef0123456789abcdef"

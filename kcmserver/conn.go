@@ -37,14 +37,16 @@ type conn struct {
 	lists listings // as GET_CRED_UUID_LIST last told them
 
 	// idleSince is when the last reply was sent, in nanoseconds since 1970, or
-	// 0 while a request is being received or answered.
+	// 0 while a request is being received or answered. Before the first request
+	// it is when that must have come.
 	idleSince atomic.Int64
 }
 
 func (s *Server) newConn(c net.Conn, peer Peer) *conn {
 	cn := &conn{server: s, peer: peer, net: c, in: bufio.NewReaderSize(c, 4<<10)}
 	cn.call.out.begin()
-	cn.idleSince.Store(time.Now().UnixNano())
+	// Its first request is on the way: others are dismissed before it.
+	cn.idleSince.Store(time.Now().Add(s.clientTimeout).UnixNano())
 	return cn
 }
 
@@ -54,6 +56,11 @@ func (c *conn) serve(ctx context.Context) error {
 	defer c.leaveLarge()
 	for {
 		req, err := c.receive()
+		if errors.Is(err, errTooLarge) {
+			if err = c.refuseLarge(err); err == nil {
+				continue
+			}
+		}
 		if err != nil {
 			return c.ending(err)
 		}
@@ -99,9 +106,6 @@ func (c *conn) ending(err error) error {
 // receive waits for a request, as long as it takes. Once the first byte is
 // here, the rest must come within the client timeout.
 func (c *conn) receive() (kcm.Request, error) {
-	if c.server.closing.Load() {
-		return kcm.Request{}, net.ErrClosed
-	}
 	if _, err := c.in.Peek(1); err != nil {
 		return kcm.Request{}, err
 	}
@@ -129,6 +133,30 @@ func (c *conn) receive() (kcm.Request, error) {
 	return req, err
 }
 
+// refuseLarge answers a large request whose turn did not come. It reads the
+// request without keeping it.
+func (c *conn) refuseLarge(why error) error {
+	head, err := c.in.Peek(4)
+	if err != nil {
+		return err
+	}
+	n := binary.BigEndian.Uint32(head)
+	if n > kcm.MaxLen {
+		return why // and no request
+	}
+	if err := c.limit(c.net.SetReadDeadline); err != nil {
+		return err
+	}
+	defer c.net.SetReadDeadline(time.Time{})
+	if _, err := c.in.Discard(4 + int(n)); err != nil {
+		return err
+	}
+	c.server.refusals.Info("request refused", "uid", c.peer.UID, "pid", c.peer.PID, "bytes", n, "err", why)
+	now := time.Now()
+	c.idleSince.Store(now.UnixNano())
+	return c.reply(code(why), now)
+}
+
 // buffered reports whether a whole request is here already, as it nearly always
 // is, so that no deadline is needed.
 func (c *conn) buffered() bool {
@@ -140,16 +168,18 @@ func (c *conn) buffered() bool {
 	return uint64(n) >= 4+uint64(binary.BigEndian.Uint32(head))
 }
 
-// limit sets a deadline of the client timeout from now. Shutdown sets its own
-// after it has said that the server closes, so one of the two is seen.
+// limit sets a deadline of the client timeout from now.
 func (c *conn) limit(set func(time.Time) error) error {
-	if err := set(time.Now().Add(c.server.clientTimeout)); err != nil {
-		return err
+	return set(time.Now().Add(c.server.clientTimeout))
+}
+
+// stopReading has the client fail to send more, so that libkrb5 connects anew,
+// while what it has sent is still answered. Closing the socket would lose that.
+func (c *conn) stopReading() {
+	if r, ok := c.net.(interface{ CloseRead() error }); ok && r.CloseRead() == nil {
+		return
 	}
-	if c.server.closing.Load() {
-		return net.ErrClosed
-	}
-	return nil
+	c.net.Close()
 }
 
 // answer makes the reply to a request, which came at start, and returns its code.

@@ -386,3 +386,53 @@ func TestReplyLength(t *testing.T) {
 		t.Errorf("came back with %d bytes, want %d", n, len(cred(large)))
 	}
 }
+
+// TestDismissedIsAnswered sends a request over the connection that is closed next
+// to make room: it is answered, and only then the connection ends.
+func TestDismissedIsAnswered(t *testing.T) {
+	b := slow{began: make(chan struct{}), goOn: make(chan struct{})}
+	s := New(ccstore.Open(b, ccstore.Options{}), Options{})
+	c := connect(t, s, user(1000))
+	c.defaultName()
+	s.mu.Lock() // as register does
+	store := kcm.AppendRequest(nil, kcm.OpInitialize, append(str(nameN), princ(alice)...))
+	if _, err := c.conn.Write(append(store, kcm.AppendRequest(nil, kcm.OpNoop, nil)...)); err != nil {
+		t.Error(err)
+	}
+	<-b.began
+	for cn := range s.conns {
+		s.dismiss(cn)
+	}
+	s.mu.Unlock()
+	if _, err := c.conn.Write(kcm.AppendRequest(nil, kcm.OpNoop, nil)); !errors.Is(err, unix.EPIPE) {
+		t.Errorf("write to a dismissed connection: %v, want %v", err, unix.EPIPE)
+	}
+	close(b.goOn)
+	for range 2 {
+		if code, _, err := kcm.ReadReply(c.conn); code != kcm.OK || err != nil {
+			t.Errorf("request sent before: %v, %v", code, err)
+		}
+	}
+	if _, _, err := kcm.ReadReply(c.conn); !errors.Is(err, io.EOF) {
+		t.Errorf("at the end: %v, want %v", err, io.EOF)
+	}
+}
+
+// TestLargeWithoutTurn sends a large request while as many as a user may have are
+// under way: it gets a code, and the connection stays.
+func TestLargeWithoutTurn(t *testing.T) {
+	s := newServer(t, Options{ClientTimeout: 50 * time.Millisecond})
+	c := connect(t, s, user(1000))
+	c.do(kcm.OpInitialize, str(nameN), princ(alice))
+	for range largePerUID {
+		release, err := s.large.acquire(1000, patience, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer release()
+	}
+	large := testCred("host/large@LAB.TEST")
+	large.Ticket = make([]byte, 2*keepBuffer)
+	c.ask(kcm.CCNoMem, kcm.OpStore, str(nameN), cred(large))
+	want(t, "credentials", [][]byte{}, c.creds(nameN))
+}

@@ -319,7 +319,13 @@ func (m *model) move(from, to string) kcm.Code {
 	if !own(to) {
 		return kcm.FCCPerm
 	}
-	if from != to {
+	switch {
+	case from == to:
+	case m.caches[to] == nil: // another name in the same place
+		m.order[slices.Index(m.order, from)] = to
+		m.caches[to] = cache
+		delete(m.caches, from)
+	default:
 		m.fill(to, cache.principal, cache.offset, cache.creds)
 		m.drop(from)
 	}

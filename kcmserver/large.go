@@ -52,14 +52,20 @@ func (q *largeQueue) acquire(uid uint32, patience time.Duration, stop <-chan str
 	t.users++
 	q.mu.Unlock()
 
+	release = func() {
+		<-t.free
+		q.leave(uid, t)
+	}
+	select {
+	case t.free <- struct{}{}:
+		return release, nil // also once stop is closed
+	default:
+	}
 	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
 	select {
 	case t.free <- struct{}{}:
-		return func() {
-			<-t.free
-			q.leave(uid, t)
-		}, nil
+		return release, nil
 	case <-stop:
 		q.leave(uid, t)
 		return nil, fmt.Errorf("%w: the server ends", errTooLarge)

@@ -22,7 +22,7 @@ const (
 	DefaultMaxUIDConnections = 256
 )
 
-// Options are what a Server may be told. Zero values mean the defaults.
+// Options configures a Server. Zero values mean the defaults.
 type Options struct {
 	Logger            *slog.Logger
 	ClientTimeout     time.Duration   // for a request or reply that stops half way
@@ -51,9 +51,10 @@ type Server struct {
 
 	mu        sync.Mutex
 	listeners map[net.Listener]bool
-	conns     map[*conn]bool
+	conns     map[*conn]bool // that are open
+	dismissed map[*conn]bool // that end once they have answered what they were sent
 	perUID    map[uint32]int
-	serving   sync.WaitGroup // goroutines of connections
+	serving   sync.WaitGroup // listeners and connections
 }
 
 // New returns a server over store.
@@ -68,6 +69,7 @@ func New(store *ccstore.Store, o Options) *Server {
 		selinux:       o.SELinux,
 		listeners:     make(map[net.Listener]bool),
 		conns:         make(map[*conn]bool),
+		dismissed:     make(map[*conn]bool),
 		perUID:        make(map[uint32]int),
 		stopped:       make(chan struct{}),
 	}
@@ -91,15 +93,10 @@ func New(store *ccstore.Store, o Options) *Server {
 // Serve accepts connections on l, whose clients share the caches of namespace.
 // It closes l, and returns nil after Shutdown.
 func (s *Server) Serve(l net.Listener, namespace string) error {
-	s.mu.Lock()
-	s.listeners[l] = true
-	s.mu.Unlock()
-	defer func() {
-		l.Close()
-		s.mu.Lock()
-		delete(s.listeners, l)
-		s.mu.Unlock()
-	}()
+	if !s.addListener(l) {
+		return l.Close()
+	}
+	defer s.removeListener(l)
 	for delay := time.Duration(0); !s.closing.Load(); {
 		c, err := l.Accept()
 		switch {
@@ -120,7 +117,28 @@ func (s *Server) Serve(l net.Listener, namespace string) error {
 	return nil
 }
 
-// accepted serves c in a goroutine of its own, if it may be served.
+// addListener has Shutdown close l and wait for what accepts from it. It returns
+// false after Shutdown.
+func (s *Server) addListener(l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing.Load() {
+		return false
+	}
+	s.listeners[l] = true
+	s.serving.Add(1)
+	return true
+}
+
+func (s *Server) removeListener(l net.Listener) {
+	l.Close()
+	s.mu.Lock()
+	delete(s.listeners, l)
+	s.mu.Unlock()
+	s.serving.Done()
+}
+
+// accepted counts c and serves it in a goroutine of its own, or refuses it.
 func (s *Server) accepted(c net.Conn, namespace string) {
 	unix, ok := c.(*net.UnixConn)
 	if !ok {
@@ -134,7 +152,9 @@ func (s *Server) accepted(c net.Conn, namespace string) {
 		c.Close()
 		return
 	}
-	go s.ServeConn(context.Background(), c, peer) // its error is logged
+	if cn, err := s.register(c, peer); err == nil {
+		go s.serveConn(context.Background(), cn) // its error is logged
+	}
 }
 
 func (s *Server) refuse(err error, attrs ...any) {
@@ -143,58 +163,76 @@ func (s *Server) refuse(err error, attrs ...any) {
 }
 
 // ServeConn answers the requests of one client until it goes, and closes c. It
-// returns an error if the client is to blame for the end, or one connection
-// too many.
+// returns an error if the client is to blame for the end, or if it has too many
+// connections.
 func (s *Server) ServeConn(ctx context.Context, c net.Conn, peer Peer) error {
-	defer c.Close()
-	cn := s.newConn(c, peer)
-	if err := s.register(cn); err != nil {
-		if !s.closing.Load() {
-			s.refuse(err, "uid", peer.UID, "pid", peer.PID)
-		}
+	if s.closing.Load() {
+		c.Close()
+		return net.ErrClosed
+	}
+	cn, err := s.register(c, peer)
+	if err != nil {
 		return err
 	}
+	return s.serveConn(ctx, cn)
+}
+
+func (s *Server) serveConn(ctx context.Context, cn *conn) error {
 	defer s.unregister(cn)
+	defer cn.net.Close()
 	s.counters.accepted.Add(1)
 	err := cn.serve(ctx)
 	if err != nil {
 		s.counters.cut.Add(1)
-		s.refusals.Info("connection ended", "uid", peer.UID, "pid", peer.PID, "err", err)
+		s.refusals.Info("connection ended", "uid", cn.peer.UID, "pid", cn.peer.PID, "err", err)
 	}
 	return err
 }
 
 var errTooMany = errors.New("too many connections, none of them idle")
 
-// register counts cn in. At a limit the longest idle connection makes room: of
-// the same user, or if all together are too many, of the user who has most.
-func (s *Server) register(cn *conn) error {
+// register counts a connection, or refuses and closes it. One that was accepted
+// while the server closes is still answered what it has sent.
+func (s *Server) register(c net.Conn, peer Peer) (*conn, error) {
+	cn := s.newConn(c, peer)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closing.Load() {
-		return net.ErrClosed
-	}
-	uid := cn.peer.UID
-	if s.perUID[uid] >= s.maxUIDConns && !s.closeIdle(uid) {
-		return fmt.Errorf("%w: limit for uid %d is %d", errTooMany, uid, s.maxUIDConns)
-	}
-	if len(s.conns) >= s.maxConns && !s.closeIdle(s.busiestUID()) {
-		return fmt.Errorf("%w: limit is %d", errTooMany, s.maxConns)
+	if err := s.makeRoom(peer.UID); err != nil {
+		c.Close()
+		s.refuse(err, "uid", peer.UID, "pid", peer.PID)
+		return nil, err
 	}
 	s.conns[cn] = true
-	s.perUID[uid]++
+	s.perUID[peer.UID]++
 	s.serving.Add(1)
+	if s.closing.Load() {
+		s.dismiss(cn)
+	}
+	return cn, nil
+}
+
+// makeRoom dismisses the longest idle connection at a limit: of the same user, or
+// if all together are too many, of the user who has most. s.mu is held.
+func (s *Server) makeRoom(uid uint32) error {
+	if s.perUID[uid] >= s.maxUIDConns && !s.dismissIdle(uid) {
+		return fmt.Errorf("%w: limit for uid %d is %d", errTooMany, uid, s.maxUIDConns)
+	}
+	if len(s.conns) >= s.maxConns && !s.dismissIdle(s.busiestUID()) {
+		return fmt.Errorf("%w: limit is %d", errTooMany, s.maxConns)
+	}
 	return nil
 }
 
+// unregister ends the count of cn, whose goroutine ends.
 func (s *Server) unregister(cn *conn) {
 	s.mu.Lock()
 	s.forget(cn)
+	delete(s.dismissed, cn)
 	s.mu.Unlock()
 	s.serving.Done()
 }
 
-// forget takes cn out of the count, once. s.mu is held.
+// forget takes cn out of the count of open connections, once. s.mu is held.
 func (s *Server) forget(cn *conn) {
 	if !s.conns[cn] {
 		return
@@ -205,9 +243,9 @@ func (s *Server) forget(cn *conn) {
 	}
 }
 
-// closeIdle closes the connection of uid that has been idle longest, if one is.
-// s.mu is held.
-func (s *Server) closeIdle(uid uint32) bool {
+// dismissIdle dismisses the connection of uid that has been idle longest, if one
+// is. s.mu is held.
+func (s *Server) dismissIdle(uid uint32) bool {
 	var longest *conn
 	var since int64
 	for cn := range s.conns {
@@ -219,9 +257,16 @@ func (s *Server) closeIdle(uid uint32) bool {
 	if longest == nil {
 		return false
 	}
-	longest.net.Close()
-	s.forget(longest)
+	s.dismiss(longest)
 	return true
+}
+
+// dismiss has cn end once it has answered what it was sent, and counts it no
+// longer. s.mu is held.
+func (s *Server) dismiss(cn *conn) {
+	s.forget(cn)
+	s.dismissed[cn] = true
+	cn.stopReading()
 }
 
 // busiestUID returns the uid with most connections. s.mu is held.
@@ -237,18 +282,18 @@ func (s *Server) busiestUID() uint32 {
 }
 
 // Shutdown stops accepting connections and requests, waits until the requests
-// under way are answered, and closes all connections. If ctx ends first they
-// are closed without an answer.
+// that were sent before are answered, and closes all connections. If ctx ends
+// first they are closed without an answer.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
 	if !s.closing.Swap(true) {
 		close(s.stopped)
 	}
-	s.mu.Lock()
 	for l := range s.listeners {
 		l.Close()
 	}
 	for cn := range s.conns {
-		cn.net.SetReadDeadline(time.Unix(1, 0)) // wakes those that wait for a request
+		s.dismiss(cn)
 	}
 	s.mu.Unlock()
 
@@ -262,7 +307,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		s.mu.Lock()
-		for cn := range s.conns {
+		for cn := range s.dismissed {
 			cn.net.Close()
 		}
 		s.mu.Unlock()

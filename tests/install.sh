@@ -197,8 +197,8 @@ install_programs() {
 # debian_mirror prints where this machine's Debian comes from, and not the security
 # updates, which have a mirror of their own.
 debian_mirror() {
-	if [ -n "${KCMD_DEBIAN_MIRROR:-}" ]; then
-		echo "$KCMD_DEBIAN_MIRROR"
+	if [ -n "${LAB_DEBIAN_MIRROR:-}" ]; then
+		echo "$LAB_DEBIAN_MIRROR"
 		return
 	fi
 	(. /etc/os-release && [ "$ID" = debian ]) || return

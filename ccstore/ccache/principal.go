@@ -98,16 +98,9 @@ func (p Principal) NameKey() string { return string(p.appendNameKey(nil)) }
 
 // Key returns a string that two principals share exactly if Equal holds. It
 // begins with NameKey, and no such string is the prefix of another one.
-func (p Principal) Key() string { return string(appendData(p.appendNameKey(nil), p.Realm)) }
+func (p Principal) Key() string { return string(p.appendKey(nil)) }
 
-// TGTKey returns a prefix of Key for the servers of which p may hold a TGT
-// (Credential.IsTGT), and of few others.
-func (p Principal) TGTKey() string {
-	if p.Realm == anonymousRealm {
-		return string(appendData(binary.BigEndian.AppendUint32(nil, 2), "krbtgt"))
-	}
-	return Principal{Realm: p.Realm, Components: []string{"krbtgt", p.Realm}}.Key()
-}
+func (p Principal) appendKey(b []byte) []byte { return appendData(p.appendNameKey(b), p.Realm) }
 
 func (p Principal) appendNameKey(b []byte) []byte {
 	b = binary.BigEndian.AppendUint32(b, uint32(len(p.Components)))

@@ -14,3 +14,10 @@ func TestStore(t *testing.T) {
 		return func() ccstore.Backend { return b }
 	})
 }
+
+func TestShared(t *testing.T) {
+	storetest.Run(t, func(*testing.T) storetest.Open {
+		b := memory.NewShared()
+		return func() ccstore.Backend { return b }
+	})
+}

@@ -13,18 +13,17 @@ import (
 
 // A change makes the changes of one commit, within the transaction of the writer.
 type change struct {
-	w           *writer
-	ctx         context.Context
-	owner       []byte
-	key         *ownerKey
-	collection  int64
-	generations map[uint64]int64 // of the caches that were met, by id
+	w          *writer
+	ctx        context.Context
+	owner      []byte
+	key        *ownerKey
+	collection int64
 }
 
 // apply makes the changes of c. It fails with ErrConflict before it has changed
 // anything.
 func (w *writer) apply(c *ccstore.Commit) (err error) {
-	m := &change{w: w, ctx: context.Background(), owner: ownerBytes(c.Owner), generations: make(map[uint64]int64)}
+	m := &change{w: w, ctx: context.Background(), owner: ownerBytes(c.Owner)}
 	if err := m.revise(c); err != nil {
 		return err
 	}
@@ -99,31 +98,34 @@ func (m *change) execIn(cache uint64, stmt *sql.Stmt, args ...any) error {
 
 // generation returns the generation of a cache. It fails with sql.ErrNoRows.
 func (m *change) generation(cache uint64) (generation int64, err error) {
-	if generation, ok := m.generations[cache]; ok {
+	if generation, ok := m.w.generations[cacheKey{m.collection, cache}]; ok {
 		return generation, nil
 	}
 	if err := m.w.generation.QueryRowContext(m.ctx, m.collection, cache).Scan(&generation); err != nil {
 		return 0, err
 	}
-	m.generations[cache] = generation
+	m.w.generations[cacheKey{m.collection, cache}] = generation
 	return generation, nil
 }
 
+// newGeneration gives a cache another generation, which is not in the database yet.
+func (m *change) newGeneration(cache uint64) int64 {
+	generation := m.w.nextGeneration
+	m.w.nextGeneration++
+	m.w.generations[cacheKey{m.collection, cache}] = generation
+	return generation
+}
+
 func (m *change) putCache(r *ccstore.CacheRecord) error {
-	columns := []any{m.w.nextGeneration, m.collection, r.ID, r.UUID[:], []byte(r.Name), r.Principal, r.KDCOffset, r.Label, r.Changed}
-	for _, at := range r.Deadlines {
-		columns = append(columns, at)
+	columns := []any{r.UUID[:], []byte(r.Name), r.Principal, r.KDCOffset, r.Label, r.Changed, r.Ends, cacheSum(m.owner, r)}
+	generation, err := m.generation(r.ID)
+	if errors.Is(err, sql.ErrNoRows) {
+		return m.exec(m.w.insertCache, append(columns, m.newGeneration(r.ID), m.collection, r.ID)...)
 	}
-	var generation int64
-	err := m.w.putCache.QueryRowContext(m.ctx, append(columns, cacheSum(m.owner, r))...).Scan(&generation)
 	if err != nil {
 		return err
 	}
-	if generation == m.w.nextGeneration {
-		m.w.nextGeneration++
-	}
-	m.generations[r.ID] = generation
-	return nil
+	return m.exec(m.w.updateCache, append(columns, generation)...)
 }
 
 // renameCache changes the name of a cache, and with it the checksum of its row.
@@ -156,14 +158,13 @@ func (m *change) moveCredentials(op ccstore.MoveCredentials) error {
 	if err != nil {
 		return err
 	}
-	if err := m.exec(m.w.renewCache, m.w.nextGeneration, from); err != nil {
+	if err := m.exec(m.w.renewCache, m.newGeneration(op.From), from); err != nil {
 		return err
 	}
 	if err := m.exec(m.w.renewCache, from, to); err != nil {
 		return err
 	}
-	m.generations[op.From], m.generations[op.To] = m.w.nextGeneration, from
-	m.w.nextGeneration++
+	m.w.generations[cacheKey{m.collection, op.To}] = from
 	return m.w.discard(m.ctx, to)
 }
 
@@ -175,7 +176,7 @@ func (m *change) deleteCache(id uint64) error {
 	if err != nil {
 		return err
 	}
-	delete(m.generations, id)
+	delete(m.w.generations, cacheKey{m.collection, id})
 	if err := m.exec(m.w.deleteCache, generation); err != nil {
 		return err
 	}
@@ -191,11 +192,9 @@ func (m *change) clearCache(id uint64) error {
 	if err != nil {
 		return err
 	}
-	if err := m.exec(m.w.renewCache, m.w.nextGeneration, generation); err != nil {
+	if err := m.exec(m.w.renewCache, m.newGeneration(id), generation); err != nil {
 		return err
 	}
-	m.generations[id] = m.w.nextGeneration
-	m.w.nextGeneration++
 	return m.w.discard(m.ctx, generation)
 }
 

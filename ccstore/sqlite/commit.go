@@ -10,6 +10,7 @@ import (
 // A request is a commit that waits for the goroutine that writes.
 type request struct {
 	commit *ccstore.Commit
+	size   portion // about what it writes
 	err    error
 	done   chan struct{}
 }
@@ -26,12 +27,10 @@ func (b *Backend) Commit(_ context.Context, c *ccstore.Commit) error {
 // deleteAgain is how long deleting waits after it failed.
 const deleteAgain = 5 * time.Second
 
-// maxBatch bounds the commits that share a transaction.
-const maxBatch = 256
-
 func (b *Backend) writeLoop(w *writer) {
 	defer close(b.stopped)
 	defer w.close()
+	var waiting turns
 	wiper := newWiper()
 	deleting := time.NewTimer(0) // what a killed daemon has left
 	for {
@@ -40,7 +39,10 @@ func (b *Backend) writeLoop(w *writer) {
 			if !ok {
 				return
 			}
-			batch := b.gather(r)
+			waiting.add(r)
+		case <-waiting.ready():
+			b.gather(&waiting)
+			batch := waiting.next()
 			w.writeBatch(batch)
 			for _, r := range batch {
 				close(r.done)
@@ -63,19 +65,17 @@ func (b *Backend) writeLoop(w *writer) {
 	}
 }
 
-// gather returns the commits that wait together with the first one.
-func (b *Backend) gather(first *request) []*request {
-	batch := []*request{first}
-	for len(batch) < maxBatch {
+// gather takes the commits that wait by now.
+func (b *Backend) gather(waiting *turns) {
+	for {
 		select {
-		case next, ok := <-b.requests:
+		case r, ok := <-b.requests:
 			if !ok {
-				return batch
+				return
 			}
-			batch = append(batch, next)
+			waiting.add(r)
 		default:
-			return batch
+			return
 		}
 	}
-	return batch
 }

@@ -10,14 +10,6 @@ import (
 // As many as fit into the transaction are deleted in it, the others afterwards in
 // transactions of their own, so that nobody waits long for the writer.
 
-// A portion is how much is deleted in one transaction.
-type portion struct{ rows, bytes int }
-
-// onePortion takes some milliseconds.
-var onePortion = portion{rows: 500, bytes: 256 << 10}
-
-func (p *portion) used() bool { return p.rows <= 0 || p.bytes <= 0 }
-
 // discard deletes the credentials of a generation that no cache has any longer, as
 // far as the portion of the transaction goes, and notes the generation for later if
 // that is not all of it.
@@ -69,15 +61,14 @@ func (w *writer) lastOfPortion(ctx context.Context, generation int64) (last uint
 // deleteDiscarded deletes a portion of what was noted for later, in a transaction
 // of its own, and reports whether that was the last of it.
 func (w *writer) deleteDiscarded() (all bool, err error) {
-	if err := w.run(w.begin); err != nil {
+	if err := w.beginTransaction(); err != nil {
 		return false, err
 	}
-	w.portion = onePortion
 	if all, err = w.deleteNoted(context.Background()); err == nil {
 		err = w.run(w.commit)
 	}
 	if err != nil {
-		w.run(w.rollback)
+		w.rollBack()
 	}
 	return all && err == nil, err
 }

@@ -14,26 +14,39 @@ type writer struct {
 	key            *storeKey
 	conn           *sql.Conn
 	nextGeneration int64
-	portion        portion // what is left of that of the transaction
-	noted          bool    // a generation was noted for later
+	generations    map[cacheKey]int64 // some of those in the database: nobody else writes to it
+	portion        portion            // what is left of that of the transaction
+	noted          bool               // a generation was noted for later
 
 	stmts []*sql.Stmt // all that follow
 
-	begin, commit, rollback                       *sql.Stmt
-	revise, create, setDefault                    *sql.Stmt
-	putCache, deleteCache, renewCache, generation *sql.Stmt
-	cache, renameCache                            *sql.Stmt
-	putCred, deleteCred                           *sql.Stmt
-	quarantineCache, quarantineCred               *sql.Stmt
-	sizes, deleteUpTo                             *sql.Stmt
-	nextDiscarded, noteDiscarded, forgetDiscarded *sql.Stmt
+	begin, commit, rollback                                       *sql.Stmt
+	revise, create, setDefault                                    *sql.Stmt
+	insertCache, updateCache, deleteCache, renewCache, generation *sql.Stmt
+	cache, renameCache                                            *sql.Stmt
+	putCred, deleteCred                                           *sql.Stmt
+	quarantineCache, quarantineCred                               *sql.Stmt
+	sizes, deleteUpTo                                             *sql.Stmt
+	nextDiscarded, noteDiscarded, forgetDiscarded                 *sql.Stmt
 }
+
+// A cacheKey identifies a cache in the database.
+type cacheKey struct {
+	collection int64
+	cache      uint64
+}
+
+// maxGenerations bounds the generations in memory.
+const maxGenerations = 4096
 
 // keptCommits is the size of collections.commits: ccstore.KeptCommits ids.
 const keptCommits = "1024"
 
+// never is ccstore.Never in SQL, which the table has as NULL.
+const never = "9223372036854775807"
+
 func newWriter(ctx context.Context, db *sql.DB, key *storeKey) (_ *writer, err error) {
-	w := &writer{key: key}
+	w := &writer{key: key, generations: make(map[cacheKey]int64)}
 	if w.conn, err = db.Conn(ctx); err != nil {
 		return nil, err
 	}
@@ -61,12 +74,10 @@ func (w *writer) prepare(ctx context.Context) error {
 		{&w.create, "INSERT INTO collections (commits, namespace, uid, level, revision) VALUES (?, ?, ?, ?, 1) ON CONFLICT DO NOTHING RETURNING id"},
 		{&w.setDefault, "UPDATE collections SET default_name = ? WHERE id = ?"},
 
-		// The generation of a cache that is there stays.
-		{&w.putCache, `INSERT INTO caches (generation, collection, id, uuid, name, principal, kdc_offset, label, changed,
-			` + eachDeadline("COLUMN") + `, sum)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ` + eachDeadline("nullif(?, "+never+")") + `, ?) ON CONFLICT (collection, id) DO UPDATE SET
-			uuid = excluded.uuid, name = excluded.name, principal = excluded.principal, kdc_offset = excluded.kdc_offset, label = excluded.label,
-			changed = excluded.changed, ` + eachDeadline("COLUMN = excluded.COLUMN") + `, sum = excluded.sum RETURNING generation`},
+		{&w.insertCache, `INSERT INTO caches (uuid, name, principal, kdc_offset, label, changed, reaping, sum, generation, collection, id)
+			VALUES (?, ?, ?, ?, ?, ?, nullif(?, ` + never + `), ?, ?, ?, ?)`},
+		{&w.updateCache, `UPDATE caches SET uuid = ?, name = ?, principal = ?, kdc_offset = ?, label = ?, changed = ?,
+			reaping = nullif(?, ` + never + `), sum = ? WHERE generation = ?`},
 		{&w.deleteCache, "DELETE FROM caches WHERE generation = ?"},
 		{&w.renewCache, "UPDATE caches SET generation = ? WHERE generation = ?"},
 		{&w.cache, "SELECT uuid, name, principal, kdc_offset, label, changed, sum FROM caches WHERE collection = ? AND id = ?"},
@@ -112,14 +123,13 @@ func (w *writer) close() {
 // own: a savepoint for each, in one transaction, would have SQLite walk through
 // all that was changed at every statement.
 func (w *writer) writeBatch(batch []*request) {
-	if err := w.run(w.begin); err != nil {
+	if err := w.beginTransaction(); err != nil {
 		fail(batch, err)
 		return
 	}
-	w.portion = onePortion
 	err := w.applyAll(batch)
 	if err != nil && len(batch) > 1 {
-		w.run(w.rollback)
+		w.rollBack()
 		for i := range batch {
 			w.writeBatch(batch[i : i+1])
 		}
@@ -131,7 +141,7 @@ func (w *writer) writeBatch(batch []*request) {
 		}
 	}
 	if err != nil {
-		w.run(w.rollback) // may have happened by itself
+		w.rollBack()
 		fail(batch, err)
 	}
 }
@@ -144,6 +154,20 @@ func (w *writer) applyAll(batch []*request) error {
 		}
 	}
 	return nil
+}
+
+func (w *writer) beginTransaction() error {
+	if len(w.generations) > maxGenerations {
+		clear(w.generations)
+	}
+	w.portion = onePortion
+	return w.run(w.begin)
+}
+
+// rollBack undoes the transaction, which SQLite may have done by itself.
+func (w *writer) rollBack() {
+	clear(w.generations)
+	w.run(w.rollback)
 }
 
 // fail sets the error of every commit that has none yet.

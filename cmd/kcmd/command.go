@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -64,8 +65,9 @@ Options:
 {{.LocalFlags.FlagUsages}}`)
 	cmd.SetVersionTemplate("kcmd {{.Version}}\n")
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return badCommandLine(cmd, "%w", err)
+		return badCommandLine(cmd, "%w", flagError(err))
 	})
+	cmd.SetHelpCommand(newHelp())
 	addFlags(cmd.Flags())
 	return cmd
 }
@@ -114,6 +116,30 @@ func noArguments(cmd *cobra.Command, args []string) error {
 		allowed = "options, and the commands " + strings.Join(names, ", ")
 	}
 	return badCommandLine(cmd, "unexpected argument %s; allowed: %s", quoted(args[0]), allowed)
+}
+
+// flagError says what a flag without a value may be given.
+func flagError(err error) error {
+	if e := (*pflag.InvalidValueError)(nil); errors.As(err, &e) && e.GetFlag().Value.Type() == "bool" {
+		return fmt.Errorf("--%s: %s is not allowed; allowed: true, false, or no value", e.GetFlag().Name, quoted(e.GetValue()))
+	}
+	return err
+}
+
+// newHelp is the command by which people look for help on a command.
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use:    "help [COMMAND]",
+		Short:  "print the help of kcmd or of a command",
+		Hidden: true,
+		RunE: func(help *cobra.Command, args []string) error {
+			cmd, rest, err := help.Root().Find(args)
+			if err != nil || len(rest) > 0 || cmd == help {
+				return failure{fmt.Errorf("no help on %s; allowed: kcmd help, kcmd help check, kcmd help dump, kcmd help rekey", quoted(strings.Join(args, " "))), exitUnchecked}
+			}
+			return cmd.Help()
+		},
+	}
 }
 
 // badCommandLine returns the error for a command line that a command does not

@@ -39,7 +39,7 @@ func readConfig(flags *pflag.FlagSet) (*config, error) {
 	for _, s := range settings {
 		value := v.GetString(s.key)
 		if value == "" && needed[s.key] != "" {
-			return nil, fmt.Errorf("%s: no default in this environment, which lacks %s; give --%s", s.key, needed[s.key], s.flag())
+			return nil, noDefault(&s)
 		}
 		if !s.set(c, value) {
 			return nil, notAllowed("default: "+s.key, quoted(value), &s)
@@ -85,8 +85,19 @@ func defaults(session bool) map[string]string {
 	return d
 }
 
+// noDefault returns the error for a setting whose default the environment does
+// not give.
+func noDefault(s *setting) error {
+	for variable := range strings.SplitSeq(needed[s.key], " or ") {
+		if value := os.Getenv(variable); value != "" {
+			return fmt.Errorf("%s: no default, because %s=%s is not an absolute path; change it or give --%s", s.key, variable, quoted(value), s.flag())
+		}
+	}
+	return fmt.Errorf("%s: no default, because %s is not set; set it or give --%s", s.key, needed[s.key], s.flag())
+}
+
 // needed says what the defaults of the session are made from.
-var needed = map[string]string{"socket": "XDG_RUNTIME_DIR", "store": "XDG_STATE_HOME and HOME"}
+var needed = map[string]string{"socket": "XDG_RUNTIME_DIR", "store": "XDG_STATE_HOME or HOME"}
 
 // userDir returns the directory that an XDG variable names, or its default in
 // the home directory, or "". The specification has relative paths ignored.
@@ -185,7 +196,8 @@ func (f *files) mergeFile(path string) error {
 			return unknown(path+": unknown key "+quoted(key), func(s *setting) string { return s.key })
 		}
 		if !s.allows(values[key]) {
-			return notAllowed(path+": "+key, tomlText(values[key]), s)
+			text, _ := values[key].(string)
+			return tooLong(notAllowed(path+": "+key, tomlText(values[key]), s), s, text)
 		}
 	}
 	return f.v.MergeConfigMap(values)
@@ -267,7 +279,7 @@ func mergeVariables(v *viper.Viper) error {
 			return unknown(plain(name)+": unknown variable", (*setting).variable, "KCMD_CONFIG")
 		}
 		if s != nil && value != "" && !s.set(new(config), value) {
-			return notAllowed(name, quoted(value), s)
+			return tooLong(notAllowed(name, quoted(value), s), s, value)
 		}
 	}
 	return nil
@@ -283,7 +295,7 @@ func mergeFlags(v *viper.Viper, flags *pflag.FlagSet) error {
 		}
 		value := f.Value.String()
 		if !s.set(new(config), value) {
-			return notAllowed("--"+s.flag(), quoted(value), s)
+			return tooLong(notAllowed("--"+s.flag(), quoted(value), s), s, value)
 		}
 		v.Set(s.key, value)
 	}
@@ -293,6 +305,16 @@ func mergeFlags(v *viper.Viper, flags *pflag.FlagSet) error {
 // notAllowed returns the error for a value that a setting does not take.
 func notAllowed(origin, value string, s *setting) error {
 	return fmt.Errorf("%s: %s is not allowed; allowed: %s", origin, value, s.allowed)
+}
+
+// tooLong returns the error for a relative path of a socket whose absolute form,
+// which the message shows, is too long; else err.
+func tooLong(err error, s *setting, path string) error {
+	whole, ok := absolute(path)
+	if s.key != "socket" || !ok || len(path) > maxSocketPath || len(whole) <= maxSocketPath {
+		return err
+	}
+	return fmt.Errorf("%w; its absolute path %s has %d bytes", err, plain(whole), len(whole))
 }
 
 // unknown returns the error for a name that means no setting.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -101,8 +102,33 @@ func TestSessionWithoutDirectories(t *testing.T) {
 	clean(t)
 	t.Setenv("HOME", "")
 	_, err := read(t, "--session")
-	const want = "socket: no default in this environment, which lacks XDG_RUNTIME_DIR; give --socket"
+	const want = "socket: no default, because XDG_RUNTIME_DIR is not set; set it or give --socket"
 	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	t.Setenv("XDG_RUNTIME_DIR", "run")
+	_, err = read(t, "--session")
+	const relative = `socket: no default, because XDG_RUNTIME_DIR="run" is not an absolute path; change it or give --socket`
+	if err == nil || err.Error() != relative {
+		t.Errorf("got %v, want %s", err, relative)
+	}
+}
+
+// The error for a relative path shows what is too long.
+func TestLongRelativeSocket(t *testing.T) {
+	dir, file := clean(t)
+	deep := filepath.Join(dir, strings.Repeat("d", 80))
+	if err := os.Mkdir(deep, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(deep)
+	whole := filepath.Join(deep, "kcm.sock")
+	want := fmt.Sprintf(`"kcm.sock" is not allowed; allowed: a path of at most 107 bytes without control characters; its absolute path %s has %d bytes`, whole, len(whole))
+	if _, err := read(t, "--config", file, "--socket", "kcm.sock"); err == nil || err.Error() != "--socket: "+want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	t.Setenv("KCMD_SOCKET", "kcm.sock")
+	if _, err := read(t, "--config", file); err == nil || err.Error() != "KCMD_SOCKET: "+want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
@@ -244,7 +270,7 @@ func TestBadFile(t *testing.T) {
 		{"[socket]\npath = \"/x\"", `: socket: a table is not allowed; allowed: a path of at most 107 bytes without control characters`},
 		{`socket = ["/x"]`, `: socket[0]: "/x" is not allowed; allowed: a table [[socket]]`},
 		{"[[socket]]\nnamespace = \"a\"", `: socket[0]: path is missing; allowed: a path of at most 107 bytes without control characters`},
-		{"[[socket]]\npath = \"/x\"\n[[socket]]\npath = \"/x\"", `: socket[1].path: "/x" stands there twice; allowed: each path once`},
+		{"[[socket]]\npath = \"/x\"\n[[socket]]\npath = \"/x\"", `: socket[1].path: "/x" is listed twice; allowed: each path once`},
 		{"[[socket]]\npath = \"/x\"\nowner = 3", `: socket[0]: unknown key "owner"; allowed: path, namespace, mode`},
 		{"[[socket]]\npath = \"/x\"\nmode = 660", `: socket[0].mode: 660 is not allowed; allowed: an octal mode from "0600" to "0777"`},
 		{"[[socket]]\npath = \"/x\"\nmode = \"0066\"", `: socket[0].mode: "0066" is not allowed; allowed: an octal mode from "0600" to "0777"`},
@@ -259,17 +285,21 @@ func TestBadFile(t *testing.T) {
 		{`store = "sqlite:"`, `: store: "sqlite:" is not allowed; allowed: sqlite:PATH of at most 480 bytes without control characters, memory:`},
 		{`store = "memory:x"`, `: store: "memory:x" is not allowed; allowed: sqlite:PATH of at most 480 bytes without control characters, memory:`},
 		{`store = "/x.db"`, `: store: "/x.db" is not allowed; allowed: sqlite:PATH of at most 480 bytes without control characters, memory:`},
-		{`bus = "no"`, `: bus: "no" is not allowed; allowed: system, session, none, or a D-Bus address such as unix:path=/run/bus`},
-		{`bus = false`, `: bus: false is not allowed; allowed: system, session, none, or a D-Bus address such as unix:path=/run/bus`},
+		{`bus = "no"`, `: bus: "no" is not allowed; allowed: system, session, none, or the D-Bus address of a UNIX socket such as unix:path=/run/bus`},
+		{`bus = "tcp:host=localhost,port=1"`, `: bus: "tcp:host=localhost,port=1" is not allowed; allowed: system, session, none, or the D-Bus address of a UNIX socket such as unix:path=/run/bus`},
+		{`bus = "unix:path=/a;tcp:host=b"`, `: bus: "unix:path=/a;tcp:host=b" is not allowed; `},
+		{`bus = "unix:tmpdir=/tmp"`, `: bus: "unix:tmpdir=/tmp" is not allowed; `},
+		{`bus = false`, `: bus: false is not allowed; allowed: system, session, none, or the D-Bus address of a UNIX socket such as unix:path=/run/bus`},
 		{`encryption_key = "keys/kcmd"`, `: encryption_key: "keys/kcmd" is not allowed; allowed: the name of a systemd credential or the absolute path of a file, or "" for none`},
 		{`encryption_key = ".."`, `: encryption_key: ".." is not allowed; allowed: the name of a systemd credential or the absolute path of a file, or "" for none`},
 		{`encryption_key = 1`, `: encryption_key: 1 is not allowed; allowed: the name of a systemd credential or the absolute path of a file, or "" for none`},
 		{`synchronous = "off"`, `: synchronous: "off" is not allowed; allowed: full, normal`},
-		{`client_timeout = 30`, `: client_timeout: 30 is not allowed; allowed: a duration above 0, such as "30s"`},
-		{`client_timeout = "0s"`, `: client_timeout: "0s" is not allowed; allowed: a duration above 0, such as "30s"`},
-		{`reap_after = "a day"`, `: reap_after: "a day" is not allowed; allowed: a duration from 0, such as "24h"`},
-		{`reap_after = 24`, `: reap_after: 24 is not allowed; allowed: a duration from 0, such as "24h"`},
-		{`expiry_warning = "-1s"`, `: expiry_warning: "-1s" is not allowed; allowed: a duration from 0, such as "10m"`},
+		{`client_timeout = 30`, `: client_timeout: 30 is not allowed; allowed: a duration above 0 in units h, m, s or ms, such as "30s" (a day is "24h")`},
+		{`client_timeout = "0s"`, `: client_timeout: "0s" is not allowed; allowed: a duration above 0 in units h, m, s or ms, such as "30s" (a day is "24h")`},
+		{`reap_after = "a day"`, `: reap_after: "a day" is not allowed; allowed: a duration from 0 in units h, m, s or ms, such as "24h" (a day is "24h")`},
+		{`reap_after = "7d"`, `: reap_after: "7d" is not allowed; allowed: a duration from 0 in units h, m, s or ms, such as "24h" (a day is "24h")`},
+		{`reap_after = 24`, `: reap_after: 24 is not allowed; allowed: a duration from 0 in units h, m, s or ms, such as "24h" (a day is "24h")`},
+		{`expiry_warning = "-1s"`, `: expiry_warning: "-1s" is not allowed; allowed: a duration from 0 in units h, m, s or ms, such as "10m" (a day is "24h")`},
 		{`max_connections = "12"`, `: max_connections: "12" is not allowed; allowed: a whole number from 1 to 1000000`},
 		{`max_connections = 1.5`, `: max_connections: 1.5 is not allowed; allowed: a whole number from 1 to 1000000`},
 		{`max_connections = 0`, `: max_connections: 0 is not allowed; allowed: a whole number from 1 to 1000000`},
@@ -343,7 +373,7 @@ func TestBadFlag(t *testing.T) {
 		{"--socket", "", `--socket: "" is not allowed; allowed: a path of at most 107 bytes without control characters`},
 		{"--store", "keyring:", `--store: "keyring:" is not allowed; allowed: sqlite:PATH of at most 480 bytes without control characters, memory:`},
 		{"--max-uid-connections", "1e3", `--max-uid-connections: "1e3" is not allowed; allowed: a whole number from 1 to 1000000`},
-		{"--bus", "unix:", `--bus: "unix:" is not allowed; allowed: system, session, none, or a D-Bus address such as unix:path=/run/bus`},
+		{"--bus", "unix:", `--bus: "unix:" is not allowed; allowed: system, session, none, or the D-Bus address of a UNIX socket such as unix:path=/run/bus`},
 	} {
 		_, err := read(t, "--config", file, tt.flag, tt.value)
 		if err == nil || err.Error() != tt.want {

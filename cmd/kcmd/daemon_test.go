@@ -20,6 +20,10 @@ func TestBadStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	none := writeFile(t, filepath.Join(dir, "none"), "")
+	link := filepath.Join(dir, "db/link")
+	if err := os.Symlink(notes, link); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		args   string
 		status int
@@ -31,6 +35,12 @@ func TestBadStart(t *testing.T) {
 		{"run", exitConfig, `kcmd: cannot read the command line: unexpected argument "run"; allowed: options, and the commands check, dump, rekey; see kcmd --help`},
 		{"--socket " + socket + " --bus none --store sqlite:" + notes, 1, "kcmd: cannot open store " + notes + ": "},
 		{"--socket " + socket + " --bus none --store sqlite:" + dir + "/a/b/k.db", 1, "kcmd: cannot open store " + dir + "/a/b/k.db: mkdir " + dir + "/a/b: no such file or directory"},
+		{"--socket " + socket + " --bus none --store sqlite:" + link, 1, "kcmd: cannot open store " + link + ": it is a symbolic link; allowed: the path that it leads to"},
+		{"--session=maybe", exitConfig, `kcmd: cannot read the command line: --session: "maybe" is not allowed; allowed: true, false, or no value; see kcmd --help`},
+		{"help nothing", 2, `kcmd: no help on "nothing"; allowed: kcmd help, kcmd help check, kcmd help dump, kcmd help rekey`},
+		{"check a b", 2, `kcmd: cannot read the command line: unexpected argument "b"; allowed: options and one STORE; see kcmd check --help`},
+		{"check " + notes, 2, "kcmd: store " + notes + " is not a database of kcmd: "},
+		{"dump --json=yes " + notes, 2, `kcmd: cannot read the command line: --json: "yes" is not allowed; allowed: true, false, or no value; see kcmd dump --help`},
 		{"--socket " + none + " --bus none --store memory:", 1, "kcmd: cannot make the socket " + none + ": there is a file that is not a socket"},
 		{"--socket " + none + "/s --bus none --store memory:", 1, "kcmd: cannot make the socket " + none + "/s: "},
 	} {

@@ -56,8 +56,8 @@ type (
 		Principal   string             `json:"principal"`
 		KDCOffset   int32              `json:"kdc_offset"` // seconds
 		Label       string             `json:"label"`
-		Changed     int64              `json:"changed"`         // this and other times: seconds since 1970, 0 for none
-		Expires     int64              `json:"expires"`         // its TGT, or its last ticket if it has none
+		Changed     int64              `json:"changed"` // this and other times: seconds since 1970, 0 for none
+		Ends        int64              `json:"ends"`
 		Error       string             `json:"error,omitempty"` // why it is not in use
 		Credentials []dumpedCredential `json:"credentials"`
 	}
@@ -140,8 +140,8 @@ func describeCache(r ccstore.CacheRecord) dumpedCache {
 		Name: text(r.Name), UUID: r.UUID.String(), KDCOffset: r.KDCOffset, Label: text(r.Label), Changed: r.Changed,
 		Credentials: []dumpedCredential{},
 	}
-	if expires := r.Deadlines[ccstore.Expiry]; expires != ccstore.Never {
-		d.Expires = expires
+	if r.Ends != ccstore.Never {
+		d.Ends = r.Ends
 	}
 	principal, err := ccache.ParsePrincipal(r.Principal)
 	if err == nil {

@@ -53,7 +53,7 @@ func (p *printer) cache(c *dumpedCache) {
 		p.printf(" of %s", c.Principal)
 	}
 	p.printf("\n")
-	p.printf("    %s, changed %s, expires %s", c.UUID, localTime(c.Changed), localTime(c.Expires))
+	p.printf("    %s, changed %s, ends %s", c.UUID, localTime(c.Changed), localTime(c.Ends))
 	if c.KDCOffset != 0 {
 		p.printf(", KDC's clock %+d s", c.KDCOffset)
 	}

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"kcmd.org/kcmd/ccstore/sqlite"
 )
@@ -43,7 +45,7 @@ func exitStatus(err error) int {
 func newInspector(cmd *cobra.Command, inspect func(ctx context.Context, r *sqlite.Reader, path string, out io.Writer) error) *cobra.Command {
 	cmd.Args = func(_ *cobra.Command, args []string) error {
 		if len(args) > 1 {
-			return failure{fmt.Errorf("cannot read the command line: unexpected argument %s; see kcmd %s --help", quoted(args[1]), cmd.Name()), exitUnchecked}
+			return failure{fmt.Errorf("cannot read the command line: unexpected argument %s; allowed: options and one STORE; see kcmd %s --help", quoted(args[1]), cmd.Name()), exitUnchecked}
 		}
 		return nil
 	}
@@ -66,6 +68,9 @@ func newInspector(cmd *cobra.Command, inspect func(ctx context.Context, r *sqlit
 		}
 		defer clear(key)
 		r, err := sqlite.OpenReader(cmd.Context(), path, key)
+		if sqlite.Damaged(err) && !isDatabase(path) {
+			return failure{fmt.Errorf("store %s is not a database of kcmd: %w", path, err), exitUnchecked}
+		}
 		if err != nil {
 			return unreadable(err)
 		}
@@ -81,7 +86,7 @@ func newInspector(cmd *cobra.Command, inspect func(ctx context.Context, r *sqlit
 	}
 	cmd.SetUsageTemplate("Usage: {{.UseLine}}\n\nOptions:\n{{.LocalFlags.FlagUsages}}")
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return failure{fmt.Errorf("cannot read the command line: %w; see kcmd %s --help", err, cmd.Name()), exitUnchecked}
+		return failure{fmt.Errorf("cannot read the command line: %w; see kcmd %s --help", flagError(err), cmd.Name()), exitUnchecked}
 	})
 	cmd.DisableFlagsInUseLine = true
 	addFlags(cmd.Flags(), "store", "encryption_key")
@@ -102,6 +107,23 @@ func storePath(c *config, args []string) (string, error) {
 		return "", fmt.Errorf("store %s is not allowed; allowed: sqlite:PATH or PATH, of at most %d bytes without control characters", quoted(store), sqlite.MaxPath)
 	}
 	return path, nil
+}
+
+// isDatabase reports whether a file is a database, or has the lock file that shows
+// that it was one of kcmd's.
+func isDatabase(path string) bool {
+	if _, err := os.Stat(path + "-lock"); err == nil {
+		return true
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return true // the error of opening it says more
+	}
+	defer f.Close()
+	const magic = "SQLite format 3\x00"
+	beginning := make([]byte, len(magic))
+	n, _ := io.ReadFull(f, beginning)
+	return string(beginning[:n]) == magic
 }
 
 // unreadable tells a store that is damaged from one that cannot be looked at.

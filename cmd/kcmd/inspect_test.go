@@ -125,7 +125,7 @@ func TestCheckCommand(t *testing.T) {
 		{"directory", "", []string{dir}, 2, "", "kcmd: cannot open store " + dir + ": "},
 		{"memory", "", []string{"memory:"}, 2, "", "kcmd: cannot look into store memory:, which only its daemon can\n"},
 		{"empty name", "", []string{""}, 2, "", `kcmd: store "" is not allowed; allowed: sqlite:PATH or PATH, of at most 480 bytes without control characters` + "\n"},
-		{"two", "", []string{whole, whole}, 2, "", `kcmd: cannot read the command line: unexpected argument "` + whole + `"; see kcmd check --help` + "\n"},
+		{"two", "", []string{whole, whole}, 2, "", `kcmd: cannot read the command line: unexpected argument "` + whole + `"; allowed: options and one STORE; see kcmd check --help` + "\n"},
 		{"flag", "", []string{"--sokcet=x"}, 2, "", "kcmd: cannot read the command line: unknown flag: --sokcet; see kcmd check --help\n"},
 		{"bad configuration", "", []string{"--config", bad}, 2, "", "kcmd: cannot read the configuration: " + bad + ": "},
 	} {
@@ -179,17 +179,17 @@ func manyThings(tx *ccstore.Tx) {
 
 const dumped = `Collection of 1000, default KCM:1000:\x1B
   KCM:1000 of alice@EXAMPLE.COM
-    UUID, changed CHANGED, expires 2096-10-02T09:06:47+02:00, KDC's clock -7 s
+    UUID, changed CHANGED, ends 2099-12-03T17:53:20+01:00, KDC's clock -7 s
     VALID FROM                 ENDS                       RENEW UNTIL                KEY                      BYTES  SERVER                          FLAGS
     2023-11-14T23:13:20+01:00  2096-10-02T09:06:40+02:00  2099-12-03T17:53:20+01:00  aes256-cts-hmac-sha1-96  196    krbtgt/EXAMPLE.COM@EXAMPLE.COM  forwardable,renewable,initial,pre-authenticated
     2027-01-15T09:00:00+01:00  2096-10-02T09:06:40+02:00  -                          99                       180    host/later@EXAMPLE.COM          postdated
     setting fast_avail for krbtgt/EXAMPLE.COM@EXAMPLE.COM (3 bytes)
   KCM:1000:\x1B[31mred\x9B of line\nbreak/\xFE\x1B]0;title\x07@R\x07\xE2\x80\xAE
-    UUID, changed CHANGED, expires -, label control \xC2\x9B, bidi \xE2\x80\xAE
+    UUID, changed CHANGED, ends -, label control \xC2\x9B, bidi \xE2\x80\xAE
 
 Collection of 1001
   KCM:x of alice@EXAMPLE.COM
-    UUID, changed CHANGED, expires -
+    UUID, changed CHANGED, ends -
 
 `
 
@@ -236,7 +236,7 @@ func TestDumpJSON(t *testing.T) {
 	if first.Namespace != "default" || first.UID != 1000 || first.Default != "1000:\x1b" {
 		t.Errorf("collection %+v", first)
 	}
-	if c := first.Caches[0]; c.Name != "1000" || c.Principal != aliceName || c.KDCOffset != -7 || c.Expires != storetest.EndTime+7 || len(c.UUID) != 36 {
+	if c := first.Caches[0]; c.Name != "1000" || c.Principal != aliceName || c.KDCOffset != -7 || c.Ends != storetest.RenewTill || len(c.UUID) != 36 {
 		t.Errorf("cache %+v", c)
 	}
 	want := dumpedCredential{

@@ -113,7 +113,11 @@ func namespace(name string) string {
 func makeSocket(c socketConfig) (*socket, error) {
 	path := c.path
 	fail := func(err error) (*socket, error) {
-		return nil, fmt.Errorf("cannot make the socket %s: %w", path, err)
+		hint := ""
+		if path == systemSocket && os.Geteuid() != 0 && errors.Is(err, fs.ErrPermission) {
+			hint = "; to serve one user, run kcmd --session, or give --socket and --store"
+		}
+		return nil, fmt.Errorf("cannot make the socket %s: %w%s", path, err, hint)
 	}
 	if err := makeDir(filepath.Dir(path), 0o755); err != nil {
 		return fail(err)

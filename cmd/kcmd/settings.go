@@ -75,7 +75,7 @@ var settings = []setting{
 		key:     "bus",
 		word:    "BUS",
 		meaning: "bus to appear on: system, session, none, or an address",
-		allowed: "system, session, none, or a D-Bus address such as unix:path=/run/bus",
+		allowed: "system, session, none, or the D-Bus address of a UNIX socket such as unix:path=/run/bus",
 		set: func(c *config, s string) bool {
 			c.bus = s
 			return slices.Contains([]string{"system", "session", "none"}, s) || len(s) <= maxBusAddress && busAddress.MatchString(s)
@@ -107,7 +107,7 @@ var settings = []setting{
 		value:   "30s",
 		word:    "DURATION",
 		meaning: "how long a request or a reply may stop half way",
-		allowed: `a duration above 0, such as "30s"`,
+		allowed: `a duration above 0 in units h, m, s or ms, such as "30s" (a day is "24h")`,
 		set: func(c *config, s string) (ok bool) {
 			c.clientTimeout, ok = duration(s)
 			return ok && c.clientTimeout > 0
@@ -176,7 +176,7 @@ var settings = []setting{
 		value:   "24h",
 		word:    "DURATION",
 		meaning: "how long after its last ticket has ended a cache is kept, 0 for ever",
-		allowed: `a duration from 0, such as "24h"`,
+		allowed: `a duration from 0 in units h, m, s or ms, such as "24h" (a day is "24h")`,
 		set: func(c *config, s string) (ok bool) {
 			c.reapAfter, ok = duration(s)
 			return ok && c.reapAfter >= 0
@@ -187,7 +187,7 @@ var settings = []setting{
 		value:   "10m",
 		word:    "DURATION",
 		meaning: "how long before its end a ticket counts as about to expire",
-		allowed: `a duration from 0, such as "10m"`,
+		allowed: `a duration from 0 in units h, m, s or ms, such as "10m" (a day is "24h")`,
 		set: func(c *config, s string) (ok bool) {
 			c.expiryWarning, ok = duration(s)
 			return ok && c.expiryWarning >= 0
@@ -243,10 +243,9 @@ var levels = map[string]slog.Level{
 	"error": slog.LevelError,
 }
 
-// busAddress is the form of a D-Bus address: a transport, a colon, and its
-// keys with their values, in which other characters than printable ones are
-// escaped. Whether it leads to a bus is seen when it is used.
-var busAddress = regexp.MustCompile(`^[a-z][a-z0-9+-]*:[a-z]+=[ -~]+$`)
+// busAddress is the form of a D-Bus address, or of a list of them: of UNIX
+// sockets only, since other transports do not say which user calls.
+var busAddress = regexp.MustCompile(`^unix:[!-:<-~]*(path|abstract)=[!-:<-~]+(;unix:[!-:<-~]*(path|abstract)=[!-:<-~]+)*$`)
 
 // maxBusAddress leaves room for a list of addresses.
 const maxBusAddress = 4096

@@ -19,8 +19,8 @@ type socketConfig struct {
 	mode      fs.FileMode
 }
 
-// everybody is the mode of a socket to which everybody may connect: who is
-// there is asked of the kernel.
+// everybody is the mode of a socket to which everybody may connect: kcmd asks the
+// kernel for the peer's user ID.
 const everybody = 0o666
 
 func defaultSocket(path string) socketConfig {
@@ -70,7 +70,7 @@ func socketTables(file string, tables []any) ([]socketConfig, error) {
 			return nil, err
 		}
 		if slices.ContainsFunc(list, func(other socketConfig) bool { return other.path == c.path }) {
-			return nil, fmt.Errorf("%s.path: %q stands there twice; allowed: each path once", where, c.path)
+			return nil, fmt.Errorf("%s.path: %q is listed twice; allowed: each path once", where, c.path)
 		}
 		list = append(list, c)
 	}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/ccstore/memory"
 	"kcmd.org/kcmd/ccstore/sqlite"
@@ -21,7 +23,7 @@ func openStore(ctx context.Context, c *config, clk clock.Clock, log *slog.Logger
 	if err != nil {
 		return nil, err
 	}
-	return ccstore.Open(backend, ccstore.Options{Logger: log, Clock: clk, Limits: c.limits, ReapAfter: c.reapAfter}), nil
+	return ccstore.Open(backend, ccstore.Options{Logger: log, Clock: clk, Limits: c.limits}), nil
 }
 
 func openBackend(ctx context.Context, c *config, log *slog.Logger) (ccstore.Backend, error) {
@@ -45,6 +47,9 @@ func openBackend(ctx context.Context, c *config, log *slog.Logger) (ccstore.Back
 		Key:         key,
 		Logger:      log,
 	})
+	if errors.Is(err, unix.ELOOP) {
+		return nil, fmt.Errorf("cannot open store %s: it is a symbolic link; allowed: the path that it leads to", path)
+	}
 	if err != nil {
 		return nil, keyHint(err, c.encryptionKey)
 	}

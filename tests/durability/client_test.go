@@ -2,15 +2,15 @@ package durability
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"time"
 
-	"kcmd.org/kcmd/ccstore/ccache"
 	"kcmd.org/kcmd/kcmserver/kcm"
+	kcmclient "kcmd.org/kcmd/kcmserver/kcm/client"
+	"kcmd.org/kcmd/tests/model"
 )
 
 // patience is how long a test waits for what must happen. Only a failing test
@@ -23,7 +23,7 @@ type client struct {
 
 	// history begins with what was stored for sure, and goes on with each
 	// change that was asked for since. Those up to answered were answered.
-	history  []holdings
+	history  []model.Model
 	answered int
 }
 
@@ -36,17 +36,17 @@ func newClient(number int) *client {
 		collection = 1000 + number
 	}
 	c := &client{plan: planner{
-		rand:  rand.New(rand.NewPCG(1, uint64(number))),
-		deflt: number == 0,
-		size:  600,
-		most:  30,
+		rand:       rand.New(rand.NewPCG(1, uint64(number))),
+		hasDefault: number == 0,
+		size:       600,
+		most:       30,
 	}}
 	for i := range 3 {
 		c.plan.names = append(c.plan.names, fmt.Sprintf("%d:client%d-%d", collection, number, i))
 	}
-	c.begin(holdings{})
-	if c.plan.deflt {
-		c.begin(holdings{defaultName: fmt.Sprint(collection)})
+	c.begin(model.Model{})
+	if c.plan.hasDefault {
+		c.begin(model.Model{Default: fmt.Sprint(collection)})
 	}
 	return c
 }
@@ -59,24 +59,21 @@ func newClients(n int) []*client {
 	return list
 }
 
-// begin has the client know what is stored.
-func (c *client) begin(h holdings) {
-	if h.caches == nil {
-		h.caches = make(map[string]cache)
-	}
-	c.history, c.answered = []holdings{h}, 0
+// begin starts a history.
+func (c *client) begin(h model.Model) {
+	c.history, c.answered = []model.Model{h}, 0
 }
 
 // now is what is stored once everything is done that was asked for.
-func (c *client) now() holdings { return c.history[len(c.history)-1] }
+func (c *client) now() model.Model { return c.history[len(c.history)-1] }
 
 // ask asks for one change. It returns a kcm.Code if the server would not, and
 // another error if there was no answer.
-func (c *client) ask(to *kcm.Client) error {
+func (c *client) ask(to *kcmclient.Client) error {
 	ch := c.plan.next(c.now())
-	c.history = append(c.history, ch.after)
-	if _, err := to.Call(ch.op, ch.args); err != nil {
-		return fmt.Errorf("%v: %w", ch.op, err)
+	c.history = append(c.history, ch.After)
+	if err := ch.Do(to); err != nil {
+		return err
 	}
 	c.answered++
 	return nil
@@ -105,7 +102,7 @@ func (c *client) work(socket string, working func()) error {
 
 // compare looks at what is stored, which must be what was answered last or what
 // was asked for since, and has the client go on from there.
-func (c *client) compare(from *kcm.Client) error {
+func (c *client) compare(from *kcmclient.Client) error {
 	got, err := c.look(from)
 	if err != nil {
 		return err
@@ -118,14 +115,14 @@ func (c *client) compare(from *kcm.Client) error {
 }
 
 // explain returns an error unless that can be stored.
-func (c *client) explain(got holdings) error {
+func (c *client) explain(got model.Model) error {
 	for _, h := range c.history[c.answered:] {
-		if h.equal(got) {
+		if h.Compare(got) == nil {
 			return nil
 		}
 	}
 	for i, h := range c.history[:c.answered] {
-		if h.equal(got) {
+		if h.Compare(got) == nil {
 			return lostError{c.plan.names[0], c.answered - i}
 		}
 	}
@@ -143,55 +140,13 @@ func (e lostError) Error() string {
 	return fmt.Sprintf("%s and its like: the last %d changes that were answered are not there", e.cache, e.changes)
 }
 
-// look asks what is stored.
-func (c *client) look(from *kcm.Client) (holdings, error) {
-	h := holdings{caches: make(map[string]cache)}
-	for _, name := range c.plan.names {
-		stored, err := lookAt(from, name)
-		if errors.Is(err, kcm.FCCNoFile) {
-			continue
-		}
-		if err != nil {
-			return holdings{}, fmt.Errorf("cannot look at %s: %w", name, err)
-		}
-		h.caches[name] = stored
-	}
-	if c.plan.deflt {
-		b, err := from.Call(kcm.OpGetDefaultCache, nil)
-		if err != nil {
-			return holdings{}, err
-		}
-		h.defaultName = kcm.NewDecoder(b).Name()
-	}
-	return h, nil
+// look returns what the server holds.
+func (c *client) look(from *kcmclient.Client) (model.Model, error) {
+	return model.Read(from, c.plan.names, c.plan.hasDefault)
 }
 
-func lookAt(from *kcm.Client, name string) (cache, error) {
-	principal, err := from.Call(kcm.OpGetPrincipal, named(name))
-	if err != nil {
-		return cache{}, err
-	}
-	offset, err := from.Call(kcm.OpGetKDCOffset, named(name))
-	if err != nil {
-		return cache{}, err
-	}
-	list, err := from.Call(kcm.OpGetCredList, named(name))
-	if err != nil {
-		return cache{}, err
-	}
-	c := cache{principal: string(principal), offset: int32(binary.BigEndian.Uint32(offset))}
-	d := ccache.NewDecoder(list)
-	for range d.Uint32("count") {
-		c.creds = append(c.creds, string(d.Data("credential")))
-		if d.Err() != nil {
-			break
-		}
-	}
-	return c, d.Err()
-}
-
-func dial(socket string) (*kcm.Client, error) {
+func dial(socket string) (*kcmclient.Client, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	return kcm.Dial(ctx, socket)
+	return kcmclient.Dial(ctx, socket)
 }

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"kcmd.org/kcmd/kcmserver/kcm"
+	kcmclient "kcmd.org/kcmd/kcmserver/kcm/client"
 	"kcmd.org/kcmd/tests/lab"
 )
 
@@ -104,12 +104,12 @@ func record(t *testing.T, changes int, through, args []string) ([]*client, *reco
 		t.Fatal(err)
 	}
 	clients := newClients(3)
-	conns := make([]*kcm.Client, len(clients))
+	conns := make([]*kcmclient.Client, len(clients))
 	for i, c := range clients {
 		c.plan.size = 14000 // so that there is a checkpoint in between
 		conns[i] = mustDial(t, d.Socket)
 		// The daemon accepts one after the other, by which they are told apart.
-		if _, err := conns[i].Call(kcm.OpNoop, nil); err != nil {
+		if err := conns[i].Noop(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -252,7 +252,7 @@ func (f *findings) open(left files, dir string, answers []int) error {
 	if err := left.write(dir); err != nil {
 		return err
 	}
-	return inspect(filepath.Join(dir, "kcmd.db"), func(from *kcm.Client) error {
+	return inspect(filepath.Join(dir, "kcmd.db"), func(from *kcmclient.Client) error {
 		var errs []error
 		for i, c := range f.clients {
 			got, err := c.look(from)

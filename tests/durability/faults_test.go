@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"kcmd.org/kcmd/kcmserver/kcm"
+	kcmclient "kcmd.org/kcmd/kcmserver/kcm/client"
 	"kcmd.org/kcmd/tests/lab"
 )
 
@@ -124,7 +125,7 @@ func TestDiskTurnsReadOnly(t *testing.T) {
 	disk, d := newImageDisk(t)
 	start(t, d)
 	clients := newClients(4)
-	conns := make([]*kcm.Client, len(clients))
+	conns := make([]*kcmclient.Client, len(clients))
 	for i, c := range clients {
 		conns[i] = mustDial(t, d.Socket)
 		mustAsk(t, c, conns[i], 30)
@@ -230,7 +231,7 @@ func TestKilledWhileCallsFail(t *testing.T) {
 // its database there.
 func (f *fault) try(t *testing.T, d *lab.Daemon, database string) {
 	clients := newClients(4)
-	conns := make([]*kcm.Client, len(clients))
+	conns := make([]*kcmclient.Client, len(clients))
 	for i, c := range clients {
 		conns[i] = mustDial(t, d.Socket)
 		mustAsk(t, c, conns[i], 30)
@@ -267,7 +268,7 @@ func (f *fault) try(t *testing.T, d *lab.Daemon, database string) {
 
 // suffer asks until enough has failed. Between all that, reading goes on, and
 // what was refused was not done half.
-func (f *fault) suffer(t *testing.T, c *client, to *kcm.Client) {
+func (f *fault) suffer(t *testing.T, c *client, to *kcmclient.Client) {
 	c.plan.size = 6000
 	for failed, n := 0, 0; failed < 20; n++ {
 		err := c.ask(to)
@@ -294,7 +295,7 @@ func (f *fault) suffer(t *testing.T, c *client, to *kcm.Client) {
 // had to be written.
 func unchanged(c *client) bool {
 	last := len(c.history) - 1
-	return c.history[last].equal(c.history[last-1])
+	return c.history[last].Compare(c.history[last-1]) == nil
 }
 
 // together has all clients do something at the same time.

@@ -13,12 +13,12 @@ import (
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/ccstore/sqlite"
 	"kcmd.org/kcmd/kcmserver"
-	"kcmd.org/kcmd/kcmserver/kcm"
+	kcmclient "kcmd.org/kcmd/kcmserver/kcm/client"
 )
 
 // inspect opens the database that somebody has left, as the daemon does when it
 // starts, checks the store, and has look ask a server over it.
-func inspect(database string, look func(*kcm.Client) error) (err error) {
+func inspect(database string, look func(*kcmclient.Client) error) (err error) {
 	ctx := context.Background()
 	b, err := sqlite.Open(ctx, database, sqlite.Options{})
 	if err != nil {
@@ -31,7 +31,7 @@ func inspect(database string, look func(*kcm.Client) error) (err error) {
 		peer := kcmserver.Peer{Namespace: ccstore.DefaultNamespace, UID: uint32(os.Getuid()), PID: int32(os.Getpid())}
 		served <- kcmserver.New(store, kcmserver.Options{}).ServeConn(ctx, far, peer)
 	}()
-	err = look(kcm.NewClient(near))
+	err = look(kcmclient.New(near))
 	near.Close()
 	return errors.Join(err, <-served, store.Check(ctx), store.Close(), integrity(database))
 }
@@ -61,7 +61,7 @@ func integrity(database string) error {
 }
 
 // compareAll has all clients compare what is stored with what they know.
-func compareAll(clients []*client, from *kcm.Client) error {
+func compareAll(clients []*client, from *kcmclient.Client) error {
 	var errs []error
 	for _, c := range clients {
 		errs = append(errs, c.compare(from))
@@ -89,5 +89,5 @@ func compareLeft(clients []*client, database string) error {
 			return err
 		}
 	}
-	return inspect(filepath.Join(dir, "kcmd.db"), func(from *kcm.Client) error { return compareAll(clients, from) })
+	return inspect(filepath.Join(dir, "kcmd.db"), func(from *kcmclient.Client) error { return compareAll(clients, from) })
 }

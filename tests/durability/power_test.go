@@ -86,7 +86,7 @@ func TestShownIsDurable(t *testing.T) {
 	start(t, d)
 	before := c.now()
 	compareServed(t, []*client{c}, d)
-	if !c.now().equal(before) {
+	if c.now().Compare(before) != nil {
 		t.Fatal("what was written is not shown, so that there is nothing to try")
 	}
 	cutPower(t, disk, d)

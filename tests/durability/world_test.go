@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"kcmd.org/kcmd/kcmserver/kcm"
+	kcmclient "kcmd.org/kcmd/kcmserver/kcm/client"
 	"kcmd.org/kcmd/tests/lab"
 )
 
@@ -51,7 +51,7 @@ func start(t *testing.T, d *lab.Daemon) {
 	}
 }
 
-func mustDial(t *testing.T, socket string) *kcm.Client {
+func mustDial(t *testing.T, socket string) *kcmclient.Client {
 	t.Helper()
 	c, err := dial(socket)
 	if err != nil {
@@ -62,7 +62,7 @@ func mustDial(t *testing.T, socket string) *kcm.Client {
 }
 
 // mustAsk has the client ask for so many changes, which are made.
-func mustAsk(t *testing.T, c *client, to *kcm.Client, changes int) {
+func mustAsk(t *testing.T, c *client, to *kcmclient.Client, changes int) {
 	t.Helper()
 	for range changes {
 		if err := c.ask(to); err != nil {

@@ -102,7 +102,7 @@ func TestMalformedRequest(t *testing.T) {
 			codeFormat,
 		},
 		{"unknown cache", body(opGetPrincipal, name(ownName()+":none")), codeNoFile},
-		{"empty name", body(opGetPrincipal, name("")), codeBadName},
+		{"control character in a name", body(opInitialize, name("1\n"), principal("alice")), codeBadName},
 	}
 	c := mustDial(t, socket)
 	defer c.Close()

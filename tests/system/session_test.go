@@ -32,6 +32,31 @@ func TestBusActivation(t *testing.T) {
 	need(t, "dbus-run-session", "busctl")
 	steppingBack(t)
 	l, _ := newLab(t)
+	services := installSessionService(t, l)
+	// The daemon that the bus starts ends with the bus.
+	client := exec.Command("timeout", "30", "dbus-run-session", "--", "busctl", "--user", "get-property",
+		"org.kcmd.KCM1", "/org/kcmd/KCM1", "org.kcmd.KCM1.Manager", "SocketPath")
+	client.Env = append(os.Environ(), services...)
+	client.WaitDelay = 5 * time.Second
+	out, err := client.CombinedOutput()
+	socket := l.Path("run", "kcmd", "kcm.sock")
+	if want := `s "` + socket + `"`; err != nil || !strings.Contains(string(out), want) {
+		t.Errorf("busctl: %v\n%s\nwant %s", err, out, want)
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if _, err := os.Lstat(socket); os.IsNotExist(err) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the daemon outlives the bus that started it")
+		}
+	}
+}
+
+// installSessionService installs what a session bus needs to start kcmd, and
+// returns the variables of the session.
+func installSessionService(t *testing.T, l *lab.Lab) []string {
+	t.Helper()
 	kcmd, err := program()
 	if err != nil {
 		t.Fatal(err)
@@ -50,16 +75,71 @@ func TestBusActivation(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(services, "org.kcmd.KCM1.service"), []byte(service), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// The bus does not end what it has started, and a session's daemon outlives
-	// its bus: the last words are for it.
-	script := `trap 'kill $(busctl --user call org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus GetConnectionUnixProcessID s org.kcmd.KCM1 | cut -d " " -f 2)' EXIT
-busctl --user get-property org.kcmd.KCM1 /org/kcmd/KCM1 org.kcmd.KCM1.Manager SocketPath`
-	client := exec.Command("timeout", "30", "dbus-run-session", "--", "sh", "-c", script)
-	client.Env = append(os.Environ(), "HOME="+l.Dir, "XDG_RUNTIME_DIR="+l.Path("run"), "XDG_DATA_HOME="+l.Path("share"), "XDG_STATE_HOME=", "XDG_CONFIG_HOME=")
-	client.WaitDelay = 5 * time.Second
-	out, err := client.CombinedOutput()
-	if want := `s "` + l.Path("run", "kcmd", "kcm.sock") + `"`; err != nil || !strings.Contains(string(out), want) {
-		t.Errorf("busctl: %v\n%s\nwant %s", err, out, want)
+	return []string{"HOME=" + l.Dir, "XDG_RUNTIME_DIR=" + l.Path("run"), "XDG_DATA_HOME=" + l.Path("share"), "XDG_STATE_HOME=", "XDG_CONFIG_HOME="}
+}
+
+// TestSessionStepsBack runs a session beside a daemon of the machine, which has
+// its usual socket in a /run of its own. A program on the session bus that asks for
+// the name gets an error at once, whether the bus starts kcmd itself or has
+// systemd do so, which passes a socket; nobody gets a second, empty collection. A
+// client that connects to the socket of the session is served.
+func TestSessionStepsBack(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: no bus is started")
+	}
+	need(t, "dbus-run-session", "busctl", "unshare", "mount")
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give the test a /run of its own")
+	}
+	if err := lab.NoDisk(); err != nil {
+		t.Skip(err)
+	}
+	l, _ := newLab(t)
+	env := installSessionService(t, l)
+	kcmd, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	passed, err := net.ListenUnix("unix", &net.UnixAddr{Name: l.Path("passed"), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer passed.Close()
+	f, err := passed.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+
+	// In ACTIVATE, what systemd does for a unit: it passes a socket as descriptor 3.
+	const machine = `mount -t tmpfs tmpfs /run
+"$KCMD" --bus none --store memory: --socket /run/.heim_org.h5l.kcm-socket 2>"$HOME/machine.log" &
+machine=$!
+trap 'kill $machine' EXIT
+until grep -q msg=serving "$HOME/machine.log"; do sleep 0.01; done
+`
+	for _, tt := range []struct{ name, script, want string }{
+		{"started by the bus", machine + `dbus-run-session -- busctl --user get-property org.kcmd.KCM1 /org/kcmd/KCM1 org.kcmd.KCM1.Manager SocketPath && exit 1
+test ! -e "$XDG_RUNTIME_DIR/kcmd"`, "exited with status 1"},
+		{"started by systemd", machine + `export ACTIVATE='env -u DBUS_STARTER_ADDRESS LISTEN_FDS=1 LISTEN_FDNAMES=kcm sh -c "LISTEN_PID=\$\$ exec \"\$KCMD\" --session"'
+rm "$XDG_DATA_HOME/dbus-1/services/org.kcmd.KCM1.service"
+dbus-run-session -- sh -c 'eval "$ACTIVATE" 2>"$HOME/session.log" & pid=$!
+until busctl --user status org.kcmd.KCM1 >/dev/null 2>&1; do sleep 0.01; done
+busctl --user call org.kcmd.KCM1 /org/kcmd/KCM1 org.kcmd.KCM1.Manager FindCaches s x && exit 1
+wait $pid && echo status 0'
+cat "$HOME/session.log"
+test ! -e "$HOME/.local/state/kcmd"`, "status 0"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cmd := exec.Command("timeout", "20", "unshare", "--mount", "--propagation", "private", "sh", "-c", tt.script)
+			cmd.Env = append(append(os.Environ(), env...), "KCMD="+kcmd)
+			cmd.ExtraFiles = []*os.File{f}
+			cmd.WaitDelay = 5 * time.Second
+			out, err := cmd.CombinedOutput()
+			if err != nil || !strings.Contains(string(out), tt.want) {
+				t.Errorf("%v, want %q in\n%s", err, tt.want, out)
+			}
+		})
 	}
 }
 

@@ -5,20 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strconv"
 	"time"
 
 	"kcmd.org/kcmd/ccstore/ccache"
 	"kcmd.org/kcmd/kcmserver/kcm"
+	"kcmd.org/kcmd/kcmserver/kcm/client"
 )
 
 // A glutton stores all that it may and more.
 type glutton struct {
 	stage  *stage
 	random *rand.Rand
-	client *client
-	tgt    []byte // that no limit takes from it
+	client *client.Client
+	tgt    *ccache.Credential // which no limit evicts
 	meals  int
 }
 
@@ -44,14 +44,14 @@ func (g *glutton) eat() (err error) {
 	if g.client, err = g.stage.dial(gluttonUID); err != nil {
 		return err
 	}
-	defer g.client.close()
+	defer g.client.Close()
 	for i := range maxCaches + 1 { // of the last time, if that was interrupted
 		if err := g.destroy(i); err != nil {
 			return err
 		}
 	}
 	g.tgt = makeTicket(g.random, person("glutton"), tgs(), 1200, longLife)
-	if _, err := g.client.call(kcm.OpReplace, name(g.cacheName(0)), make([]byte, 4), person("glutton").Append(nil), credentialList([][]byte{g.tgt})); err != nil {
+	if err := g.client.Replace(g.cacheName(0), 0, person("glutton"), []*ccache.Credential{g.tgt}); err != nil {
 		return err
 	}
 	g.meals++
@@ -70,7 +70,7 @@ func (g *glutton) eat() (err error) {
 }
 
 func (g *glutton) destroy(i int) error {
-	_, err := g.client.call(kcm.OpDestroy, name(g.cacheName(i)))
+	err := g.client.Destroy(g.cacheName(i))
 	if errors.Is(err, kcm.FCCNoFile) {
 		return nil
 	}
@@ -79,18 +79,18 @@ func (g *glutton) destroy(i int) error {
 
 // tickets stores more tickets than a cache may have.
 func (g *glutton) tickets() error {
-	var last []byte
+	var last *ccache.Credential
 	for i := range maxTickets * 3 / 2 {
 		var err error
 		if last, err = g.store(i, 1200); err != nil {
 			return err
 		}
 	}
-	ids, err := g.client.call(kcm.OpGetCredUUIDList, name(g.cacheName(0)))
+	ids, err := g.client.GetCredUUIDList(g.cacheName(0))
 	if err != nil {
 		return err
 	}
-	if n := len(ids) / uuidLen; n != maxTickets {
+	if n := len(ids); n != maxTickets {
 		return fmt.Errorf("%d tickets are kept, want %d", n, maxTickets)
 	}
 	return g.keeps(last)
@@ -99,11 +99,11 @@ func (g *glutton) tickets() error {
 // caches makes more caches than a user may have.
 func (g *glutton) caches() error {
 	for i := 1; i < maxCaches; i++ {
-		if _, err := g.client.call(kcm.OpInitialize, name(g.cacheName(i)), person("glutton").Append(nil)); err != nil {
-			return fmt.Errorf("INITIALIZE of cache number %d of %d: %w", i, maxCaches, err)
+		if err := g.client.Initialize(g.cacheName(i), person("glutton")); err != nil {
+			return fmt.Errorf("cache number %d of %d: %w", i, maxCaches, err)
 		}
 	}
-	_, err := g.client.call(kcm.OpInitialize, name(g.cacheName(maxCaches)), person("glutton").Append(nil))
+	err := g.client.Initialize(g.cacheName(maxCaches), person("glutton"))
 	if !isBroken(err) && !errors.Is(err, kcm.EDQUOT) {
 		return fmt.Errorf("INITIALIZE of one cache too many: %v, want %v", err, kcm.EDQUOT)
 	}
@@ -113,24 +113,24 @@ func (g *glutton) caches() error {
 // megabytes stores more bytes than a user may have.
 func (g *glutton) megabytes() error {
 	const size = 1 << 20
-	var last []byte
+	var last *ccache.Credential
 	for i := range maxBytes/size + 4 {
 		var err error
 		if last, err = g.store(i, size); err != nil {
 			return err
 		}
 	}
-	ids, err := g.client.call(kcm.OpGetCredUUIDList, name(g.cacheName(0)))
+	ids, err := g.client.GetCredUUIDList(g.cacheName(0))
 	if err != nil {
 		return err
 	}
 	total := 0
-	for id := range slices.Chunk(ids, uuidLen) {
-		b, err := g.client.call(kcm.OpGetCredByUUID, name(g.cacheName(0)), id)
+	for _, id := range ids {
+		cred, err := g.client.GetCredByUUID(g.cacheName(0), id)
 		if err != nil {
 			return err
 		}
-		total += len(b)
+		total += len(cred.Bytes())
 	}
 	if total > maxBytes || total < maxBytes-2*size {
 		return fmt.Errorf("%d bytes are kept, want %d or little less", total, maxBytes)
@@ -138,27 +138,23 @@ func (g *glutton) megabytes() error {
 	return g.keeps(last)
 }
 
-func (g *glutton) store(i, size int) ([]byte, error) {
+func (g *glutton) store(i, size int) (*ccache.Credential, error) {
 	ticket := makeTicket(g.random, person("glutton"), service(fmt.Sprint("meal", i)), size, longLife)
-	_, err := g.client.call(kcm.OpStore, name(g.cacheName(0)), ticket)
+	err := g.client.Store(g.cacheName(0), ticket)
 	if err != nil {
-		err = fmt.Errorf("STORE number %d of %d bytes: %w", i, size, err)
+		err = fmt.Errorf("number %d of %d bytes: %w", i, size, err)
 	}
 	return ticket, err
 }
 
-// keeps checks that a credential is there.
-func (g *glutton) keeps(want []byte) error {
-	cred, err := ccache.ParseCredential(want)
+// keeps checks that a credential is in the cache.
+func (g *glutton) keeps(want *ccache.Credential) error {
+	got, err := g.client.Retrieve(g.cacheName(0), to(want.Server))
 	if err != nil {
-		return err
+		return fmt.Errorf("%v: %w", want.Server, err)
 	}
-	got, err := g.client.call(kcm.OpRetrieve, name(g.cacheName(0)), matchServer(cred.Server))
-	if err != nil {
-		return fmt.Errorf("RETRIEVE for %v: %w", cred.Server, err)
-	}
-	if string(got) != string(want) {
-		return fmt.Errorf("the ticket for %v is not the one that was stored", cred.Server)
+	if !same(got, want) {
+		return fmt.Errorf("the ticket for %v is not the stored one", want.Server)
 	}
 	return nil
 }

@@ -100,7 +100,7 @@ func answered(c net.Conn) error {
 }
 
 func (i *intruder) whole() []byte {
-	return kcm.AppendRequest(nil, kcm.OpGetPrincipal, name(strconv.Itoa(intruderUID)))
+	return kcm.AppendRequest(nil, kcm.OpGetPrincipal, kcm.AppendName(nil, strconv.Itoa(intruderUID)))
 }
 
 func (i *intruder) comeAndGo() error {
@@ -177,7 +177,7 @@ func (i *intruder) anyArguments() error {
 		}
 		args := noise(i.random, i.random.IntN(200))
 		if i.random.IntN(2) == 0 {
-			args = append(name(strconv.Itoa(intruderUID)), args...)
+			args = append(kcm.AppendName(nil, strconv.Itoa(intruderUID)), args...)
 		}
 		if _, err := c.Write(kcm.AppendRequest(nil, op, args)); err != nil {
 			return err
@@ -228,7 +228,7 @@ func (i *intruder) neverRead() error {
 // large sends half of a large request.
 func (i *intruder) large() error {
 	claim := binary.BigEndian.AppendUint32(nil, kcm.MaxLen)
-	c, err := i.send(append(append(claim, 2, 0, 0, byte(kcm.OpStore)), name(strconv.Itoa(intruderUID))...))
+	c, err := i.send(append(append(claim, 2, 0, 0, byte(kcm.OpStore)), kcm.AppendName(nil, strconv.Itoa(intruderUID))...))
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,9 @@ import (
 	"strconv"
 	"time"
 
+	"kcmd.org/kcmd/ccstore/ccache"
 	"kcmd.org/kcmd/kcmserver/kcm"
+	"kcmd.org/kcmd/kcmserver/kcm/client"
 )
 
 // A mayfly makes caches that end soon, so that the daemon removes them: not
@@ -16,7 +18,7 @@ import (
 type mayfly struct {
 	stage  *stage
 	random *rand.Rand
-	client *client
+	client *client.Client
 	made   []time.Time // when each cache was, zero if there is none
 }
 
@@ -47,7 +49,7 @@ func (m *mayfly) play(ctx context.Context) error {
 
 func (m *mayfly) leave() {
 	if m.client != nil {
-		m.client.close()
+		m.client.Close()
 		m.client = nil
 	}
 }
@@ -62,7 +64,7 @@ func (m *mayfly) step(i int) (err error) {
 	if m.made[i].IsZero() {
 		return m.make(i, cacheName)
 	}
-	_, err = m.client.call(kcm.OpGetPrincipal, name(cacheName))
+	_, err = m.client.GetPrincipal(cacheName)
 	if isBroken(err) {
 		return err
 	}
@@ -72,7 +74,7 @@ func (m *mayfly) step(i int) (err error) {
 	gone := errors.Is(err, kcm.FCCNoFile)
 	switch now := time.Now(); {
 	case err != nil && !gone:
-		return fmt.Errorf("GET_PRINCIPAL of %s: %w", cacheName, err)
+		return fmt.Errorf("%s: %w", cacheName, err)
 	case gone && now.Before(earliest):
 		return fmt.Errorf("cache %s was removed %v before its time", cacheName, earliest.Sub(now))
 	case !gone && now.After(latest):
@@ -87,7 +89,7 @@ func (m *mayfly) step(i int) (err error) {
 func (m *mayfly) make(i int, cacheName string) error {
 	m.made[i] = time.Now()
 	tgt := makeTicket(m.random, person("mayfly"), tgs(), 1200, mayflyLife)
-	_, err := m.client.call(kcm.OpReplace, name(cacheName), make([]byte, 4), person("mayfly").Append(nil), credentialList([][]byte{tgt}))
+	err := m.client.Replace(cacheName, 0, person("mayfly"), []*ccache.Credential{tgt})
 	if err != nil {
 		m.made[i] = time.Time{} // whether it is there or not, it is made again
 	}

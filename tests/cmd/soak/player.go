@@ -1,18 +1,17 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strconv"
 	"time"
 
 	"kcmd.org/kcmd/ccstore/ccache"
 	"kcmd.org/kcmd/kcmserver/kcm"
+	"kcmd.org/kcmd/kcmserver/kcm/client"
+	"kcmd.org/kcmd/tests/model"
 )
 
 // A player does everything that clients do with caches, at random, and knows
@@ -25,11 +24,11 @@ type player struct {
 
 	// now is what was answered. asked is what there is if the request that was
 	// not answered was carried out.
-	now, asked model
+	now, asked model.Model
 
-	own   [2]*client
-	root  *client // who reaches the caches by name
-	fresh bool    // the connections are new: look at everything first
+	own   [2]*client.Client
+	root  *client.Client // who reaches the caches by name
+	fresh bool           // the connections are new: look at everything first
 }
 
 const (
@@ -41,7 +40,7 @@ const (
 func newPlayer(s *stage, uid, number int) *player {
 	p := &player{stage: s, uid: uid, number: number, random: s.random(uint64(uid*10 + number))}
 	if p.hasDefault() {
-		p.now.defaultName = strconv.Itoa(uid) // as long as nobody says otherwise
+		p.now.Default = strconv.Itoa(uid) // as long as nobody says otherwise
 	}
 	p.asked = p.now
 	return p
@@ -77,7 +76,7 @@ func (p *player) step() error {
 		return p.connect()
 	}
 	if p.fresh {
-		if err := p.settle(); err != nil {
+		if err := p.catchUp(); err != nil {
 			return err
 		}
 		p.fresh = false
@@ -97,23 +96,23 @@ func (p *player) connect() (err error) {
 }
 
 func (p *player) leave() {
-	for _, c := range []*client{p.own[0], p.own[1], p.root} {
+	for _, c := range []*client.Client{p.own[0], p.own[1], p.root} {
 		if c != nil {
-			c.close()
+			c.Close()
 		}
 	}
-	p.own, p.root = [2]*client{}, nil
+	p.own, p.root = [2]*client.Client{}, nil
 }
 
-// settle looks at everything. What was answered is there; what was asked for
-// last, without an answer, is there as a whole or not at all.
-func (p *player) settle() error {
+// catchUp compares everything. All answered requests have been carried out, and the
+// last one without an answer as a whole or not at all.
+func (p *player) catchUp() error {
 	got, err := p.look()
 	if err != nil {
 		return err
 	}
-	if err := p.now.compare(got); err != nil {
-		if p.asked.compare(got) != nil {
+	if err := p.now.Compare(got); err != nil {
+		if p.asked.Compare(got) != nil {
 			return fmt.Errorf("after connecting: %w", err)
 		}
 		p.now = p.asked
@@ -128,51 +127,16 @@ func (p *player) verify() error {
 	if err := p.connect(); err != nil {
 		return err
 	}
-	return p.settle()
+	return p.catchUp()
 }
 
-// look asks for all that the player knows.
-func (p *player) look() (model, error) {
-	var m model
+// look reads all caches of the player.
+func (p *player) look() (model.Model, error) {
+	var names []string
 	for i := range playerCaches {
-		name := p.cacheName(i)
-		c, err := p.lookAt(name)
-		if errors.Is(err, kcm.FCCNoFile) {
-			continue
-		}
-		if err != nil {
-			return m, err
-		}
-		m = m.with(name, c)
+		names = append(names, p.cacheName(i))
 	}
-	if p.hasDefault() {
-		b, err := p.own[0].call(kcm.OpGetDefaultCache)
-		if err != nil {
-			return m, err
-		}
-		m.defaultName = kcm.NewDecoder(b).Name()
-	}
-	return m, nil
-}
-
-func (p *player) lookAt(cacheName string) (cache, error) {
-	var c cache
-	b, err := p.own[0].call(kcm.OpGetPrincipal, name(cacheName))
-	if err != nil {
-		return c, err
-	}
-	if c.principal, err = ccache.ParsePrincipal(b); err != nil {
-		return c, err
-	}
-	if b, err = p.own[0].call(kcm.OpGetKDCOffset, name(cacheName)); err != nil {
-		return c, err
-	}
-	c.offset = int32(binary.BigEndian.Uint32(b))
-	if b, err = p.own[0].call(kcm.OpGetCredList, name(cacheName)); err != nil {
-		return c, err
-	}
-	c.creds, err = readCredentials(b)
-	return c, err
+	return model.Read(p.own[0], names, p.hasDefault())
 }
 
 // moves are what a player does, and how often of a hundred times.
@@ -209,7 +173,7 @@ func (p *player) choose() func(*player) error {
 }
 
 // someone is one of the player's connections, now and then root's.
-func (p *player) someone() *client {
+func (p *player) someone() *client.Client {
 	if p.random.IntN(10) == 0 {
 		return p.root
 	}
@@ -218,36 +182,41 @@ func (p *player) someone() *client {
 
 func (p *player) someName() string { return p.cacheName(p.random.IntN(playerCaches)) }
 
-// existing returns one of the caches that there are, and a name without a cache
-// if there is none.
-func (p *player) existing() (string, cache) {
-	for range 3 {
-		name := p.someName()
-		if c, ok := p.now.caches[name]; ok {
-			return name, c
+// someCache returns the name of a cache, most often of one that exists.
+func (p *player) someCache() (string, model.Cache) {
+	name := p.someName()
+	for range 2 {
+		if !p.now.Has(name) {
+			name = p.someName()
 		}
 	}
-	name := p.someName()
-	return name, p.now.caches[name]
+	return name, p.now.Caches[name]
 }
 
-// change sends a request that changes something. then is what there is after it.
-func (p *player) change(then model, op kcm.Opcode, args ...[]byte) error {
-	p.asked = then
-	if _, err := p.someone().call(op, args...); err != nil {
-		return fmt.Errorf("%v: %w", op, err)
+// change sends a request that changes something.
+func (p *player) change(c model.Change) error {
+	p.asked = c.After
+	if err := c.Do(p.someone()); err != nil {
+		return err
 	}
-	p.now = then
+	p.now = c.After
 	return nil
 }
 
-// refused sends a request for a cache that is not there.
-func (p *player) refused(op kcm.Opcode, args ...[]byte) error {
-	_, err := p.someone().call(op, args...)
+// changeExisting sends a request about a cache, which fails unless it exists.
+func (p *player) changeExisting(cacheName string, c model.Change) error {
+	if !p.now.Has(cacheName) {
+		return wantNoFile(c.Do(p.someone()))
+	}
+	return p.change(c)
+}
+
+// wantNoFile returns nil if err is the answer that a cache does not exist.
+func wantNoFile(err error) error {
 	if isBroken(err) || errors.Is(err, kcm.FCCNoFile) {
 		return ignoreCode(err)
 	}
-	return fmt.Errorf("%v on a cache that is not there: %v, want %v", op, err, kcm.FCCNoFile)
+	return fmt.Errorf("a request for a missing cache: %v, want %v", err, kcm.FCCNoFile)
 }
 
 // ignoreCode returns err unless it is an answer.
@@ -258,46 +227,47 @@ func ignoreCode(err error) error {
 	return nil
 }
 
-func (p *player) has(name string) bool {
-	_, ok := p.now.caches[name]
-	return ok
-}
-
 func (p *player) retrieve() error {
-	name0, c := p.existing()
-	if len(c.creds) == 0 {
+	cacheName, c := p.someCache()
+	if len(c.Creds) == 0 {
 		return p.retrieveNothing()
 	}
-	want := c.creds[p.random.IntN(len(c.creds))].bytes
-	cred, err := ccache.ParseCredential(want)
-	if err != nil {
-		return err
+	want := c.Creds[p.random.IntN(len(c.Creds))]
+	got, err := p.someone().Retrieve(cacheName, to(want.Server))
+	if mustIterate(c) && errors.Is(err, kcm.FCCInternal) {
+		return nil
 	}
-	got, err := p.someone().call(kcm.OpRetrieve, name(name0), matchServer(cred.Server))
 	if err != nil {
-		return fmt.Errorf("RETRIEVE of what was stored in %s: %w", name0, err)
+		return fmt.Errorf("%s: %w", cacheName, err)
 	}
-	if !bytes.Equal(got, want) {
-		return fmt.Errorf("RETRIEVE from %s: %d bytes that are not what was stored", name0, len(got))
+	if !same(got, want) {
+		return fmt.Errorf("RETRIEVE from %s: not the stored credential", cacheName)
 	}
 	return nil
 }
 
+// mustIterate reports whether RETRIEVE refuses a cache, so that libkrb5 iterates over
+// it and learns its KDC offset.
+func mustIterate(c model.Cache) bool { return c.Offset >= 60 || c.Offset <= -60 }
+
 func (p *player) retrieveNothing() error {
-	cacheName, match := p.someName(), matchServer(service("never.kcmd.test"))
-	if !p.has(cacheName) {
-		return p.refused(kcm.OpRetrieve, name(cacheName), match)
+	cacheName := p.someName()
+	_, err := p.someone().Retrieve(cacheName, to(service("never.kcmd.test")))
+	if !p.now.Has(cacheName) {
+		return wantNoFile(err)
 	}
-	_, err := p.someone().call(kcm.OpRetrieve, name(cacheName), match)
+	if mustIterate(p.now.Caches[cacheName]) && errors.Is(err, kcm.FCCInternal) {
+		return nil
+	}
 	if err == nil || !isBroken(err) && !errors.Is(err, kcm.CCNotFound) {
-		return fmt.Errorf("RETRIEVE of what was never stored: %v, want %v", err, kcm.CCNotFound)
+		return fmt.Errorf("RETRIEVE of a ticket that was never stored: %v, want %v", err, kcm.CCNotFound)
 	}
 	return ignoreCode(err)
 }
 
-// someCredential makes a credential: of a hundred some are settings, and one is
+// someCredential returns a credential. Of a hundred some are settings, and one is
 // large.
-func (p *player) someCredential(client ccache.Principal) credential {
+func (p *player) someCredential(client ccache.Principal) *ccache.Credential {
 	n, server, size := p.random.IntN(100), service(fmt.Sprintf("s%d.kcmd.test", p.random.IntN(playerServices))), 1200
 	switch {
 	case n < 5:
@@ -309,185 +279,139 @@ func (p *player) someCredential(client ccache.Principal) credential {
 	case n == 11 && p.random.IntN(20) == 0:
 		size = 1 << 20
 	}
-	return credential{server.String(), makeTicket(p.random, client, server, size, longLife)}
+	return makeTicket(p.random, client, server, size, longLife)
 }
 
 func (p *player) store() error {
-	cacheName, c := p.existing()
-	if !p.has(cacheName) {
-		return p.refused(kcm.OpStore, name(cacheName), p.someCredential(person("nobody")).bytes)
-	}
-	cred := p.someCredential(c.principal)
-	return p.change(p.now.with(cacheName, c.with(cred)), kcm.OpStore, name(cacheName), cred.bytes)
+	cacheName, c := p.someCache()
+	return p.changeExisting(cacheName, p.now.Store(cacheName, p.someCredential(c.Principal)))
 }
 
 func (p *player) list() error {
-	cacheName, c := p.existing()
-	if !p.has(cacheName) {
-		return p.refused(kcm.OpGetCredList, name(cacheName))
-	}
-	b, err := p.someone().call(kcm.OpGetCredList, name(cacheName))
-	if err != nil {
-		return fmt.Errorf("GET_CRED_LIST of %s: %w", cacheName, err)
-	}
-	creds, err := readCredentials(b)
-	if err != nil {
-		return err
-	}
-	return p.compareList(cacheName, c, cache{creds: creds}.list())
+	cacheName, c := p.someCache()
+	got, err := p.someone().GetCredList(cacheName)
+	return p.compare(cacheName, c, got, err)
 }
 
-func (p *player) compareList(cacheName string, c cache, got [][]byte) error {
-	if err := compareLists(c.list(), got); err != nil {
+// compare compares a list of credentials.
+func (p *player) compare(cacheName string, c model.Cache, got []*ccache.Credential, err error) error {
+	if !p.now.Has(cacheName) {
+		return wantNoFile(err)
+	}
+	if err == nil {
+		err = model.CompareCreds(c.Creds, got)
+	}
+	if err != nil {
 		return fmt.Errorf("list of %s: %w", cacheName, err)
 	}
 	return nil
 }
 
-const uuidLen = 16
-
-// iterate lists a cache as clients before MIT 1.20 and Heimdal's do.
+// iterate lists a cache as Heimdal and MIT before 1.20 do.
 func (p *player) iterate() error {
-	cacheName, c := p.existing()
-	if !p.has(cacheName) {
-		return p.refused(kcm.OpGetCredUUIDList, name(cacheName))
-	}
+	cacheName, c := p.someCache()
 	who := p.someone()
-	ids, err := who.call(kcm.OpGetCredUUIDList, name(cacheName))
-	if err != nil {
-		return fmt.Errorf("GET_CRED_UUID_LIST of %s: %w", cacheName, err)
+	ids, err := who.GetCredUUIDList(cacheName)
+	var got []*ccache.Credential
+	for i := 0; i < len(ids) && err == nil; i++ {
+		var cred *ccache.Credential
+		cred, err = who.GetCredByUUID(cacheName, ids[i])
+		got = append(got, cred)
 	}
-	var got [][]byte
-	for id := range slices.Chunk(ids, uuidLen) {
-		b, err := who.call(kcm.OpGetCredByUUID, name(cacheName), id)
-		if err != nil {
-			return fmt.Errorf("GET_CRED_BY_UUID of %s: %w", cacheName, err)
-		}
-		got = append(got, b)
-	}
-	return p.compareList(cacheName, c, got)
+	return p.compare(cacheName, c, got, err)
 }
 
 func (p *player) principal() error {
-	cacheName, c := p.existing()
-	if !p.has(cacheName) {
-		return p.refused(kcm.OpGetPrincipal, name(cacheName))
+	cacheName, c := p.someCache()
+	got, err := p.someone().GetPrincipal(cacheName)
+	if !p.now.Has(cacheName) {
+		return wantNoFile(err)
 	}
-	b, err := p.someone().call(kcm.OpGetPrincipal, name(cacheName))
 	if err != nil {
-		return fmt.Errorf("GET_PRINCIPAL of %s: %w", cacheName, err)
+		return err
 	}
-	if got, err := ccache.ParsePrincipal(b); err != nil || !got.Equal(c.principal) {
-		return fmt.Errorf("%s is of %v, want %v (%v)", cacheName, got, c.principal, err)
+	if !got.Equal(c.Principal) {
+		return fmt.Errorf("the principal of %s is %v, want %v", cacheName, got, c.Principal)
 	}
 	return nil
 }
 
 func (p *player) remove() error {
-	cacheName, c := p.existing()
-	server := service(fmt.Sprintf("s%d.kcmd.test", p.random.IntN(playerServices)))
-	args := [][]byte{name(cacheName), matchServer(server)}
-	if !p.has(cacheName) {
-		return p.refused(kcm.OpRemoveCred, args...)
-	}
-	return p.change(p.now.with(cacheName, c.without(server.String())), kcm.OpRemoveCred, args...)
+	cacheName, _ := p.someCache()
+	return p.changeExisting(cacheName, p.now.Remove(cacheName, service(fmt.Sprintf("s%d.kcmd.test", p.random.IntN(playerServices)))))
 }
 
-// replace is what kinit of MIT 1.21 does.
+// replace sends the request of kinit of MIT 1.21.
 func (p *player) replace() error {
-	cacheName := p.someName()
-	c := cache{principal: p.somebody(), offset: int32(p.random.IntN(100) - 50)}
+	c := model.Cache{Principal: p.somebody(), Offset: int32(p.random.IntN(100) - 50)}
 	for range p.random.IntN(5) {
-		c = c.with(p.someCredential(c.principal))
+		c = c.With(p.someCredential(c.Principal))
 	}
-	return p.change(p.now.with(cacheName, c), kcm.OpReplace, name(cacheName),
-		binary.BigEndian.AppendUint32(nil, uint32(c.offset)), c.principal.Append(nil), credentialList(c.list()))
+	return p.change(p.now.Replace(p.someName(), c))
 }
 
 func (p *player) somebody() ccache.Principal { return person(fmt.Sprint("user", p.random.IntN(5))) }
 
-func (p *player) initialize() error {
-	cacheName, c := p.someName(), cache{principal: p.somebody()}
-	return p.change(p.now.with(cacheName, c), kcm.OpInitialize, name(cacheName), c.principal.Append(nil))
-}
+func (p *player) initialize() error { return p.change(p.now.Initialize(p.someName(), p.somebody())) }
 
 func (p *player) destroy() error {
 	cacheName := p.someName()
-	if !p.has(cacheName) {
-		return p.refused(kcm.OpDestroy, name(cacheName))
-	}
-	return p.change(p.now.without(cacheName), kcm.OpDestroy, name(cacheName))
+	return p.changeExisting(cacheName, p.now.Destroy(cacheName))
 }
 
 func (p *player) move() error {
 	from, to := p.someName(), p.someName()
-	if !p.has(from) {
-		return p.refused(kcm.OpMoveCache, name(from), name(to))
-	}
-	then := p.now
-	if from != to {
-		then = p.now.without(from).with(to, p.now.caches[from])
-	}
-	return p.change(then, kcm.OpMoveCache, name(from), name(to))
+	return p.changeExisting(from, p.now.Move(from, to))
 }
 
 func (p *player) setOffset() error {
-	cacheName, c := p.existing()
-	c.offset = int32(p.random.IntN(1000))
-	args := [][]byte{name(cacheName), binary.BigEndian.AppendUint32(nil, uint32(c.offset))}
-	if !p.has(cacheName) {
-		return p.refused(kcm.OpSetKDCOffset, args...)
-	}
-	return p.change(p.now.with(cacheName, c), kcm.OpSetKDCOffset, args...)
+	cacheName, _ := p.someCache()
+	return p.changeExisting(cacheName, p.now.SetOffset(cacheName, int32(p.random.IntN(1000))))
 }
 
 func (p *player) setDefault() error {
 	if !p.hasDefault() {
 		return p.reconnect()
 	}
-	cacheName := p.someName()
-	return p.change(p.now.withDefault(cacheName), kcm.OpSetDefaultCache, name(cacheName))
+	return p.change(p.now.SetDefault(p.someName()))
 }
 
-// newName asks for a name that no cache has.
+// newName asks for an unused name.
 func (p *player) newName() error {
-	b, err := p.own[0].call(kcm.OpGenNew)
-	if err != nil {
-		return fmt.Errorf("GEN_NEW: %w", err)
+	got, err := p.own[0].GenNew()
+	if err == nil && p.now.Has(got) {
+		err = fmt.Errorf("GEN_NEW: %q is in use", got)
 	}
-	if got := kcm.NewDecoder(b).Name(); p.has(got) {
-		return fmt.Errorf("GEN_NEW: %q, which is there", got)
-	}
-	return nil
+	return err
 }
 
-// collection goes through all caches of the uid, among which are the player's.
+// collection lists all caches of the uid, among which are the player's.
 func (p *player) collection() error {
 	who := p.own[p.random.IntN(len(p.own))]
-	ids, err := who.call(kcm.OpGetCacheUUIDList)
+	ids, err := who.GetCacheUUIDList()
 	if err != nil {
-		return fmt.Errorf("GET_CACHE_UUID_LIST: %w", err)
+		return err
 	}
 	names := make(map[string]bool)
-	for id := range slices.Chunk(ids, uuidLen) {
-		b, err := who.call(kcm.OpGetCacheByUUID, id)
+	for _, id := range ids {
+		name, err := who.GetCacheByUUID(id)
 		if isBroken(err) {
 			return err
 		}
 		// Another player may have destroyed its cache meanwhile.
 		if err == nil {
-			names[kcm.NewDecoder(b).Name()] = true
+			names[name] = true
 		}
 	}
 	for i := range playerCaches {
-		if n := p.cacheName(i); names[n] != p.has(n) {
-			return fmt.Errorf("GET_CACHE_UUID_LIST lists %s: %v, and it is there: %v", n, names[n], p.has(n))
+		if n := p.cacheName(i); names[n] != p.now.Has(n) {
+			return fmt.Errorf("GET_CACHE_UUID_LIST lists %s: %v, want %v", n, names[n], p.now.Has(n))
 		}
 	}
 	return nil
 }
 
-// reconnect comes back later with other connections.
+// reconnect connects again with the next step.
 func (p *player) reconnect() error {
 	p.leave()
 	return nil

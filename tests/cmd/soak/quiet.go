@@ -54,8 +54,8 @@ func (s *stage) largeRequest() error {
 	if err != nil {
 		return err
 	}
-	defer c.close()
-	_, err = c.call(kcm.OpNoop, make([]byte, 1<<20))
+	defer c.Close()
+	_, err = c.Call(kcm.OpNoop, make([]byte, 1<<20))
 	return err
 }
 

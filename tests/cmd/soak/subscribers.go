@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"kcmd.org/kcmd/kcmserver/kcm"
+	"kcmd.org/kcmd/kcmserver/kcm/client"
 )
 
 // A subscriber listens for a while, counts the signals, and goes away in the
@@ -87,7 +87,7 @@ func (h *herald) listen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	defer c.Close()
 	for range heraldRounds {
 		if err := h.announce(m, c); err != nil {
 			return err
@@ -102,10 +102,10 @@ func (h *herald) listen(ctx context.Context) error {
 var cachePath = regexp.MustCompile(managerPath + `/user/\d+/cache/[0-9a-f]{32}`)
 
 // announce makes a cache and destroys it.
-func (h *herald) announce(m *monitor, c *client) error {
+func (h *herald) announce(m *monitor, c *client.Client) error {
 	h.rounds++
-	principal, cacheName := fmt.Sprint("herald", h.rounds), name(strconv.Itoa(heraldUID)+":h")
-	if _, err := c.call(kcm.OpInitialize, cacheName, person(principal).Append(nil)); err != nil {
+	principal, cacheName := fmt.Sprint("herald", h.rounds), strconv.Itoa(heraldUID)+":h"
+	if err := c.Initialize(cacheName, person(principal)); err != nil {
 		return err
 	}
 	// The cache is a new one but after an interruption: then it is an old one
@@ -114,7 +114,7 @@ func (h *herald) announce(m *monitor, c *client) error {
 	if err != nil {
 		return fmt.Errorf("a cache was made: %w", err)
 	}
-	if _, err := c.call(kcm.OpDestroy, cacheName); err != nil {
+	if err := c.Destroy(cacheName); err != nil {
 		return err
 	}
 	if _, err := h.await(m, "InterfacesRemoved", cachePath.FindString(line)); err != nil {

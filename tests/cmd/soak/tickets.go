@@ -1,12 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/rand/v2"
 	"time"
 
 	"kcmd.org/kcmd/ccstore/ccache"
-	"kcmd.org/kcmd/kcmserver/kcm"
 	"kcmd.org/kcmd/tests/lab"
 )
 
@@ -33,11 +33,10 @@ func setting(key string) ccache.Principal {
 // longLife is that of tickets that do not expire in a soak.
 const longLife = 30 * 24 * time.Hour
 
-// makeTicket makes a credential with a ticket of so many bytes, all of them
-// different each time.
-func makeTicket(r *rand.Rand, client, server ccache.Principal, size int, life time.Duration) []byte {
+// makeTicket returns a credential with a ticket of so many random bytes.
+func makeTicket(r *rand.Rand, client, server ccache.Principal, size int, life time.Duration) *ccache.Credential {
 	now := time.Now()
-	c := ccache.Credential{
+	return &ccache.Credential{
 		Client:    client,
 		Server:    server,
 		Key:       ccache.Key{Type: 18, Value: noise(r, 32)},
@@ -46,7 +45,6 @@ func makeTicket(r *rand.Rand, client, server ccache.Principal, size int, life ti
 		EndTime:   uint32(now.Add(life).Unix()),
 		Ticket:    noise(r, size),
 	}
-	return c.Append(nil)
 }
 
 // noise returns n random bytes.
@@ -58,28 +56,8 @@ func noise(r *rand.Rand, n int) []byte {
 	return b[:n]
 }
 
-// matchServer asks for the credential for a server, as an argument.
-func matchServer(server ccache.Principal) []byte {
-	m := ccache.Match{Server: &server}
-	return m.Append(make([]byte, 4)) // no flags
-}
+// to matches the credential for a server.
+func to(server ccache.Principal) *ccache.Match { return &ccache.Match{Server: &server} }
 
-// credentialList is a count and credentials, each behind its length.
-func credentialList(creds [][]byte) []byte {
-	b := binary.BigEndian.AppendUint32(nil, uint32(len(creds)))
-	for _, c := range creds {
-		b = binary.BigEndian.AppendUint32(b, uint32(len(c)))
-		b = append(b, c...)
-	}
-	return b
-}
-
-// readCredentials reads what credentialList writes.
-func readCredentials(b []byte) ([]credential, error) {
-	var list []credential
-	d := kcm.NewDecoder(b)
-	for _, c := range d.CredentialList() {
-		list = append(list, credential{c.Server.String(), c.Bytes()})
-	}
-	return list, d.Err()
-}
+// same reports whether two credentials are equal, byte by byte.
+func same(a, b *ccache.Credential) bool { return bytes.Equal(a.Bytes(), b.Bytes()) }

@@ -2,16 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
-	"kcmd.org/kcmd/kcmserver/kcm"
+	"kcmd.org/kcmd/ccstore/ccache"
 )
 
 // A witness asks for one ticket again and again and notes how long that takes.
 type witness struct {
 	stage  *stage
-	ticket []byte
+	ticket *ccache.Credential
 }
 
 const witnessEvery = 100 * time.Millisecond
@@ -20,7 +21,7 @@ func newWitness(s *stage) *witness {
 	return &witness{s, makeTicket(s.random(witnessUID), person("witness"), service("witnessed"), 1200, longLife)}
 }
 
-func (w *witness) cache() []byte { return name(fmt.Sprint(witnessUID)) }
+func (w *witness) cache() string { return fmt.Sprint(witnessUID) }
 
 func (w *witness) play(ctx context.Context) error {
 	for ctx.Err() == nil {
@@ -40,19 +41,19 @@ func (w *witness) watch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer c.close()
-	if _, err := c.call(kcm.OpReplace, w.cache(), make([]byte, 4), person("witness").Append(nil), credentialList([][]byte{w.ticket})); err != nil {
+	defer c.Close()
+	if err := c.Replace(w.cache(), 0, person("witness"), []*ccache.Credential{w.ticket}); err != nil {
 		return err
 	}
 	for sleep(ctx, witnessEvery) {
 		start := time.Now()
-		got, err := c.call(kcm.OpRetrieve, w.cache(), matchServer(service("witnessed")))
+		got, err := c.Retrieve(w.cache(), to(service("witnessed")))
 		took := time.Since(start)
 		if err != nil {
 			return err
 		}
-		if string(got) != string(w.ticket) {
-			return fmt.Errorf("the ticket has become another one (%d bytes, want %d)", len(got), len(w.ticket))
+		if !same(got, w.ticket) {
+			return errors.New("the ticket is not the stored one")
 		}
 		w.stage.tally.waited.add(took)
 	}

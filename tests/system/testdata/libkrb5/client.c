@@ -4,8 +4,10 @@
  *
  *   client gss SERVICE             make contexts for host@SERVICE
  *   client gss-acquired SERVICE    with an acquired credential
- *   client handles COUNT THREADS   use COUNT handles of the default cache in
- *                                  THREADS threads, until standard input ends
+ *   client handles COUNT THREADS CALLS
+ *                                  use COUNT handles of the default cache in
+ *                                  THREADS threads, with CALLS calls in each, or
+ *                                  with 0 until standard input ends
  */
 #include <gssapi/gssapi.h>
 #include <krb5.h>
@@ -88,7 +90,7 @@ gss_acquired(const char *service)
 	gss_release_name(&minor, &name);
 }
 
-static int handles;
+static int handles, calls_each;
 static atomic_int done;
 static atomic_long calls, failures;
 
@@ -107,7 +109,7 @@ use_handles(void *arg)
 		if (krb5_cc_resolve(ctx, getenv("KRB5CCNAME"), &list[i]) != 0)
 			abort();
 	}
-	for (int i = 0; !atomic_load(&done); i = (i + 1) % handles) {
+	for (int i = 0, n = 0; !atomic_load(&done) && (calls_each == 0 || n < calls_each); i = (i + 1) % handles, n++) {
 		atomic_fetch_add(&calls, 1);
 		ret = krb5_cc_get_principal(ctx, list[i], &princ);
 		if (ret == 0) {
@@ -123,19 +125,21 @@ use_handles(void *arg)
 }
 
 static int
-many_handles(int count, int threads)
+many_handles(int count, int threads, int each)
 {
 	pthread_t *ids = calloc(threads, sizeof(*ids));
 	char byte;
 
 	handles = count / threads;
+	calls_each = each;
 	for (int i = 0; i < threads; i++) {
 		if (pthread_create(&ids[i], NULL, use_handles, NULL) != 0)
 			abort();
 	}
-	while (read(0, &byte, 1) > 0)
+	while (each == 0 && read(0, &byte, 1) > 0)
 		;
-	atomic_store(&done, 1);
+	if (each == 0)
+		atomic_store(&done, 1);
 	for (int i = 0; i < threads; i++)
 		pthread_join(ids[i], NULL);
 	printf("%ld calls, %ld failures\n", atomic_load(&calls), atomic_load(&failures));
@@ -153,8 +157,8 @@ main(int argc, char **argv)
 		gss_acquired(argv[2]);
 		return 0;
 	}
-	if (argc == 4 && strcmp(argv[1], "handles") == 0)
-		return many_handles(atoi(argv[2]), atoi(argv[3]));
-	fprintf(stderr, "usage: client gss SERVICE | client gss-acquired SERVICE | client handles COUNT THREADS\n");
+	if (argc == 5 && strcmp(argv[1], "handles") == 0)
+		return many_handles(atoi(argv[2]), atoi(argv[3]), atoi(argv[4]));
+	fprintf(stderr, "usage: client gss SERVICE | client gss-acquired SERVICE | client handles COUNT THREADS CALLS\n");
 	return 2;
 }

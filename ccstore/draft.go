@@ -1,0 +1,110 @@
+package ccstore
+
+// A draft is a copy of a collection that is being changed, with the changes made
+// so far. The collection that it began as stays as it was.
+type draft struct {
+	*Collection
+
+	dirty   bool            // Collection is a copy of ours
+	mine    map[uint64]bool // ids of caches that are copies of ours
+	changes []Change
+}
+
+// write returns the collection for writing: a copy, made once.
+func (d *draft) write() *Collection {
+	if !d.dirty {
+		d.Collection = d.clone()
+		d.dirty = true
+		d.mine = make(map[uint64]bool)
+	}
+	return d.Collection
+}
+
+// writeCache returns the cache for writing: a copy, made once.
+func (d *draft) writeCache(old *Cache) *Cache {
+	c := d.write()
+	if d.mine[old.id] {
+		return old
+	}
+	cache := old.clone()
+	c.caches.Set(cache.id, cache)
+	d.mine[cache.id] = true
+	return cache
+}
+
+func (d *draft) setDefault(name string) {
+	d.write().defaultName = name
+	d.changes = append(d.changes, Change{Kind: DefaultChanged})
+}
+
+// addNewCache adds a cache that nobody else has.
+func (d *draft) addNewCache(cache *Cache) {
+	d.write().insert(cache)
+	d.mine[cache.id] = true
+	d.changes = append(d.changes, Change{Kind: CacheCreated, Cache: cache.UUID})
+}
+
+// changed notes that attributes of a cache changed.
+func (d *draft) changed(cache *Cache) {
+	d.changes = append(d.changes, Change{Kind: CacheChanged, Cache: cache.UUID})
+}
+
+func (d *draft) dropCache(cache *Cache, reason Reason) {
+	c := d.write()
+	c.caches.Delete(cache.id)
+	c.byName.Delete(cache.Name)
+	c.byUUID.Delete(string(cache.UUID[:]))
+	d.changes = append(d.changes, Change{Kind: CacheDestroyed, Cache: cache.UUID, Reason: reason})
+}
+
+func (d *draft) renameCache(old *Cache, name string) {
+	cache := d.writeCache(old)
+	d.byName.Delete(cache.Name)
+	cache.Name = name
+	d.byName.Set(name, cache.id)
+	d.changed(cache)
+}
+
+// clearCache removes all credentials of a cache of ours.
+func (d *draft) clearCache(cache *Cache) {
+	for cred := range cache.Credentials() {
+		d.removed(cache, cred, Reinitialized)
+	}
+	cache.clear()
+}
+
+// moveCredentials gives the credentials of from to a cache of ours in place of its
+// own. It returns from as it is afterwards.
+func (d *draft) moveCredentials(from, to *Cache) *Cache {
+	d.clearCache(to)
+	from = d.writeCache(from)
+	moved := from.clone()
+	moved.UUID, moved.Name, moved.Principal, moved.KDCOffset = to.UUID, to.Name, to.Principal, to.KDCOffset
+	moved.Label, moved.Changed, moved.id, moved.nextSeq = to.Label, to.Changed, to.id, max(to.nextSeq, from.nextSeq)
+	*to = *moved
+	for cred := range to.Credentials() {
+		d.changes = append(d.changes, Change{Kind: CredentialAdded, Cache: to.UUID, Credential: cred})
+	}
+	from.clear()
+	return from
+}
+
+// putCredential puts a credential into a cache of ours, in the place that its
+// sequence number gives it.
+func (d *draft) putCredential(cache *Cache, cred *Credential) {
+	if old, ok := cache.bySeq.Get(cred.seq); ok {
+		d.removed(cache, old, Replaced)
+	}
+	cache.put(cred)
+	d.changes = append(d.changes, Change{Kind: CredentialAdded, Cache: cache.UUID, Credential: cred})
+}
+
+// dropCredential removes a credential of a cache of ours.
+func (d *draft) dropCredential(cache *Cache, cred *Credential, reason Reason) {
+	cache.drop(cred)
+	d.removed(cache, cred, reason)
+}
+
+func (d *draft) removed(cache *Cache, cred *Credential, reason Reason) {
+	d.changes = append(d.changes, Change{Kind: CredentialRemoved, Cache: cache.UUID, Credential: cred, Reason: reason})
+}

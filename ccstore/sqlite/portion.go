@@ -1,0 +1,17 @@
+package sqlite
+
+// A portion bounds what one transaction writes or deletes, so that nobody waits
+// long for the writer.
+type portion struct{ rows, bytes int }
+
+// onePortion takes some milliseconds.
+var onePortion = portion{rows: 500, bytes: 256 << 10}
+
+func (p portion) used() bool { return p.rows <= 0 || p.bytes <= 0 }
+
+func (p portion) fits(left portion) bool { return p.rows <= left.rows && p.bytes <= left.bytes }
+
+func (p *portion) take(q portion) {
+	p.rows -= q.rows
+	p.bytes -= q.bytes
+}

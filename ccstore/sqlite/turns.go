@@ -1,0 +1,69 @@
+package sqlite
+
+import "kcmd.org/kcmd/ccstore"
+
+// Turns decides which of the commits that wait share the next transaction. Each
+// owner has at most one that waits. Small ones share a transaction, in the order in
+// which they came, of as much as one portion; a large one has a transaction for
+// itself. Between two large ones all small ones that wait have their turn, so that a
+// small commit waits for one large one at most, and a large one only for those that
+// came before.
+type turns struct {
+	small, large []*request
+	ahead        int // small ones whose turn is before that of the first large one
+}
+
+// maxBatch bounds the commits that share a transaction.
+const maxBatch = 256
+
+func (t *turns) add(r *request) {
+	if r.size = sizeOf(r.commit); r.size.fits(onePortion) {
+		t.small = append(t.small, r)
+		return
+	}
+	if len(t.large) == 0 {
+		t.ahead = len(t.small)
+	}
+	t.large = append(t.large, r)
+}
+
+var always = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
+// ready is closed if a commit waits.
+func (t *turns) ready() <-chan struct{} {
+	if len(t.small)+len(t.large) == 0 {
+		return nil
+	}
+	return always
+}
+
+// next returns the commits of the next transaction.
+func (t *turns) next() (batch []*request) {
+	if len(t.large) > 0 && t.ahead <= 0 {
+		batch, t.large = t.large[:1:1], t.large[1:]
+		t.ahead = len(t.small)
+		return batch
+	}
+	n, left := 0, onePortion
+	for n < min(len(t.small), maxBatch) && t.small[n].size.fits(left) {
+		left.take(t.small[n].size)
+		n++
+	}
+	batch, t.small = t.small[:n:n], t.small[n:]
+	t.ahead -= n
+	return batch
+}
+
+// sizeOf returns about how much a commit writes.
+func sizeOf(c *ccstore.Commit) portion {
+	p := portion{rows: len(c.Ops)}
+	for _, op := range c.Ops {
+		switch op := op.(type) {
+		case ccstore.PutCache:
+			p.bytes += len(op.Name) + len(op.Principal)
+		case ccstore.PutCredential:
+			p.bytes += len(op.Data)
+		}
+	}
+	return p
+}

@@ -1,0 +1,230 @@
+package dbus
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+
+	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/dbus/link"
+	"kcmd.org/kcmd/dbus/view"
+)
+
+// clients are the connections that called or are subscribed.
+type clients struct {
+	broadcast *subscription // of everybody, in session mode; else nil
+
+	// mu is never held while something is sent, so that the receiver of the
+	// connection may take it.
+	mu      sync.Mutex
+	byPeer  map[*link.Peer]*client
+	counter uint64         // of subscriptions made
+	asking  map[uint32]int // questions to polkit under way, by uid; see permission.go
+}
+
+// A client is a connection that called or is subscribed. Its fields are guarded
+// by clients.mu.
+type client struct {
+	peer  *link.Peer
+	known bool          // it has called: scope is set
+	scope view.Scope    // of its answers
+	sub   *subscription // nil if it is not subscribed
+}
+
+// A subscription says which signals a connection gets.
+type subscription struct {
+	scope    view.Scope
+	implicit bool    // made by a read, not by Subscribe
+	order    uint64  // older ones have lower numbers
+	tickets  bool    // with the signals of the interface Cache
+	only     *uint32 // restricted to the collection of this uid; nil: all in scope
+	alias    bool    // with those of the same objects below /user/self
+}
+
+// covers reports whether the subscription is for the collection of that owner.
+func (s *subscription) covers(o ccstore.Owner) bool {
+	return s.scope.Covers(o) && (s.only == nil || *s.only == o.UID)
+}
+
+// A recipient is a peer that signals go to, nil for everybody, with its
+// subscription at the time.
+type recipient struct {
+	peer *link.Peer
+	subscription
+}
+
+// maxSubscriptions is how many connections of one uid may be subscribed.
+const maxSubscriptions = 64
+
+func newClients() clients {
+	return clients{byPeer: make(map[*link.Peer]*client), asking: make(map[uint32]int)}
+}
+
+// get returns the client of a peer, or nil if the peer has left. c.mu is held.
+func (c *clients) get(peer *link.Peer) *client {
+	select {
+	case <-peer.Left():
+		return nil
+	default:
+	}
+	one := c.byPeer[peer]
+	if one == nil {
+		one = &client{peer: peer}
+		c.byPeer[peer] = one
+	}
+	return one
+}
+
+// meet returns the client of a peer that calls, and the scope of its answers. On
+// its first call that is what first says. A peer that has left gets a client that
+// nothing knows of.
+func (c *clients) meet(peer *link.Peer, first func() (view.Scope, error)) (*client, view.Scope, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	one := c.get(peer)
+	if one == nil {
+		one = &client{peer: peer}
+	}
+	if !one.known {
+		scope, err := first()
+		if err != nil {
+			return nil, scope, err
+		}
+		one.scope, one.known = scope, true
+	}
+	return one, one.scope, nil
+}
+
+// remove forgets a peer that left the bus.
+func (c *clients) remove(peer *link.Peer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.byPeer, peer)
+}
+
+// subscribe subscribes a peer, unless it has left. An explicit subscription
+// replaces the one there is; an implicit one leaves it alone. It reports whether
+// the peer gets signals that it did not get before, and fails if the uid has too
+// many subscriptions.
+func (c *clients) subscribe(peer *link.Peer, sub subscription) (began bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.broadcast != nil {
+		c.broadcast.alias = c.broadcast.alias || sub.alias
+		return false, nil
+	}
+	one := c.get(peer)
+	switch {
+	case one == nil:
+		return false, nil
+	case one.sub != nil && sub.implicit:
+		one.sub.alias = one.sub.alias || sub.alias
+		return false, nil
+	case one.sub == nil && !c.makeRoom(sub.scope.UID):
+		return false, &fault{errLimitsExceeded, "too many subscriptions of this user"}
+	}
+	c.counter++
+	sub.order = c.counter
+	one.sub = &sub
+	return true, nil
+}
+
+// makeRoom makes room for one more subscription of uid, by ending the oldest
+// implicit one where it must. It reports whether there is room. c.mu is held.
+func (c *clients) makeRoom(uid uint32) bool {
+	count := 0
+	var oldest *client
+	for _, one := range c.byPeer {
+		if one.sub == nil || one.sub.scope.UID != uid {
+			continue
+		}
+		count++
+		if one.sub.implicit && (oldest == nil || one.sub.order < oldest.sub.order) {
+			oldest = one
+		}
+	}
+	if count < maxSubscriptions {
+		return true
+	}
+	if oldest == nil {
+		return false
+	}
+	oldest.sub = nil
+	return true
+}
+
+func (c *clients) unsubscribe(one *client) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	one.sub = nil
+}
+
+// subscribed reports whether a client gets signals.
+func (c *clients) subscribed(one *client) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.broadcast != nil || one.sub != nil
+}
+
+// hears reports whether a client gets signals about the collection of o.
+func (c *clients) hears(one *client, o ccstore.Owner) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.broadcast != nil {
+		return c.broadcast.covers(o)
+	}
+	return one.sub != nil && one.sub.covers(o)
+}
+
+// setScope sets the scope of a client's answers. From then on the changes in that
+// scope are kept for it, if it is subscribed; see setSignalScope.
+func (c *clients) setScope(one *client, scope view.Scope) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	one.scope = scope
+}
+
+// setSignalScope sets the scope of the signals that a client gets. It returns the
+// subscription as it was and as it is, both nil if there is none.
+func (c *clients) setSignalScope(one *client, scope view.Scope) (before, after *subscription) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if one.sub == nil {
+		return nil, nil
+	}
+	sub := *one.sub
+	sub.scope = scope
+	before, one.sub = one.sub, &sub
+	return before, &sub
+}
+
+// recipients returns the subscribers that get signals about the collection of o.
+func (c *clients) recipients(o ccstore.Owner) (list []recipient) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.broadcast != nil && c.broadcast.covers(o) {
+		list = append(list, recipient{nil, *c.broadcast})
+	}
+	for _, one := range c.byPeer {
+		if one.sub != nil && one.sub.covers(o) {
+			list = append(list, recipient{one.peer, *one.sub})
+		}
+	}
+	slices.SortFunc(list, func(a, b recipient) int { return cmp.Compare(a.order, b.order) })
+	return list
+}
+
+// want reports whether any subscriber sees the collection of o, or is about to.
+func (c *clients) want(o ccstore.Owner) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.broadcast != nil {
+		return c.broadcast.covers(o)
+	}
+	for _, one := range c.byPeer {
+		if one.sub != nil && (one.sub.covers(o) || one.known && one.scope.Covers(o)) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,178 @@
+package dbus
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"runtime/debug"
+	"slices"
+
+	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/dbus/link"
+	"kcmd.org/kcmd/dbus/view"
+	"kcmd.org/kcmd/introspection"
+)
+
+// interfacesOf holds the interfaces of the objects of each kind, the one of
+// kcmd's own last; all have Peer besides.
+var interfacesOf map[view.Kind][]*iface
+
+// In a variable's declaration this would be a cycle: the handlers of standard
+// interfaces look here.
+func init() {
+	interfacesOf = map[view.Kind][]*iface{
+		view.AtAncestor:   {introspectableInterface},
+		view.AtManager:    {introspectableInterface, propertiesInterface, objectManagerInterface, managerInterface},
+		view.AtUsers:      {introspectableInterface},
+		view.AtCollection: {introspectableInterface, propertiesInterface, collectionInterface},
+		view.AtCaches:     {introspectableInterface},
+		view.AtCache:      {introspectableInterface, propertiesInterface, cacheInterface},
+	}
+}
+
+// declared returns every interface that an object has.
+func declared() []*introspection.Interface {
+	set := map[*introspection.Interface]bool{introspection.Peer: true}
+	for _, has := range interfacesOf {
+		for _, i := range has {
+			set[i.Interface] = true
+		}
+	}
+	return slices.Collect(maps.Keys(set))
+}
+
+// Serve implements link.Server: it answers a call, whatever happens.
+func (b *bus) Serve(c *link.Call) {
+	defer func() {
+		if r := recover(); r != nil {
+			b.Logger.Error("method panicked", "interface", c.Interface, "member", c.Member,
+				"panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+			c.Fail(busError(fmt.Errorf("%v", r)))
+		}
+	}()
+	if err := b.serveCall(c); err != nil {
+		b.Logger.Debug("call failed", "uid", c.From.UID, "interface", c.Interface, "member", c.Member, "err", err)
+		c.Fail(busError(err))
+	}
+}
+
+// Left implements link.Server.
+func (b *bus) Left(p *link.Peer) { b.clients.remove(p) }
+
+// serveCall answers a call, unless it fails.
+func (b *bus) serveCall(c *link.Call) error {
+	one, scope, err := b.clients.meet(c.From, func() (view.Scope, error) { return b.scopeOf(c.From.UID, c.From.Label) })
+	if err != nil {
+		return err
+	}
+	q := newRequest(b, c, one, scope)
+	defer q.release()
+	if c.Interface == introspection.Peer.Name { // is about the process: the same at every path
+		_, op, err := peerInterface.find(c)
+		if err != nil {
+			return err
+		}
+		return b.answer(q, op.answer)
+	}
+	var ok bool
+	if q.place, ok = view.ParsePath(c.Path, scope); !ok {
+		return unknownObject
+	}
+	m, op, err := find(q.place.Kind, c)
+	if err != nil || op.answer == nil {
+		// An error about the method is a secret too, unless the object is visible.
+		if err := b.read(q, nothing, nil); err != nil {
+			return err
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return b.run(q, m, op)
+}
+
+// find returns the method that is called. A caller that names no interface gets
+// the first one that has the method.
+func find(kind view.Kind, c *link.Call) (method, operation, error) {
+	for _, i := range append([]*iface{peerInterface}, interfacesOf[kind]...) {
+		if i.Name == c.Interface || c.Interface == "" && i.Method(c.Member) != nil {
+			return i.find(c)
+		}
+	}
+	if c.Interface == "" {
+		return method{}, operation{}, &fault{errUnknownMethod, fmt.Sprintf("the object has no method %q", c.Member)}
+	}
+	return method{}, operation{}, unknownInterface(c.Interface)
+}
+
+// run does what a call asks for, and answers it.
+func (b *bus) run(q *request, m method, op operation) error {
+	if m.permission == manage {
+		if err := b.mayManage(q); err != nil {
+			return err
+		}
+	}
+	switch {
+	case op.answer != nil:
+		return b.answer(q, op.answer)
+	case op.change != nil:
+		return b.change(q, op)
+	}
+	results, err := op.act(q)
+	if err == nil {
+		q.Reply(results)
+	}
+	return err
+}
+
+// answer answers with what f reads.
+func (b *bus) answer(q *request, f reader) error {
+	return b.read(q, f, func(r *reading) {
+		b.keep(r)
+		q.Reply(r.results)
+	})
+}
+
+// change runs a method in a transaction. A caller that hears of the change gets
+// the answer after the signals.
+func (b *bus) change(q *request, op operation) error {
+	var result any
+	err := b.store.Update(b.ctx, q.owner(), func(tx *ccstore.Tx) (err error) {
+		result, err = op.change(q, tx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.clients.hears(q.client, q.owner()) {
+		b.announce(q.owner())
+	}
+	if result == nil {
+		q.Reply(nil)
+	} else {
+		q.Reply([]any{result})
+	}
+	return nil
+}
+
+// scopeOf returns the scope that a connection with those credentials begins with.
+// A session bus is one user's, and shows nothing of anybody else's.
+func (b *bus) scopeOf(uid uint32, label string) (view.Scope, error) {
+	if b.Session && uid != uint32(os.Geteuid()) {
+		return view.Scope{}, &fault{errAccessDenied, "this is another user's service"}
+	}
+	scope := view.NewScope(uid, "")
+	if b.Session {
+		scope.All = false
+	}
+	var err error
+	if b.Level != nil {
+		if scope.Level, err = b.Level(label); err != nil {
+			b.Logger.Debug("cannot determine a caller's level", "uid", uid, "label", view.Text(label), "err", err)
+			return scope, &fault{errAccessDenied, "your SELinux label has no level"}
+		}
+	}
+	return scope, nil
+}

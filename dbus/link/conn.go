@@ -1,0 +1,205 @@
+package link
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"time"
+
+	godbus "github.com/godbus/dbus/v5"
+
+	"kcmd.org/kcmd/dbus/guard"
+	"kcmd.org/kcmd/dbus/view"
+	"kcmd.org/kcmd/introspection"
+)
+
+// A Socket is what a Conn needs of a *net.UnixConn.
+type Socket = guard.Socket
+
+// Config configures a Conn.
+type Config struct {
+	Name       string                     // well-known name of the service
+	Interfaces []*introspection.Interface // whose methods may be called
+	Labels     bool                       // SELinux labels of peers count
+	Logger     *slog.Logger
+}
+
+// A Server serves the calls that arrive on a connection.
+type Server interface {
+	// Serve answers a call. Calls of one peer come one after the other.
+	Serve(*Call)
+
+	// Left is called once for each peer that leaves the bus, between the receipt
+	// of two messages: it must not wait for anything that is sent.
+	Left(*Peer)
+}
+
+// A Conn is a connection to a message bus.
+type Conn struct {
+	Config
+	server Server
+	guard  *guard.Conn // below bus
+	bus    *godbus.Conn
+	peers  peers
+	owned  chan struct{}
+	lost   chan struct{}
+}
+
+// handshakeTimeout is for the bus to accept the connection.
+const handshakeTimeout = 10 * time.Second
+
+// New returns a Conn over a socket that is connected to a bus. It serves calls
+// from Join on.
+func New(socket Socket, c Config, server Server) (*Conn, error) {
+	conn := &Conn{
+		Config: c,
+		server: server,
+		guard:  guard.New(socket, guard.Config{Interfaces: c.Interfaces, Logger: c.Logger}),
+		peers:  newPeers(),
+		owned:  make(chan struct{}, 1),
+		lost:   make(chan struct{}, 1),
+	}
+	var err error
+	conn.bus, err = godbus.NewConn(conn.guard, godbus.WithIncomingInterceptor(conn.intercept), godbus.WithSignalHandler(conn))
+	if err != nil {
+		conn.guard.Close()
+		return nil, fmt.Errorf("cannot use the connection to the bus: %w", err)
+	}
+	return conn, nil
+}
+
+// Close ends the connection. The guard goes first: godbus waits for a write under
+// way, which ends with the guard.
+func (c *Conn) Close() {
+	c.guard.Close()
+	c.bus.Close()
+}
+
+// Context ends with the connection.
+func (c *Conn) Context() context.Context { return c.bus.Context() }
+
+// closeAt closes the connection when ctx ends, for calls of godbus without a
+// limit in time. It returns the function that cancels this.
+func (c *Conn) closeAt(ctx context.Context) (stop func() bool) {
+	return context.AfterFunc(ctx, func() { c.guard.Close() })
+}
+
+// Join authenticates to the bus and watches it for peers that leave.
+func (c *Conn) Join(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	defer c.closeAt(ctx)()
+	uid := strconv.Itoa(os.Geteuid())
+	if err := c.bus.Auth([]godbus.Auth{godbus.AuthExternal(uid)}); err != nil {
+		return fmt.Errorf("cannot authenticate to the bus: %w", err)
+	}
+	if err := c.bus.Hello(); err != nil {
+		return fmt.Errorf("cannot say hello to the bus: %w", err)
+	}
+	// Before the first call: a subscriber that leaves must not stay one.
+	const gone = "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus'," +
+		"member='NameOwnerChanged',arg2=''"
+	if err := c.call(ctx, "AddMatch", gone).Err; err != nil {
+		return fmt.Errorf("cannot watch the bus: %w", err)
+	}
+	return ctx.Err()
+}
+
+// call calls a method of the bus itself.
+func (c *Conn) call(ctx context.Context, method string, args ...any) *godbus.Call {
+	return c.bus.BusObject().CallWithContext(ctx, "org.freedesktop.DBus."+method, 0, args...)
+}
+
+// inQueue is the answer of the bus to RequestName when another process has it.
+const inQueue = 2
+
+// RequestName asks for the name of the service. Where another process has it,
+// the bus gives it to us when that one leaves: see Owned.
+func (c *Conn) RequestName(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	var answer uint32
+	if err := c.call(ctx, "RequestName", c.Name, uint32(0)).Store(&answer); err != nil {
+		return fmt.Errorf("cannot own %s: %w", c.Name, err)
+	}
+	if answer == inQueue {
+		c.Logger.Warn("another process owns the name on the bus, waiting for it", "name", c.Name)
+	}
+	return nil
+}
+
+// Owned receives when the name becomes ours.
+func (c *Conn) Owned() <-chan struct{} { return c.owned }
+
+// Lost receives when the name is no longer ours.
+func (c *Conn) Lost() <-chan struct{} { return c.lost }
+
+// leaveTimeout bounds how long Leave takes.
+const leaveTimeout = time.Second
+
+// Leave gives the name back, so that nobody calls any more or the next in the
+// queue takes over, and waits for the answers to the calls under way.
+func (c *Conn) Leave() {
+	ctx, cancel := context.WithTimeout(c.Context(), leaveTimeout)
+	defer cancel()
+	defer c.closeAt(ctx)()
+	if err := c.call(ctx, "ReleaseName", c.Name).Err; err != nil {
+		c.Logger.Debug("cannot release the name", "err", err)
+	}
+	c.peers.drain(ctx)
+}
+
+// DeliverSignal implements godbus.SignalHandler. It runs between the receipt of
+// two messages, so that it is in order with calls, and must not wait.
+func (c *Conn) DeliverSignal(iface, member string, signal *godbus.Signal) {
+	if iface != "org.freedesktop.DBus" || signal.Sender != "org.freedesktop.DBus" || len(signal.Body) == 0 {
+		return
+	}
+	name, _ := signal.Body[0].(string)
+	switch {
+	case member == "NameOwnerChanged":
+		if left := c.peers.remove(name); left != nil {
+			c.server.Left(left)
+		}
+	case member == "NameAcquired" && name == c.Name:
+		notify(c.owned)
+	case member == "NameLost" && name == c.Name:
+		notify(c.lost)
+	}
+}
+
+// notify makes a channel of capacity 1 readable.
+func notify(ch chan<- struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+// Send sends a signal to a peer, or to everybody if that is nil.
+func (c *Conn) Send(to *Peer, s view.Signal) {
+	msg := &godbus.Message{
+		Type: godbus.TypeSignal,
+		Headers: map[godbus.HeaderField]godbus.Variant{
+			godbus.FieldPath:      godbus.MakeVariant(s.Path),
+			godbus.FieldInterface: godbus.MakeVariant(s.Interface),
+			godbus.FieldMember:    godbus.MakeVariant(s.Member),
+		},
+		Body: s.Body,
+	}
+	if to != nil {
+		msg.Headers[godbus.FieldDestination] = godbus.MakeVariant(to.Name)
+	}
+	c.send(msg)
+}
+
+// send sends a reply or a signal. If that fails the connection is over, which
+// its reader notices.
+func (c *Conn) send(msg *godbus.Message) {
+	if len(msg.Body) > 0 {
+		msg.Headers[godbus.FieldSignature] = godbus.MakeVariant(godbus.SignatureOf(msg.Body...))
+	}
+	c.bus.Send(msg, nil)
+}

@@ -1,0 +1,73 @@
+package dbus
+
+// The polkit actions, as data/polkit declares them. They are for administrators
+// who are not root, and about what belongs to others: nobody needs an
+// authorization for their own caches.
+const (
+	actionInspectAll = "org.kcmd.KCM1.inspect-all"
+	actionManageAll  = "org.kcmd.KCM1.manage-all"
+)
+
+// maxAsking is how many questions about one uid may be under way: the bus lets
+// only so many calls of ours wait for an answer.
+const maxAsking = 4
+
+// mayManage returns nil if the caller may change the object that is called.
+func (b *bus) mayManage(q *request) error {
+	if q.place.UID == q.scope.UID {
+		return nil
+	}
+	if err := b.authorize(q, actionManageAll); err != nil {
+		return err
+	}
+	b.Logger.Info("a user changes the caches of another",
+		"uid", q.scope.UID, "owner", q.place.UID, "member", q.Member)
+	return nil
+}
+
+var notAuthorized = &fault{errAccessDenied, "you are not authorized"}
+
+// authorize returns nil if the caller is authorized for a polkit action. root is;
+// about everybody else polkit decides, where there is one.
+func (b *bus) authorize(q *request, action string) error {
+	uid := q.scope.UID
+	switch {
+	case uid == 0:
+		return nil
+	case b.Session:
+		return notAuthorized
+	case !b.clients.beginAsking(uid):
+		return &fault{errLimitsExceeded, "too many authorizations of this user are pending"}
+	}
+	defer b.clients.endAsking(uid)
+	answer, err := q.CheckAuthorization(action)
+	switch {
+	case err != nil:
+		b.Logger.Debug("polkit does not answer", "action", action, "err", err)
+		return notAuthorized
+	case answer.Authorized:
+		return nil
+	case answer.Challenge && !q.Interactive:
+		return &fault{errNotAuthorizedYet, "a password is needed, and the call does not allow interactive authorization"}
+	}
+	return notAuthorized
+}
+
+// beginAsking reports whether one more question about uid may be under way.
+func (c *clients) beginAsking(uid uint32) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.asking[uid] >= maxAsking {
+		return false
+	}
+	c.asking[uid]++
+	return true
+}
+
+func (c *clients) endAsking(uid uint32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.asking[uid]--; c.asking[uid] == 0 {
+		delete(c.asking, uid)
+	}
+}

@@ -1,0 +1,185 @@
+package dbus
+
+import (
+	"slices"
+
+	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/dbus/link"
+	"kcmd.org/kcmd/dbus/view"
+)
+
+// subscribeOptions are the options of Subscribe and SubscribeProcess.
+type subscribeOptions struct {
+	Tickets    bool      `option:"ticket-signals"`
+	Collection view.Path `option:"collection"`
+}
+
+// SetDefaults sets the values of options that are left out.
+func (o *subscribeOptions) SetDefaults() { o.Tickets = true }
+
+func subscribe(q *request, in struct{ Options subscribeOptions }) ([]any, error) {
+	_, err := q.subscribePeers(in.Options, q.From)
+	return nil, err
+}
+
+func subscribeProcess(q *request, in struct {
+	PID     uint32
+	Options subscribeOptions
+}) ([]any, error) {
+	if _, _, err := q.subscription(in.Options); err != nil {
+		return nil, err
+	}
+	// Only those of the caller's own uid and level: a process of another is as
+	// good as none.
+	peers, err := q.bus.conn.OfProcess(in.PID, func(uid uint32, label string) bool {
+		scope, err := q.bus.scopeOf(uid, label)
+		return err == nil && uid == q.scope.UID && scope.Level == q.scope.Level
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(peers) == 0 {
+		return nil, &fault{errProcessUnknown, "that process has no connection of yours to the bus"}
+	}
+	n, err := q.subscribePeers(in.Options, peers...)
+	return []any{n}, err
+}
+
+func unsubscribe(q *request, _ none) ([]any, error) {
+	q.bus.clients.unsubscribe(q.client)
+	return nil, nil
+}
+
+// subscription returns the subscription that options ask for, and a collection in
+// it that must exist.
+func (q *request) subscription(o subscribeOptions) (sub subscription, uid uint32, err error) {
+	sub = subscription{scope: q.scope, tickets: o.Tickets}
+	if o.Collection == "" {
+		return sub, q.scope.UID, nil
+	}
+	place, ok := view.ParsePath(string(o.Collection), q.scope)
+	if !ok || place.Kind != view.AtCollection {
+		return sub, 0, unknownObject
+	}
+	sub.only, sub.alias = &place.UID, place.Alias
+	return sub, place.UID, nil
+}
+
+// subscribePeers subscribes peers, and returns how many. Changes that are pending
+// are announced before, to others. The collection gets a mirror, so that changes
+// that time makes are announced.
+func (q *request) subscribePeers(o subscribeOptions, peers ...*link.Peer) (n uint32, err error) {
+	sub, uid, err := q.subscription(o)
+	if err != nil {
+		return 0, err
+	}
+	b := q.bus
+	exists := func(r *reading) ([]any, error) {
+		if _, ok := r.sees(uid); !ok {
+			return nil, unknownObject
+		}
+		return nil, nil
+	}
+	var failed error
+	err = b.read(q, exists, func(r *reading) {
+		b.announce(slices.DeleteFunc(b.pending.owners(), func(o ccstore.Owner) bool { return !sub.covers(o) })...)
+		for _, p := range peers {
+			if _, failed = b.clients.subscribe(p, sub); failed != nil {
+				return
+			}
+			n++
+		}
+		b.keep(r)
+	})
+	if err == nil {
+		err = failed
+	}
+	return n, err
+}
+
+// subscribeImplicitly subscribes a caller that only reads to everything in its
+// scope. It reports whether that is new. Where there is no room for one more, it
+// does nothing. b.mu is held.
+func (b *bus) subscribeImplicitly(r *reading) (began bool) {
+	if !b.clients.subscribed(r.client) {
+		b.announce(r.owners()...) // to others
+	}
+	began, err := b.clients.subscribe(r.From, subscription{scope: r.scope, implicit: true, tickets: true, alias: r.place.Alias})
+	if err != nil {
+		b.Logger.Debug("caller is not subscribed", "uid", r.scope.UID, "err", err)
+	}
+	return began
+}
+
+// setScope sets which collections are in view of the caller. A subscriber gets
+// signals for what comes into view and what goes out of it, so that what it knows
+// is still the answer to GetManagedObjects.
+func setScope(q *request, in struct{ Scope string }) ([]any, error) {
+	wide := *q
+	switch b := q.bus; {
+	case in.Scope == "own":
+		wide.scope.All = false
+	case in.Scope != "all":
+		return nil, invalidArgs("scope %q is not known; allowed: own, all", view.Text(in.Scope))
+	case b.Session:
+		// There is nothing that the caller does not see.
+	default:
+		if err := b.authorize(q, actionInspectAll); err != nil {
+			return nil, err
+		}
+		wide.scope.All = true
+	}
+	wide.listed = false
+	return nil, wide.applyScope(q.scope)
+}
+
+// applyScope makes the scope of q that of its connection.
+func (q *request) applyScope(before view.Scope) error {
+	b := q.bus
+	b.clients.setScope(q.client, q.scope)
+	if b.Session || !b.clients.subscribed(q.client) {
+		return nil
+	}
+	all := func(r *reading) ([]any, error) {
+		_, err := r.collections()
+		return nil, err
+	}
+	err := b.read(q, all, func(r *reading) {
+		// What is pending, others hear of before.
+		b.announce(b.pending.owners()...)
+		b.keep(r)
+		b.moveScope(q)
+	})
+	if err != nil {
+		b.clients.setScope(q.client, before)
+	}
+	return err
+}
+
+// moveScope makes the scope of q that of the signals of its connection. b.mu is
+// held.
+func (b *bus) moveScope(q *request) {
+	before, after := b.clients.setSignalScope(q.client, q.scope)
+	if before == nil {
+		return
+	}
+	to := recipient{q.From, *after}
+	for _, c := range b.mirrorsInOrder() {
+		switch was, is := before.covers(c.Owner()), after.covers(c.Owner()); {
+		case is && !was && after.scope.Sees(c):
+			b.sendTo(to, view.Appearance(c))
+		case was && !is && before.scope.Sees(c):
+			b.sendTo(to, view.Disappearance(c))
+		}
+	}
+}
+
+// mirrorsInOrder returns all mirrors. b.mu is held.
+func (b *bus) mirrorsInOrder() []view.Collection {
+	var list []view.Collection
+	for _, m := range b.mirrors {
+		list = append(list, m.Collection)
+	}
+	slices.SortFunc(list, func(x, y view.Collection) int { return x.Owner().Compare(y.Owner()) })
+	return list
+}

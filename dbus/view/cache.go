@@ -1,0 +1,113 @@
+package view
+
+import (
+	"cmp"
+	"strings"
+
+	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/ccstore/ccache"
+)
+
+// A Cache is a cache of a collection.
+type Cache struct {
+	*ccstore.Cache
+	in Collection
+}
+
+// Path returns the object path.
+func (c Cache) Path() Path { return CachePath(c.in.UID(), c.UUID) }
+
+// name returns the name that KRB5CCNAME takes.
+func (c Cache) name() string { return Text("KCM:" + c.Name) }
+
+// IsDefault reports whether c is the default cache of its collection.
+func (c Cache) IsDefault() bool { return c.in.Default() == c.Cache }
+
+// kdcTime returns the time of the KDC's clock at the time of the view: times in
+// tickets are by that clock.
+func (c Cache) kdcTime() int64 { return c.in.at + int64(c.KDCOffset) }
+
+// TGTEnd returns the end time of the TGT, 0 if there is none.
+func (c Cache) TGTEnd() int64 {
+	if tgt := c.TGT(); tgt != nil {
+		return int64(tgt.EndTime)
+	}
+	return 0
+}
+
+// state returns the state of the cache: "empty", "no-tgt", or that of its TGT.
+func (c Cache) state() string {
+	if c.Principal.Realm == "" && len(c.Principal.Components) == 0 {
+		return "empty"
+	}
+	tgt := c.TGT()
+	if tgt == nil {
+		return "no-tgt"
+	}
+	return c.ticketState(tgt)
+}
+
+// Properties returns the properties of the interface Cache.
+func (c Cache) Properties() map[string]any {
+	p := map[string]any{
+		"Name":            c.name(),
+		"UUID":            c.UUID.String(),
+		"Type":            "KCM",
+		"Collection":      c.in.Path(),
+		"ClientPrincipal": principal(c.Principal),
+		"Realm":           Text(c.Principal.Realm),
+		"State":           c.state(),
+		"IsDefault":       c.IsDefault(),
+		"AuthTime":        int64(0),
+		"StartTime":       int64(0),
+		"EndTime":         int64(0),
+		"RenewUntil":      int64(0),
+		"Flags":           []string{},
+		"KdcOffset":       c.KDCOffset,
+		"TicketCount":     uint32(c.Tickets()),
+		"LastChanged":     c.Changed.Unix(),
+	}
+	if tgt := c.TGT(); tgt != nil {
+		p["AuthTime"] = int64(tgt.AuthTime)
+		p["StartTime"] = int64(tgt.Start())
+		p["EndTime"] = int64(tgt.EndTime)
+		p["RenewUntil"] = renewUntil(tgt)
+		p["Flags"] = tgt.Flags.Names()
+	}
+	return p
+}
+
+// Estimate returns roughly how many bytes the cache takes in a message.
+func (c Cache) Estimate() int {
+	return 1<<10 + len(c.name()) + len(principal(c.Principal)) + len(Text(c.Principal.Realm))
+}
+
+// HasClient reports whether the client of the cache is the principal that a
+// caller asks for: a name as klist prints it, with or without realm; "" is any,
+// "*@REALM" any of a realm.
+func (c Cache) HasClient(wanted string) bool {
+	name := ccache.Principal{Components: c.Principal.Components}
+	realm := ccache.Principal{Realm: c.Principal.Realm}
+	return wanted == "" || wanted == principal(c.Principal) ||
+		wanted == Text(strings.TrimSuffix(name.String(), "@")) ||
+		wanted == Text("*"+realm.String())
+}
+
+// ByExpiry orders caches: default ones first, then the one whose TGT ends last.
+func ByExpiry(a, b Cache) int {
+	if a.IsDefault() != b.IsDefault() {
+		if a.IsDefault() {
+			return -1
+		}
+		return 1
+	}
+	return cmp.Compare(b.TGTEnd(), a.TGTEnd())
+}
+
+// principal returns p as klist prints it, "" if it is not set.
+func principal(p ccache.Principal) string {
+	if p.Realm == "" && len(p.Components) == 0 {
+		return ""
+	}
+	return Text(p.String())
+}

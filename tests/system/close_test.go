@@ -1,0 +1,164 @@
+package system
+
+import (
+	"bytes"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"kcmd.org/kcmd/tests/lab"
+)
+
+// A daemon that closes a connection must first answer what it was sent: libkrb5
+// connects anew only if it cannot send its request.
+
+// A crowd is a process with many cache handles in many threads, which uses them
+// all the time.
+type crowd struct {
+	cmd *exec.Cmd
+	in  *os.File
+	out bytes.Buffer
+}
+
+const crowdThreads = 8
+
+// newCrowd starts a crowd on the default cache of the world: with so many calls
+// in each thread, or with 0 until it is ended.
+func newCrowd(t *testing.T, w *world, handles, calls int) *crowd {
+	t.Helper()
+	program, err := libkrb5Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, in, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Close()
+	c := &crowd{cmd: exec.Command(program, "handles", strconv.Itoa(handles), strconv.Itoa(crowdThreads), strconv.Itoa(calls)), in: in}
+	c.cmd.Env, c.cmd.Stdin = w.env(), theirs
+	c.cmd.Stdout, c.cmd.Stderr = &c.out, &c.out
+	t.Cleanup(func() { in.Close() })
+	if err := lab.Start(c.cmd); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// end waits for the end of the crowd, none of whose calls may have failed.
+func (c *crowd) end(t *testing.T) {
+	t.Helper()
+	c.in.Close()
+	err := c.cmd.Wait()
+	said := strings.TrimSpace(c.out.String())
+	if err != nil || !strings.HasSuffix(said, " calls, 0 failures") || strings.HasPrefix(said, "0 calls") {
+		t.Errorf("%v\n%s", err, said)
+	}
+	t.Log(said)
+}
+
+func needCompiler(t *testing.T) {
+	t.Helper()
+	needKerberos(t)
+	need(t, "gcc")
+}
+
+// TestMoreHandlesThanConnections has one user use more handles than it may have
+// connections: the idle ones are closed, and no call fails.
+func TestMoreHandlesThanConnections(t *testing.T) {
+	needCompiler(t)
+	w := newStoppedWorld(t, "handles")
+	w.daemon.Verbose = false
+	if err := w.daemon.Start("--max-uid-connections", "20"); err != nil {
+		t.Fatal(err)
+	}
+	if o := w.tell("KCM:", "kinit", "alice"); o.Err != nil {
+		t.Fatalf("kinit: %v\n%s", o.Err, o.Stderr)
+	}
+	newCrowd(t, w, 80, 500).end(t)
+}
+
+// TestRestartsUnderLoad restarts the daemon while a crowd uses it, whose socket
+// somebody else keeps open as systemd does: no call fails.
+func TestRestartsUnderLoad(t *testing.T) {
+	needCompiler(t)
+	w := newStoppedWorld(t, "restarts")
+	l, err := net.Listen("unix", w.daemon.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	socket, err := l.(*net.UnixListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	// The connections that wait are for the daemon alone.
+	_ = l.(*net.UnixListener).SetDeadline(time.Unix(1, 0))
+
+	daemon := startPassed(t, w, socket)
+	if o := w.tell("KCM:", "kinit", "alice"); o.Err != nil {
+		t.Fatalf("kinit: %v\n%s", o.Err, o.Stderr)
+	}
+	c := newCrowd(t, w, 4*crowdThreads, 0)
+	for range 10 {
+		// The crowd is at work again once others are served.
+		for range 20 {
+			served(t, w.daemon.Socket)
+		}
+		endPassed(t, daemon)
+		daemon = startPassed(t, w, socket)
+	}
+	served(t, w.daemon.Socket)
+	c.end(t)
+	endPassed(t, daemon)
+}
+
+// startPassed starts the daemon with a listening socket that it is passed.
+func startPassed(t *testing.T, w *world, socket *os.File) *exec.Cmd {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(w.daemon.Database), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	cmd := w.daemon.Command("--store", "sqlite:"+w.daemon.Database, "--bus", "none")
+	// LISTEN_PID is the process that is passed the sockets, see sd_listen_fds(3).
+	cmd.Args = append([]string{"sh", "-c", `LISTEN_PID=$$ exec "$0" "$@"`}, cmd.Args...)
+	cmd.Path = "/bin/sh"
+	cmd.Env = append(cmd.Env, "LISTEN_FDS=1", "LISTEN_FDNAMES=kcm")
+	cmd.ExtraFiles = []*os.File{socket}
+	log, err := os.OpenFile(w.lab.Path("passed.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := lab.Start(cmd); err != nil {
+		t.Fatal(err)
+	}
+	return cmd
+}
+
+// endPassed ends the daemon with SIGTERM.
+func endPassed(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the daemon: %v", err)
+	}
+}
+
+// served waits for an answer over a new connection.
+func served(t *testing.T, socket string) {
+	t.Helper()
+	c := mustDial(t, socket)
+	defer c.Close()
+	mustCall(t, c, opGetPrincipal, name(ownName()))
+}
