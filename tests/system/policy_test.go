@@ -9,7 +9,7 @@ import (
 // servicePolicy returns the D-Bus policy that is installed with kcmd, so that
 // a system bus of the tests allows what a real one does.
 func servicePolicy() (string, error) {
-	policy, err := os.ReadFile(filepath.Join("..", "data", "dbus", "org.kcmd.KCM1.conf"))
+	policy, err := os.ReadFile(filepath.Join("..", "..", "data", "dbus", "org.kcmd.KCM1.conf"))
 	if err != nil {
 		return "", fmt.Errorf("cannot read the D-Bus policy: %w", err)
 	}

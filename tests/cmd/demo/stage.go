@@ -19,6 +19,7 @@ const patience = 20 * time.Second
 // A stage is where the story happens. Its methods do a step and print it; the
 // first step that fails ends the story, and the later ones do nothing.
 type stage struct {
+	lab      *lab.Lab
 	daemon   *lab.Daemon
 	bus      *lab.Bus
 	krb5conf string
@@ -37,7 +38,7 @@ func setUp(l *lab.Lab, kcmd string) (*stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &stage{daemon: l.NewDaemon(kcmd), bus: bus, krb5conf: l.Path("krb5.conf")}
+	s := &stage{lab: l, daemon: l.NewDaemon(kcmd), bus: bus, krb5conf: l.Path("krb5.conf")}
 	s.daemon.Bus = bus
 	return s, realm.WriteConfig(s.krb5conf, realm.KDC.Port, s.daemon.Socket)
 }
@@ -180,31 +181,4 @@ func (s *stage) wait(what, pattern string, text func() string) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-}
-
-// shell runs the user's shell on the stage.
-func (s *stage) shell() error {
-	fmt.Println("\n# A shell on the same stage. Principals and their passwords:")
-	for _, user := range lab.Users {
-		fmt.Printf("#   %-6s %s\n", user, lab.Password(user))
-	}
-	fmt.Println("# A service to get tickets for: kvno " + lab.Service)
-	fmt.Println("# The bus: busctl --user tree " + lab.BusName)
-	fmt.Println("# \"exit\" ends it, and everything here is removed.")
-
-	shell := os.Getenv("SHELL")
-	if shell == "" {
-		shell = "/bin/sh"
-	}
-	cmd := exec.Command(shell)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = os.Environ()
-	cmd.Env = append(cmd.Env, "KRB5_CONFIG="+s.krb5conf, "KRB5CCNAME=KCM:", s.bus.Env())
-	err := lab.Run(cmd)
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		// That of the last command that the user typed.
-		return nil
-	}
-	return err
 }

@@ -65,7 +65,7 @@ func (s *stage) tell() error {
 	s.fails("klist -l")
 
 	if s.err == nil {
-		s.say("That was all.")
+		s.say("This is the end.")
 	}
 	return s.err
 }
