@@ -53,13 +53,12 @@ soon() {
 	done
 }
 
-# within SECONDS COMMAND... fails if the command takes longer, whatever its status.
-within() {
+# fails_soon USER COMMAND... succeeds if the command fails within 5 seconds.
+fails_soon() {
 	local status
-	timeout "$@"
+	as "$1" timeout 5 "${@:2}"
 	status=$?
-	[ $status != 124 ] || echo "not within $1 seconds"
-	[ $status != 124 ]
+	[ $status != 0 ] && [ $status != 124 ]
 }
 
 # as USER COMMAND... runs a command as a user, without a session.
