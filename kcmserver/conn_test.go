@@ -305,8 +305,9 @@ func TestIdentify(t *testing.T) {
 	}{
 		{unix.Ucred{Pid: 7, Uid: 1000}, true},
 		{unix.Ucred{Pid: 7, Uid: 0}, true},
-		{unix.Ucred{Pid: 0, Uid: 1000}, false},
-		{unix.Ucred{Pid: 0, Uid: 0}, false},
+		{unix.Ucred{Pid: 0, Uid: 1000}, true},
+		{unix.Ucred{Pid: 0, Uid: 0}, true},
+		{unix.Ucred{Pid: 0, Uid: userns.OverflowUID()}, false},
 		{unix.Ucred{Pid: 7, Uid: userns.OverflowUID()}, false},
 	}
 	for _, tt := range tests {

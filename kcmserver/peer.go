@@ -11,17 +11,17 @@ import (
 	"kcmd.org/kcmd/userns"
 )
 
-// A Peer is who is at the other end of a connection, as the kernel knew it when
-// the connection was made.
+// A Peer is the process at the other end of a connection, as the kernel knew it
+// when the process connected.
 type Peer struct {
 	Namespace string // of the socket that it came through
 	UID       uint32 // effective uid
-	PID       int32
+	PID       int32  // 0 if our PID namespace does not have the process
 	Label     string // SELinux label, "" without SELinux
 	Level     string // low level of the label
 }
 
-var errStranger = errors.New("peer is of another user namespace and has no uid here")
+var errUnmapped = errors.New("uid of the peer is not mapped into the user namespace of kcmd")
 
 // peerOf asks the kernel who connected.
 func (s *Server) peerOf(conn *net.UnixConn, namespace string) (Peer, error) {
@@ -53,11 +53,13 @@ func credentials(conn *net.UnixConn) (*unix.Ucred, error) {
 	return cred, errors.Join(err, credErr)
 }
 
-// identify refuses peers whom the kernel cannot name: to us all users of a
-// foreign user namespace are the overflow uid, or have no pid.
+// identify refuses a peer whose uid is not mapped into our user namespace: all
+// such peers have the overflow uid, so that they cannot be told apart. A pid of 0
+// is a process that our PID namespace does not have, as in another container; its
+// uid is good.
 func identify(cred *unix.Ucred, namespace string) (Peer, error) {
-	if cred.Uid == userns.OverflowUID() || cred.Pid == 0 {
-		return Peer{}, fmt.Errorf("%w (uid %d, pid %d)", errStranger, cred.Uid, cred.Pid)
+	if cred.Uid == userns.OverflowUID() {
+		return Peer{}, fmt.Errorf("%w (overflow uid %d, pid %d)", errUnmapped, cred.Uid, cred.Pid)
 	}
 	return Peer{Namespace: namespace, UID: cred.Uid, PID: cred.Pid}, nil
 }

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"kcmd.org/kcmd/tests/lab"
 )
@@ -89,20 +88,8 @@ func TestMoreHandlesThanConnections(t *testing.T) {
 func TestRestartsUnderLoad(t *testing.T) {
 	needCompiler(t)
 	w := newStoppedWorld(t, "restarts")
-	l, err := net.Listen("unix", w.daemon.Socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	socket, err := l.(*net.UnixListener).File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer socket.Close()
-	// The connections that wait are for the daemon alone.
-	_ = l.(*net.UnixListener).SetDeadline(time.Unix(1, 0))
-
-	daemon := startPassed(t, w, socket)
+	socket := listeningSocket(t, w)
+	daemon := startPassed(t, w, socket, 0)
 	if o := w.tell("KCM:", "kinit", "alice"); o.Err != nil {
 		t.Fatalf("kinit: %v\n%s", o.Err, o.Stderr)
 	}
@@ -113,20 +100,22 @@ func TestRestartsUnderLoad(t *testing.T) {
 			served(t, w.daemon.Socket)
 		}
 		endPassed(t, daemon)
-		daemon = startPassed(t, w, socket)
+		daemon = startPassed(t, w, socket, 0)
 	}
 	served(t, w.daemon.Socket)
 	c.end(t)
 	endPassed(t, daemon)
 }
 
-// startPassed starts the daemon with a listening socket that it is passed.
-func startPassed(t *testing.T, w *world, socket *os.File) *exec.Cmd {
+// startPassed starts the daemon with a listening socket that it is passed, and in
+// new namespaces (CLONE_NEW...).
+func startPassed(t *testing.T, w *world, socket *os.File, namespaces uintptr) *exec.Cmd {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(w.daemon.Database), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	cmd := w.daemon.Command("--store", "sqlite:"+w.daemon.Database, "--bus", "none")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: namespaces}
 	// LISTEN_PID is the process that is passed the sockets, see sd_listen_fds(3).
 	cmd.Args = append([]string{"sh", "-c", `LISTEN_PID=$$ exec "$0" "$@"`}, cmd.Args...)
 	cmd.Path = "/bin/sh"
@@ -161,4 +150,39 @@ func served(t *testing.T, socket string) {
 	c := mustDial(t, socket)
 	defer c.Close()
 	mustCall(t, c, opGetPrincipal, name(ownName()))
+}
+
+// listeningSocket returns a socket at the daemon's path, for startPassed.
+func listeningSocket(t *testing.T, w *world) *os.File {
+	t.Helper()
+	l, err := net.Listen("unix", w.daemon.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() }) // which removes the path
+	socket, err := l.(*net.UnixListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { socket.Close() })
+	return socket
+}
+
+// TestOtherPIDNamespace has the daemon in a PID namespace in which its clients
+// have no pid, as in another container: their uid decides.
+func TestOtherPIDNamespace(t *testing.T) {
+	needKerberos(t)
+	if os.Getuid() != 0 {
+		t.Skip("only root can make a PID namespace")
+	}
+	w := newStoppedWorld(t, "pidns")
+	socket := listeningSocket(t, w)
+	daemon := startPassed(t, w, socket, syscall.CLONE_NEWPID)
+	if o := w.tell("KCM:", "kinit", "alice"); o.Err != nil {
+		t.Errorf("kinit: %v\n%s", o.Err, o.Stderr)
+	}
+	if o := w.tell("KCM:", "klist"); !strings.Contains(o.Stdout, "alice@KCMD.TEST") {
+		t.Errorf("klist: %v\n%s%s", o.Err, o.Stdout, o.Stderr)
+	}
+	endPassed(t, daemon)
 }
