@@ -3,6 +3,7 @@ package dbus
 import (
 	"context"
 	"encoding/asn1"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -312,8 +313,8 @@ func must[T any](c *tester, path godbus.ObjectPath, name string, args ...any) T 
 // fails calls a method and returns name and text of its error.
 func (c *tester) fails(path godbus.ObjectPath, name string, args ...any) (string, string) {
 	c.t.Helper()
-	err, ok := c.call(path, name, args...).Err.(godbus.Error)
-	if !ok {
+	var err godbus.Error
+	if !errors.As(c.call(path, name, args...).Err, &err) {
 		c.t.Fatalf("%s on %s did not fail", name, path)
 	}
 	return err.Name, err.Error()

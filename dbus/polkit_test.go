@@ -1,6 +1,7 @@
 package dbus
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -138,7 +139,8 @@ func TestPolkit(t *testing.T) {
 			polkit.says(step.authorized, step.challenge)
 			err = (<-admin.setScopeInteractively("all").Done).Err
 		}
-		got, _ := err.(godbus.Error)
+		var got godbus.Error
+		errors.As(err, &got)
 		if got.Name != step.want || polkit.questions() != step.asked {
 			t.Errorf("%+v: %v after %q", step, err, polkit.questions())
 		}

@@ -58,7 +58,7 @@ func valid(text string) error {
 	path := []string{""}
 	for {
 		token, err := dec.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

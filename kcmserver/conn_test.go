@@ -358,7 +358,7 @@ func TestManyClients(t *testing.T) {
 				default: // somebody may have destroyed it
 					for _, op := range []kcm.Opcode{kcm.OpGetPrincipal, kcm.OpDestroy} {
 						_, err := c.Call(op, str(shared))
-						if err != nil && err != kcm.FCCNoFile {
+						if err != nil && !errors.Is(err, kcm.FCCNoFile) {
 							t.Errorf("%v: %v", op, err)
 						}
 					}

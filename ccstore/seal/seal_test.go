@@ -3,6 +3,7 @@ package seal_test
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"testing"
 
 	"kcmd.org/kcmd/ccstore/seal"
@@ -87,7 +88,7 @@ func TestBound(t *testing.T) {
 		{"nothing", own, place, nil, seal.ErrAltered},
 	} {
 		data, err := tt.key.Open([]byte(tt.place), tt.sealed)
-		if err != tt.want || err == nil && string(data) != "a credential" || err != nil && data != nil {
+		if !errors.Is(err, tt.want) || err == nil && string(data) != "a credential" || err != nil && data != nil {
 			t.Errorf("%s: %q, %v; want %v", tt.name, data, err, tt.want)
 		}
 	}

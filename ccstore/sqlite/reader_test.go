@@ -196,7 +196,7 @@ func TestReaderOfSealed(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("collection (-backend +reader):\n%s", diff)
 			}
-		} else if c := got.Credentials[0]; c.Err != sqlite.ErrNoKey || c.Data != nil {
+		} else if c := got.Credentials[0]; !errors.Is(c.Err, sqlite.ErrNoKey) || c.Data != nil {
 			t.Errorf("without a key: %v", c.Err)
 		}
 		if err := r.Close(); err != nil {

@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -83,7 +84,7 @@ func TestBatch(t *testing.T) {
 	for range 10 {
 		wg.Go(func() {
 			owner := ccstore.Owner{Namespace: ccstore.DefaultNamespace, UID: 1}
-			if err := b.Commit(context.Background(), &ccstore.Commit{Owner: owner, Revision: 77}); err != ccstore.ErrConflict {
+			if err := b.Commit(context.Background(), &ccstore.Commit{Owner: owner, Revision: 77}); !errors.Is(err, ccstore.ErrConflict) {
 				t.Errorf("Commit: %v", err)
 			}
 		})

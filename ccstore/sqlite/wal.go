@@ -61,7 +61,7 @@ func checkWAL(path string) error {
 
 // notShort returns nil for the end of a file.
 func notShort(err error) error {
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil
 	}
 	return err

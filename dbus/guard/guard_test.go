@@ -541,7 +541,7 @@ func TestPromises(t *testing.T) {
 	in := message(h, "\x00\x00\x00\x00")
 	orderOf('l').PutUint32(in[4:], maxReply-1000)
 	c := newConn(t, &fakeSocket{in: in})
-	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Error(err)
 	}
 	if cap(c.message) > 64<<10 {
