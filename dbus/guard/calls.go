@@ -20,7 +20,7 @@ const (
 	small    = 4 << 10
 )
 
-// A Call is what the guard knows of a method call that it let through.
+// A Call describes a method call that the guard let through.
 type Call struct {
 	// Signature is the signature of the arguments that it came with.
 	Signature string
@@ -51,7 +51,7 @@ type calls struct {
 
 func (c *calls) init() { c.bySender = make(map[string]map[*Call]bool) }
 
-// admit lets in a call with arguments of that size, or says why not.
+// admit lets in a call with arguments of that size, or returns why not.
 func (c *calls) admit(call *Call, size int) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -62,7 +62,7 @@ func (c *calls) admit(call *Call, size int) string {
 	}
 	switch {
 	case c.closed:
-		return "the service is leaving"
+		return "the service is stopping"
 	case len(waiting) >= maxCalls:
 		return fmt.Sprintf("more than %d calls are waiting", maxCalls)
 	case bytes > maxSenderBytes:
@@ -135,8 +135,8 @@ func (s *sent) add(serial uint32, destination string) {
 	s.bySerial[serial] = destination
 }
 
-// awaits reports whether h answers a call, and is from whom was called. The bus
-// itself answers for those who cannot.
+// awaits reports whether h answers a call, and its sender is the one that was
+// called. The bus answers for connections that cannot.
 func (s *sent) awaits(h header) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

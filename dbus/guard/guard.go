@@ -1,15 +1,15 @@
 // Package guard stands between a message bus and the D-Bus library of a service.
-// Whoever is on the bus may send the service what he likes, and the library
-// decodes all of it: what reaches it here is only what the service has use for.
+// Any connection on
+// the bus may send the service anything, and a library decodes all of it: the
+// guard passes on only messages that the service uses.
 //
 // What is let through, each with a header that the guard has written itself:
 //
 //   - method calls of up to 64 KiB, of methods that the XML declares, with
 //     exactly the arguments that it declares, of which all bytes are checked.
 //     Variants hold numbers, strings, paths, or arrays of bytes, strings or paths;
-//   - method calls that are not so, without their arguments and marked as refused,
-//     so that the service answers what it answers to such a caller about such an
-//     object;
+//   - other method calls, without their arguments and marked as refused, so that
+//     the answer of the service does not depend on more than the caller may know;
 //   - answers to calls that the service has made, from whom it called;
 //   - the signals of the bus itself about names, and those that are asked for.
 //
@@ -41,7 +41,7 @@ type Socket interface {
 	SetWriteDeadline(time.Time) error
 }
 
-// Config says what a Conn lets through.
+// Config configures a Conn.
 type Config struct {
 	Interfaces []*introspection.Interface // whose methods may be called
 	Signals    []Signal                   // besides those of the bus
@@ -60,7 +60,7 @@ type Conn struct {
 	calls calls
 	sent  sent
 
-	// Of whoever reads.
+	// Of the goroutine that reads.
 	message []byte // as it came
 	buffer  []byte // as it is let through
 	rest    []byte // what of it was not read yet
@@ -105,10 +105,9 @@ func (c *Conn) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// Call returns what is to know of the method call that was read last, and hands
-// it over: whoever takes it must End it. It returns nil if the message that was
-// read last is not a method call, or was handed over. It may only be called by
-// whoever reads.
+// Call returns the method call that was read last. The caller must End it. It
+// returns nil if the last message was not a method call, or was returned before.
+// Only the goroutine that reads may call it.
 func (c *Conn) Call() *Call {
 	call := c.last
 	c.last = nil
@@ -135,8 +134,8 @@ func (c *Conn) Write(b []byte) (int, error) {
 // takes longer is gone or hangs; either way the connection is of no use.
 const writeTimeout = 30 * time.Second
 
-// send sends all of b. After an error the stream is out of step, which nobody
-// above cares about: it is ended, so that whoever reads sees.
+// send sends all of b. After an error the stream is unusable: send closes it, and
+// the next Read fails.
 func (c *Conn) send(b []byte) (int, error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
@@ -154,7 +153,7 @@ func (c *Conn) send(b []byte) (int, error) {
 func (c *Conn) note(b []byte) error {
 	n, total, ok := sizes(b)
 	if !ok || total != uint64(len(b)) {
-		return errors.New("guard: what is sent is not a whole message")
+		return errors.New("guard: not a whole message to send")
 	}
 	h, bad := parseHeader(b[:n])
 	if bad != "" {
@@ -166,7 +165,7 @@ func (c *Conn) note(b []byte) error {
 	return nil
 }
 
-// Close closes the socket, and lets in no call any more.
+// Close closes the socket and forgets all calls.
 func (c *Conn) Close() error {
 	c.calls.close()
 	return c.socket.Close()

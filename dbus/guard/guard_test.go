@@ -157,14 +157,14 @@ func TestFrames(t *testing.T) {
 		{"unknown field in place of the path", "\x01\x01o", "\xc8\x01o", drop},
 		{"path twice", "\x07\x01s\x00\x04\x00\x00\x00:1.7\x00", "\x01\x01o\x00\x04\x00\x00\x00/1_7\x00", drop},
 		{"interface of one element", "org.freedesktop.DBus", "org_freedesktop_DBus", refuse},
-		{"interface that is none", "org.freedesktop.DBus", "org..reedesktop.DBus", drop},
+		{"invalid interface name", "org.freedesktop.DBus", "org..reedesktop.DBus", drop},
 		{"interface of nobody", "org.freedesktop.DBus", "org.freedesktop.Dbus", refuse},
 		{"interface that is not UTF-8", "org.freedesktop.DBus", "org.freedesktop.DB\xffs", drop},
 		{"member of nobody", "Get\x00", "Got\x00", refuse},
 		{"member of another signature", "Get\x00", "Set\x00", refuse},
-		{"member that is none", "Get\x00", "3et\x00", drop},
+		{"invalid member name", "Get\x00", "3et\x00", drop},
 		{"another signature", "\x02ss\x00", "\x02so\x00", refuse},
-		{"signature that is none", "\x02ss\x00", "\x02s{\x00", drop},
+		{"invalid signature", "\x02ss\x00", "\x02s{\x00", drop},
 		{"signature without its zero", "\x02ss\x00", "\x02sss", drop},
 		{"sender without a unique name", ":1.7\x00", "a1.7\x00", drop},
 		{"no sender", "\x07\x01s\x00\x04", "\x06\x01s\x00\x04", drop},
@@ -520,7 +520,7 @@ func TestTooLong(t *testing.T) {
 			t.Errorf("%d bytes: a buffer of %d", test.size, got)
 		}
 	}
-	// A header that is too long cannot be read for whom to answer.
+	// A header too long cannot be read for whom to answer.
 	h := header{order: orderOf('l'), kind: methodCall, serial: 1, path: "/" + strings.Repeat("x", maxCall), member: "Bytes", sender: ":1.1"}
 	s := &fakeSocket{in: append(h.append(nil), ping(":1.1", 2, 0)...)}
 	if messages, _ := readAll(t, newConn(t, s, takesBytes)); len(messages) != 1 || s.out.Len() != 0 {

@@ -69,11 +69,11 @@ func parseHeader(b []byte) (h header, bad string) {
 		h.field(d, &seen)
 	}
 	if uint64(d.at) != end {
-		d.fail("header fields that end in one of them")
+		d.fail("header fields of a wrong length")
 	}
 	d.align(8)
 	if d.at != len(b) {
-		d.fail("header that ends before its end")
+		d.fail("header of a wrong length")
 	}
 	if d.bad == "" {
 		d.bad = h.check()
@@ -91,13 +91,13 @@ func (h *header) field(d *decoder, seen *[fieldEnd]bool) {
 		return
 	case code >= fieldEnd:
 		if !isComplete(t) {
-			d.fail("header field of not one type")
+			d.fail("header field without a single type")
 			return
 		}
 		d.value(t)
 		return
 	case t != fieldTypes[code] || seen[code]:
-		d.fail("header field of the wrong type, or twice")
+		d.fail("header field of a wrong type, or repeated")
 		return
 	}
 	seen[code] = true
@@ -130,13 +130,13 @@ func (h *header) check() string {
 	case h.serial == 0:
 		return "serial 0"
 	case h.iface != "" && !isInterface(h.iface):
-		return "interface that is none"
+		return "invalid interface name"
 	case h.member != "" && !isMember(h.member):
-		return "member that is none"
+		return "invalid member name"
 	case h.errorName != "" && !isInterface(h.errorName):
-		return "error name that is none"
+		return "invalid error name"
 	case len(h.sender) > maxName || len(h.destination) > maxName:
-		return "bus name that is none"
+		return "bus name that is too long"
 	case h.body > 0 && h.signature == "":
 		return "body without a signature"
 	}
@@ -154,7 +154,7 @@ func (h *header) check() string {
 		return "unknown type of message"
 	}
 	if missing {
-		return "header field that is missing"
+		return "missing header field"
 	}
 	return ""
 }

@@ -55,9 +55,9 @@ func (m methods) refuses(h header) string {
 		}
 	}
 	if signatures == nil {
-		return "method that is not declared"
+		return "unknown method"
 	}
-	return "arguments of other types than declared"
+	return "wrong argument types"
 }
 
 // What variants may hold. In the answers of the bus and of services that we ask
@@ -87,7 +87,7 @@ func bodyFault(h header, body []byte, variants map[string]bool) string {
 	d := &decoder{order: h.order, b: body, variants: variants}
 	d.values(h.signature)
 	if d.bad == "" && d.at != len(body) {
-		d.fail("more than the signature says")
+		d.fail("body longer than its signature")
 	}
 	return d.bad
 }
@@ -106,7 +106,7 @@ func (c *Conn) judge(h header, body []byte) {
 
 func (c *Conn) judgeCall(h header, body []byte) {
 	if !isUnique(h.sender) {
-		c.logRefusal(h, "call from nobody")
+		c.logRefusal(h, "call without a valid sender")
 		return
 	}
 	bad := c.methods.refuses(h)
@@ -132,7 +132,7 @@ func (c *Conn) judgeSignal(h header, body []byte) {
 		allowed = allowed || (s.Sender == "" || s.Sender == h.sender) &&
 			s.Interface == h.iface && s.Member == h.member && s.Signature == h.signature
 	}
-	bad := "signal that nobody waits for"
+	bad := "unexpected signal"
 	if allowed {
 		bad = bodyFault(h, body, inCalls)
 	}
@@ -150,8 +150,8 @@ func (c *Conn) judgeSignal(h header, body []byte) {
 	c.pass(h, body)
 }
 
-// judgeReply lets an answer through, for which somebody waits. Where it is not
-// what it may be, an error takes its place: whoever waits shall know.
+// judgeReply lets an expected answer through. An invalid one is replaced by an
+// error, so that the caller does not wait in vain.
 func (c *Conn) judgeReply(h header, body []byte) {
 	c.sent.end(h.replySerial)
 	bad := ""
@@ -194,10 +194,10 @@ func (c *Conn) tooLong(h header) {
 			c.limitExceeded(h, fmt.Sprintf("the call is longer than %d bytes", maxCall))
 		}
 	case signalMessage:
-		c.logRefusal(h, "signal that is too long")
+		c.logRefusal(h, "signal too long")
 	default:
 		c.sent.end(h.replySerial)
-		c.badAnswer(h, "answer that is too long")
+		c.badAnswer(h, "answer too long")
 	}
 }
 

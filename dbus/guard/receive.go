@@ -16,7 +16,7 @@ const (
 	maxReply = 4 << 20
 )
 
-var errOutOfStep = errors.New("guard: the bus sent what is not a message")
+var errOutOfStep = errors.New("guard: the bus sent an invalid message")
 
 // sizes returns the length of the header of a message, with its padding, and of
 // the whole message, from the fixed part of its header. It is false for what
@@ -51,7 +51,7 @@ func (c *Conn) next() error {
 		return errOutOfStep
 	}
 	if head > maxCall {
-		c.logRefusal(header{}, "header that is too long")
+		c.logRefusal(header{}, "header too long")
 		return c.discard(total - fixedHeader)
 	}
 	if err := c.fill(int(head) - fixedHeader); err != nil {
@@ -66,7 +66,7 @@ func (c *Conn) next() error {
 	limit := uint64(maxCall)
 	if h.kind == methodReturn || h.kind == errorReply {
 		if !c.sent.awaits(h) {
-			c.logRefusal(h, "answer that nobody waits for")
+			c.logRefusal(h, "unexpected answer")
 			return c.discard(total - head)
 		}
 		limit = maxReply

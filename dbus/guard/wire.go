@@ -98,7 +98,7 @@ func (d *decoder) text(n uint32) string {
 	}
 	s := string(b[:n])
 	if b[n] != 0 || strings.IndexByte(s, 0) >= 0 {
-		d.fail("string with a zero, or without one at its end")
+		d.fail("string with a zero byte inside, or without one at its end")
 		return ""
 	}
 	return s
@@ -116,7 +116,7 @@ func (d *decoder) string() string {
 func (d *decoder) path() string {
 	s := d.string()
 	if d.bad == "" && !isPath(s) {
-		d.fail("object path that is none")
+		d.fail("invalid object path")
 	}
 	return s
 }
@@ -124,7 +124,7 @@ func (d *decoder) path() string {
 func (d *decoder) signature() string {
 	s := d.text(uint32(d.byte()))
 	if d.bad == "" && !isSignature(s) {
-		d.fail("signature that is none")
+		d.fail("invalid signature")
 	}
 	return s
 }
@@ -149,7 +149,7 @@ func (d *decoder) value(t string) {
 		d.signature()
 	case 'b':
 		if d.uint32() > 1 {
-			d.fail("boolean that is neither true nor false")
+			d.fail("boolean that is neither 0 nor 1")
 		}
 	case 'h':
 		d.fail("file descriptor")
@@ -175,10 +175,10 @@ func (d *decoder) variant() {
 		d.fail("variant of type \"" + t + "\"")
 		return
 	case !isComplete(t):
-		d.fail("variant of not one type")
+		d.fail("variant without a single type")
 		return
 	case d.depth == maxVariants:
-		d.fail("too many variants in each other")
+		d.fail("variants nested too deeply")
 		return
 	}
 	d.depth++
@@ -190,7 +190,7 @@ func (d *decoder) array(element string) {
 	n := d.uint32()
 	d.align(alignment(element))
 	if n > maxArray || uint64(n) > uint64(len(d.b)-d.at) {
-		d.fail("array that is too long")
+		d.fail("array longer than the message")
 	}
 	if d.bad != "" {
 		return
@@ -198,7 +198,7 @@ func (d *decoder) array(element string) {
 	end := d.at + int(n)
 	if strings.Contains("ynqiuxtd", element) {
 		if n%uint32(alignment(element)) != 0 {
-			d.fail("array of a part of an element")
+			d.fail("array with an incomplete element")
 			return
 		}
 		d.at = end
@@ -208,7 +208,7 @@ func (d *decoder) array(element string) {
 		d.value(element)
 	}
 	if d.at != end {
-		d.fail("array that ends in an element")
+		d.fail("array of a wrong length")
 	}
 }
 
