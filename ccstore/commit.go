@@ -141,6 +141,9 @@ func (s *Store) tryCommit(ctx context.Context, st *state, updates []*update) (*p
 		return &proposal{updates: len(updates)}, err
 	}
 	p := s.propose(base, updates)
+	if p.failed && s.isOutdated(ctx, st) {
+		return p, ErrConflict // it may not fail on the latest collection
+	}
 	if len(p.ops) == 0 {
 		return p, nil
 	}

@@ -89,3 +89,13 @@ func (s *Store) isFresh(ctx context.Context, st *state) bool {
 	same, err := s.watched.Fresh(ctx, st.owner, st.current.Load().revision)
 	return same || err != nil
 }
+
+// isOutdated reports whether another writer changed the collection, and has it
+// loaded again then.
+func (s *Store) isOutdated(ctx context.Context, st *state) bool {
+	if s.watched == nil || s.isFresh(ctx, st) {
+		return false
+	}
+	st.suspect.Store(true)
+	return true
+}

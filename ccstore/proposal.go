@@ -11,7 +11,8 @@ const maxCommitBytes = 8 << 20
 
 // A proposal is what updates together make of a collection.
 type proposal struct {
-	updates int // the first so many are in it; an update that failed changed nothing
+	updates int  // the first so many are in it; an update that failed changed nothing
+	failed  bool // an update failed
 	after   *Collection
 	changes []Change
 	ops     []Op
@@ -27,7 +28,9 @@ func (s *Store) propose(base *Collection, updates []*update) *proposal {
 		if u.err = s.run(u.f, tx); u.err == nil {
 			u.err = tx.enforce(p.after, s.limits)
 		}
-		if u.err == nil && !p.add(tx) {
+		if u.err != nil {
+			p.failed = true
+		} else if !p.add(tx) {
 			break
 		}
 		p.updates++

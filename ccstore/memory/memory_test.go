@@ -21,3 +21,10 @@ func TestShared(t *testing.T) {
 		return func() ccstore.Backend { return b }
 	})
 }
+
+func TestTwoStores(t *testing.T) {
+	storetest.RunShared(t, func(*testing.T) [2]ccstore.Backend {
+		b := memory.NewShared()
+		return [2]ccstore.Backend{b, b}
+	})
+}
