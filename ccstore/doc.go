@@ -7,4 +7,12 @@
 // A collection is read as a snapshot, which never changes, and changed in a
 // transaction, which is a closure. What a transaction did is durable in the
 // backend before its caller, a reader or a watcher learns of it.
+//
+// Files, in the order in which to read them: owner.go, collection.go and cache.go
+// are what is stored; backend.go is what keeps it, record.go makes a collection of
+// what a backend holds. tx.go has the changes that callers make, on a draft
+// (draft.go). store.go is the store, loaded.go its collections in memory,
+// commit.go and proposal.go commit updates, event.go says what watchers get.
+// apply.go, diff.go and follow.go are for what other writers do. check.go verifies
+// all of it.
 package ccstore
