@@ -18,7 +18,7 @@
 //   - store.go, key.go: opening the store, and reading its key
 //   - bus.go, systemd.go: D-Bus, and reports to systemd
 //   - log.go, harden.go, version.go: as they say
-//   - inspect.go, check.go, dump.go, dump_text.go: the commands that read a
+//   - inspect.go, check.go, dump.go: the commands that read a
 //     database
 //   - rekey.go: the command that changes its key
 package main

@@ -1,4 +1,4 @@
-package main
+package describe
 
 import (
 	"fmt"
@@ -7,13 +7,15 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/safetext"
 )
 
-// printCollection prints a collection to be read by people. Times are local.
-func printCollection(w io.Writer, c *dumpedCollection) error {
+// WriteTable writes c as lines of text, with a table of the tickets of each cache.
+// Characters that a terminal could obey are escaped. Times are local times.
+func (c *Collection) WriteTable(w io.Writer) error {
 	out := &printer{w: w}
-	out.printf("Collection of %s", c.owner.String())
+	out.printf("Collection of %s", ccstore.Owner{Namespace: c.Namespace, UID: c.UID, Level: c.Level}.String())
 	if c.Default != "" {
 		out.printf(", default KCM:%s", c.Default)
 	}
@@ -28,14 +30,13 @@ func printCollection(w io.Writer, c *dumpedCollection) error {
 	return out.err
 }
 
-// A printer prints lines, and keeps the first error.
+// A printer writes lines and keeps the first error.
 type printer struct {
 	w   io.Writer
 	err error
 }
 
-// printf prints strings as a terminal can show them. The format itself may have
-// newlines.
+// printf escapes its string arguments. The format itself may contain newlines.
 func (p *printer) printf(format string, args ...any) {
 	for i, arg := range args {
 		if s, ok := arg.(string); ok {
@@ -47,7 +48,7 @@ func (p *printer) printf(format string, args ...any) {
 	}
 }
 
-func (p *printer) cache(c *dumpedCache) {
+func (p *printer) cache(c *Cache) {
 	p.printf("  KCM:%s", c.Name)
 	if c.Principal != "" {
 		p.printf(" of %s", c.Principal)
@@ -75,8 +76,8 @@ func (p *printer) cache(c *dumpedCache) {
 	}
 }
 
-// tickets prints a table of those that are tickets.
-func (p *printer) tickets(list []dumpedCredential) {
+// tickets writes the table of the tickets among the credentials.
+func (p *printer) tickets(list []Credential) {
 	table := tabwriter.NewWriter(p.w, 0, 8, 2, ' ', 0)
 	columns := &printer{w: table}
 	head := false
@@ -100,8 +101,7 @@ func (p *printer) tickets(list []dumpedCredential) {
 	}
 }
 
-// localTime returns a time, given in seconds since 1970, as the local clock shows
-// it.
+// localTime formats a time in seconds since 1970 as local time.
 func localTime(seconds int64) string {
 	if seconds == 0 {
 		return "-"
