@@ -33,7 +33,7 @@ var mayImport = map[string][]string{
 	"ccstore/checksum":     {},
 	"ccstore/sqlite":       {"ccstore", "ccstore/seal", "ccstore/checksum", "userns"},
 	"ccstore/describe":     {"ccstore", "ccstore/ccache", "safetext"},
-	"ccstore/storetest":    {"ccstore", "ccstore/ccache"},
+	"ccstore/storetest":    {"ccstore", "ccstore/ccache", "clock/clocktest"},
 	"lifecycle":            {"ccstore", "clock"},
 	"kcmserver/kcm":        {"ccstore/ccache"},
 	"kcmserver/selinux":    {},

@@ -3,7 +3,6 @@ package ccstore
 import (
 	"cmp"
 	"context"
-	"math"
 
 	"github.com/google/uuid"
 )
@@ -25,9 +24,10 @@ type Backend interface {
 	// Owners returns every owner who has a cache, in order.
 	Owners(ctx context.Context) ([]Owner, error)
 
-	// Due returns the caches in use whose tickets end before or at a time, in
-	// seconds since 1970: the earliest first, and at most limit of them.
-	Due(ctx context.Context, before int64, limit int) ([]Deadline, error)
+	// Due returns the deadlines of a kind, of caches that are not quarantined,
+	// that come after one time and not after another: the earliest first, and at
+	// most limit of them. Times are seconds since 1970; none is Never.
+	Due(ctx context.Context, kind DeadlineKind, after, until int64, limit int) ([]Deadline, error)
 
 	// Close releases what the backend holds. No method is called after it.
 	Close() error
@@ -73,13 +73,10 @@ type CacheRecord struct {
 	KDCOffset   int32  // seconds
 	Label       string // SELinux label of whoever made it
 	Changed     int64  // seconds since 1970
-	Ends        int64  // when the last of its tickets is of no more use, in seconds since 1970; or Never
+	Deadlines   Deadlines
 	Quarantined string // why it is quarantined; "" is in use
 	Err         error  // why the rest is not what was stored
 }
-
-// Never is the end of what has none.
-const Never = math.MaxInt64
 
 // A CredentialRecord is a credential as a backend keeps it.
 type CredentialRecord struct {
@@ -94,13 +91,6 @@ type CredentialRecord struct {
 // Compare orders credentials by cache, and in each in the order of storing.
 func (r CredentialRecord) Compare(s CredentialRecord) int {
 	return cmp.Or(cmp.Compare(r.Cache, s.Cache), cmp.Compare(r.Seq, s.Seq))
-}
-
-// A Deadline is when a cache ends, as CacheRecord has it.
-type Deadline struct {
-	Owner Owner
-	Cache uuid.UUID
-	Ends  int64
 }
 
 // A Commit is a set of changes to one collection, which takes it from Revision

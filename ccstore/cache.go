@@ -28,9 +28,8 @@ type Cache struct {
 	nextSeq     uint64 // of the next credential
 	tickets     int
 	bytes       int64
-	ends        int64 // the last end of a ticket, 0 without tickets
-	lasting     int   // tickets that end then
-	quarantined int   // credentials that are kept but not in use
+	quarantined int                    // credentials that are kept but not in use
+	ends        *btree.Map[int64, int] // number of tickets by end (endOf)
 	bySeq       *btree.Map[uint64, *Credential]
 	byServer    *btree.Map[string, *Credential] // by serverKey
 	byUUID      *btree.Map[string, *Credential]
@@ -54,17 +53,21 @@ func newCache(id uint64, u uuid.UUID, name string) *Cache {
 		bySeq:    newIndex[uint64](),
 		byServer: newIndex[string](),
 		byUUID:   newIndex[string](),
+		ends:     newEnds(),
 	}
 }
 
 // newIndex returns a tree of small nodes: each update copies those on its way.
 func newIndex[K cmp.Ordered]() *btree.Map[K, *Credential] { return btree.NewMap[K, *Credential](4) }
 
+func newEnds() *btree.Map[int64, int] { return btree.NewMap[int64, int](4) }
+
 func (c *Cache) clone() *Cache {
 	d := *c
 	d.bySeq = c.bySeq.Copy()
 	d.byServer = c.byServer.Copy()
 	d.byUUID = c.byUUID.Copy()
+	d.ends = c.ends.Copy()
 	return &d
 }
 
@@ -106,50 +109,6 @@ func (c *Cache) Find(m *ccache.Match) (*Credential, error) {
 		return nil, ErrNoCredential
 	}
 	return found, nil
-}
-
-// Expired reports whether the cache holds tickets, and all of them have expired
-// at now.
-func (c *Cache) Expired(now time.Time) bool {
-	for cred := range c.Credentials() {
-		if !cred.IsConfig() && !cred.Expired(now) {
-			return false
-		}
-	}
-	return c.tickets > 0
-}
-
-// Ends returns when the last of the tickets is of no more use, expired and past
-// renewal, in seconds since 1970; or Never, which is so without tickets as well.
-func (c *Cache) Ends() int64 {
-	if c.tickets == 0 {
-		return Never
-	}
-	return c.ends
-}
-
-// ends returns when a ticket is of no more use, as Cache.Ends does.
-func (c *Credential) ends() int64 {
-	switch {
-	case c.EndTime == 0:
-		return Never
-	case c.Flags&ccache.FlagRenewable != 0:
-		return int64(max(c.EndTime, c.RenewTill))
-	}
-	return int64(c.EndTime)
-}
-
-// TGT returns the ticket-granting ticket for the client's own realm: of several
-// the one that ends last. It is nil if there is none.
-func (c *Cache) TGT() *Credential {
-	realm := c.Principal.Realm
-	var tgt *Credential
-	for cred := range c.withServer(ccache.Principal{Realm: realm, Components: []string{"krbtgt", realm}}.Key()) {
-		if cred.IsTGT() && (tgt == nil || cred.EndTime > tgt.EndTime) {
-			tgt = cred
-		}
-	}
-	return tgt
 }
 
 // candidates yields the credentials that m could match.
@@ -204,7 +163,7 @@ func (c *Cache) put(cred *Credential) {
 	c.bytes += int64(len(cred.Bytes()))
 	if !cred.IsConfig() {
 		c.tickets++
-		c.lasts(cred)
+		c.addEnd(endOf(cred))
 	}
 	c.nextSeq = max(c.nextSeq, cred.seq+1)
 }
@@ -215,35 +174,9 @@ func (c *Cache) drop(cred *Credential) {
 	c.byServer.Delete(serverKey(cred))
 	c.byUUID.Delete(string(cred.UUID[:]))
 	c.bytes -= int64(len(cred.Bytes()))
-	if cred.IsConfig() {
-		return
-	}
-	c.tickets--
-	if cred.ends() < c.ends {
-		return
-	}
-	if c.lasting--; c.lasting == 0 {
-		c.findEnd()
-	}
-}
-
-// lasts takes note of the end of a ticket.
-func (c *Cache) lasts(cred *Credential) {
-	switch ends := cred.ends(); {
-	case ends > c.ends:
-		c.ends, c.lasting = ends, 1
-	case ends == c.ends:
-		c.lasting++
-	}
-}
-
-// findEnd finds the end among all tickets.
-func (c *Cache) findEnd() {
-	c.ends, c.lasting = 0, 0
-	for cred := range c.Credentials() {
-		if !cred.IsConfig() {
-			c.lasts(cred)
-		}
+	if !cred.IsConfig() {
+		c.tickets--
+		c.dropEnd(endOf(cred))
 	}
 }
 
@@ -252,5 +185,6 @@ func (c *Cache) clear() {
 	c.bySeq = newIndex[uint64]()
 	c.byServer = newIndex[string]()
 	c.byUUID = newIndex[string]()
-	c.tickets, c.bytes, c.ends, c.lasting, c.quarantined = 0, 0, 0, 0, 0
+	c.ends = newEnds()
+	c.tickets, c.bytes, c.quarantined = 0, 0, 0
 }

@@ -24,7 +24,7 @@ type proposal struct {
 func (s *Store) propose(base *Collection, updates []*update) *proposal {
 	p := &proposal{after: base, puts: make(map[uint64]int)}
 	for _, u := range updates {
-		tx := newTx(p.after, s.clock.Now())
+		tx := newTx(p.after, s.clock.Now(), s.Distrust)
 		if u.err = s.run(u.f, tx); u.err == nil {
 			u.err = tx.enforce(p.after, s.limits)
 		}

@@ -36,9 +36,10 @@ func (e *QuotaError) Unwrap() error { return ErrQuota }
 
 // enforce holds the transaction to the limits, where it took more than was there
 // before: what was stored within other limits may stay and be rewritten in
-// place. To make room it removes first caches of which all tickets have
-// expired, then expired tickets, then the service tickets used longest ago; never
-// what the transaction itself stored, a valid TGT, or a configuration entry.
+// place. To make room it removes first caches without tickets, then caches of
+// which all tickets have expired, then expired tickets, then the service tickets
+// used longest ago; never what the transaction itself stored, a valid ticket that
+// cannot be fetched again (a TGT, or any ticket in a cache without TGT), or a configuration entry.
 func (tx *Tx) enforce(before *Collection, l Limits) error {
 	if !tx.dirty {
 		return nil
@@ -78,7 +79,7 @@ func (tx *Tx) enforceCaches(before *Collection, limit int) error {
 	if limit == 0 || tx.Len() <= max(limit, before.Len()) {
 		return nil
 	}
-	for _, cache := range tx.expiredCaches() {
+	for _, cache := range tx.evictableCaches() {
 		if tx.Len() <= limit {
 			return nil
 		}
@@ -94,7 +95,7 @@ func (tx *Tx) enforceBytes(before *Collection, limit int64) error {
 	if limit == 0 || tx.Size() <= max(limit, before.Size()) {
 		return nil
 	}
-	for _, cache := range tx.expiredCaches() {
+	for _, cache := range tx.evictableCaches() {
 		if tx.Size() <= limit {
 			return nil
 		}
@@ -117,28 +118,24 @@ func (tx *Tx) enforceBytes(before *Collection, limit int64) error {
 	return nil
 }
 
-// expiredCaches returns the caches that hold tickets, all of which have expired,
-// and that the transaction did not write: the one first that ended first.
-func (tx *Tx) expiredCaches() []*Cache {
+// evictableCaches returns the caches that the transaction did not write and that
+// may go, in the order in which they do: those without tickets, the longest
+// unchanged first, and then those of which all tickets have expired, the first
+// expired first.
+func (tx *Tx) evictableCaches() []*Cache {
+	trusted := tx.distrust() == 0
 	var list []*Cache
 	for _, cache := range tx.Caches() {
-		if !tx.mine[cache.id] && cache.Expired(tx.now) {
+		if !tx.mine[cache.id] && (cache.tickets == 0 || trusted && cache.Expired(tx.now)) {
 			list = append(list, cache)
 		}
 	}
-	slices.SortStableFunc(list, func(a, b *Cache) int { return cmp.Compare(a.expiry(), b.expiry()) })
+	slices.SortStableFunc(list, func(a, b *Cache) int {
+		endA, _ := a.Expires() // zero without tickets
+		endB, _ := b.Expires()
+		return cmp.Or(endA.Compare(endB), a.Changed.Compare(b.Changed))
+	})
 	return list
-}
-
-// expiry returns when the last of the tickets expires, in seconds since 1970.
-func (c *Cache) expiry() uint32 {
-	var end uint32
-	for cred := range c.Credentials() {
-		if !cred.IsConfig() {
-			end = max(end, cred.EndTime)
-		}
-	}
-	return end
 }
 
 // An eviction is a ticket that may go, from its cache.
@@ -146,24 +143,27 @@ type eviction struct {
 	cacheID uint64
 	cred    *Credential
 	expired bool
+	end     int64 // by the local clock
 }
 
 // evictable returns the tickets that may go, in the order in which they do.
 func (tx *Tx) evictable(caches []*Cache) []eviction {
+	trusted := tx.distrust() == 0
 	var list []eviction
 	for _, cache := range caches {
+		hasTGT, now := cache.TGT() != nil, cache.KDCTime(tx.now)
 		for cred := range cache.Credentials() {
-			expired := cred.Expired(tx.now)
-			if cred.IsConfig() || tx.stored[cred] || !expired && cred.IsTGT() {
+			expired := trusted && cred.IsExpired(now)
+			if cred.IsConfig() || tx.stored[cred] || !expired && (!hasTGT || cred.IsTGT()) {
 				continue
 			}
-			list = append(list, eviction{cache.id, cred, expired})
+			list = append(list, eviction{cache.id, cred, expired, cache.localTime(endOf(cred))})
 		}
 	}
 	slices.SortStableFunc(list, func(a, b eviction) int {
 		switch {
 		case a.expired && b.expired:
-			return cmp.Compare(a.cred.EndTime, b.cred.EndTime)
+			return cmp.Compare(a.end, b.end)
 		case a.expired:
 			return -1
 		case b.expired:

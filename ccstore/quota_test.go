@@ -23,12 +23,14 @@ var now = time.Unix(2_000_000_000, 0)
 // A quotaTest is a store with limits.
 type quotaTest struct {
 	t     *testing.T
+	clock *clocktest.Manual
 	store *ccstore.Store
 }
 
 func newQuotaTest(t *testing.T, l ccstore.Limits) quotaTest {
-	s := ccstore.Open(memory.New(), ccstore.Options{Limits: l, Clock: clocktest.New(now)})
-	return quotaTest{t, storetest.CheckedAtEnd(t, s)}
+	c := clocktest.New(now)
+	s := ccstore.Open(memory.New(), ccstore.Options{Limits: l, Clock: c, ReapAfter: time.Hour})
+	return quotaTest{t, c, storetest.CheckedAtEnd(t, s)}
 }
 
 func (q quotaTest) update(f func(tx *ccstore.Tx) error) error {
@@ -137,6 +139,133 @@ func TestDefaultMoves(t *testing.T) {
 	}
 }
 
+// TestKDCTimeAtLimit has caches whose KDC's clock is 200,000 seconds behind, ahead,
+// and right: what counts is what that clock shows.
+func TestKDCTimeAtLimit(t *testing.T) {
+	const off = 200_000
+	q := newQuotaTest(t, ccstore.Limits{Caches: 3})
+	offset := func(name string, seconds int32, cred *ccache.Credential) {
+		t.Helper()
+		q.do(func(tx *ccstore.Tx) error {
+			tx.Replace(name, storetest.Principal(alice), seconds, []*ccache.Credential{cred})
+			return nil
+		})
+	}
+	offset("slow", -off, ends(storetest.TGT(alice), -off+100))
+	offset("fast", off, ends(storetest.TGT(alice), off-100))
+	offset("right", 0, ends(storetest.TGT(alice), -50))
+	offset("a", 0, storetest.TGT(alice)) // the first to expire makes room: fast
+	q.want("slow: EXAMPLE.COM", "right: EXAMPLE.COM", "a: EXAMPLE.COM")
+	offset("b", 0, storetest.TGT(alice))
+	q.want("slow: EXAMPLE.COM", "a: EXAMPLE.COM", "b: EXAMPLE.COM")
+	q.refused("caches", fill("c", storetest.TGT(alice)))
+	q.clock.Advance(101 * time.Second)
+	q.do(fill("c", storetest.TGT(alice)))
+	q.want("a: EXAMPLE.COM", "b: EXAMPLE.COM", "c: EXAMPLE.COM")
+}
+
+// TestEmptyAtLimit has a program make a cache without tickets at each login.
+func TestEmptyAtLimit(t *testing.T) {
+	q := newQuotaTest(t, ccstore.Limits{Caches: 3})
+	q.do(fill("expired", ends(storetest.TGT(alice), -10)))
+	for i := range 20 {
+		q.clock.Advance(time.Second)
+		q.do(fill(fmt.Sprint(i), storetest.Config(alice, "k", "v")))
+	}
+	q.want("expired: EXAMPLE.COM", "18: k", "19: k")
+	for _, name := range []string{"a", "b", "c"} {
+		q.do(fill(name, storetest.TGT(alice)))
+	}
+	q.want("a: EXAMPLE.COM", "b: EXAMPLE.COM", "c: EXAMPLE.COM")
+	q.refused("caches", fill("d"))
+}
+
+// TestJumpAtLimit has the clock jump: nothing goes for having expired until the
+// clock was trusted again for an hour.
+func TestJumpAtLimit(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	for _, jump := range []time.Duration{20 * year, -20 * year} {
+		q := newQuotaTest(t, ccstore.Limits{Caches: 2, Tickets: 2})
+		q.do(fill("a", ends(storetest.TGT(alice), 10), ends(host("x"), 10)))
+		q.do(fill("b", storetest.Config(alice, "k", "v")))
+		q.clock.Set(now.Add(jump))
+		q.do(fill("c", storetest.TGT(alice))) // in place of the empty one
+		q.want("a: EXAMPLE.COM x", "c: EXAMPLE.COM")
+		q.refused("caches", fill("d"))
+		q.do(store("a", ends(host("y"), 10))) // a service ticket may always go
+		q.want("a: EXAMPLE.COM y", "c: EXAMPLE.COM")
+		q.clock.Advance(time.Hour - time.Second)
+		q.refused("caches", fill("d"))
+		q.clock.Set(now.Add(2 * time.Hour)) // it is right again, and not yet trusted
+		q.refused("caches", fill("d"))
+		q.clock.Advance(time.Hour)
+		q.do(fill("d", storetest.TGT(alice)))
+		q.want("c: EXAMPLE.COM", "d: EXAMPLE.COM")
+	}
+}
+
+// TestKeptAtLimit has tickets that nobody can fetch again: the TGT of an anonymous
+// client, and every ticket of a cache without TGT.
+func TestKeptAtLimit(t *testing.T) {
+	const anonymous = "WELLKNOWN/ANONYMOUS@WELLKNOWN:ANONYMOUS"
+	q := newQuotaTest(t, ccstore.Limits{Tickets: 2})
+	q.do(func(tx *ccstore.Tx) error {
+		tx.Replace("anonymous", storetest.Principal(anonymous), 0, []*ccache.Credential{
+			storetest.Ticket(anonymous, "krbtgt/EXAMPLE.COM@EXAMPLE.COM"), storetest.Ticket(anonymous, "host/a@EXAMPLE.COM"),
+		})
+		return nil
+	})
+	c, err := q.collection().Cache("anonymous")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tgt := c.TGT(); tgt == nil || tgt.Server.String() != "krbtgt/EXAMPLE.COM@EXAMPLE.COM" {
+		t.Errorf("TGT of the anonymous client: %v", tgt)
+	}
+	q.do(store("anonymous", storetest.Ticket(anonymous, "host/b@EXAMPLE.COM")))
+	q.want("anonymous: EXAMPLE.COM b")
+
+	q.do(fill("service", storetest.Ticket(alice, "kadmin/changepw@EXAMPLE.COM"), ends(host("old"), -10)))
+	q.do(store("service", host("x")))
+	q.want("anonymous: EXAMPLE.COM b", "service: changepw x")
+	q.refused("tickets", store("service", host("y")))
+	q.clock.Advance(time.Duration(storetest.EndTime-now.Unix()) * time.Second)
+	q.do(store("service", ends(host("z"), 4_000_000_000)))
+	q.want("anonymous: EXAMPLE.COM b", "service: x z")
+}
+
+// TestBest compares caches.
+func TestBest(t *testing.T) {
+	q := newQuotaTest(t, ccstore.Limits{})
+	best := func(want string) {
+		t.Helper()
+		name := ""
+		if c := ccstore.Best(q.collection().Caches(), now); c != nil {
+			name = c.Name
+		}
+		if name != want {
+			t.Errorf("best is %q, want %q", name, want)
+		}
+	}
+	best("")
+	q.do(fill("empty", storetest.Config(alice, "k", "v")))
+	q.do(fill("expired", ends(storetest.TGT(alice), -10)))
+	best("")
+	q.do(fill("service", ends(host("x"), 500)))
+	best("service")
+	q.do(fill("short", ends(storetest.TGT(alice), 50)))
+	best("short")
+	q.do(fill("long", ends(storetest.TGT(alice), 60)))
+	best("long")
+	// By the KDC's clock it has expired.
+	q.do(func(tx *ccstore.Tx) error { return tx.SetKDCOffset("long", 100) })
+	best("short")
+	endless := storetest.TGT(alice)
+	endless.EndTime = 0
+	q.do(fill("endless", endless))
+	best("endless")
+}
+
 func TestTicketLimit(t *testing.T) {
 	q := newQuotaTest(t, ccstore.Limits{Tickets: 4})
 	var purged []string
@@ -223,7 +352,7 @@ func TestLoweredLimit(t *testing.T) {
 		}
 	}
 	s = ccstore.Open(b, ccstore.Options{Limits: ccstore.Limits{Caches: 1, Tickets: 1, Bytes: 1}})
-	q := quotaTest{t, storetest.CheckedAtEnd(t, s)}
+	q := quotaTest{t, nil, storetest.CheckedAtEnd(t, s)}
 	q.want("a: EXAMPLE.COM x", "b: EXAMPLE.COM x", "c: EXAMPLE.COM x")
 	q.do(fill("a", storetest.TGT(alice), host("x")))
 	q.do(store("b", host("x")))

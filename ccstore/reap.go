@@ -1,27 +1,30 @@
 package ccstore
 
-import "context"
+import (
+	"cmp"
+	"time"
+)
 
-// Due returns the caches whose tickets end before or at a time, as Backend.Due
-// does. Nothing is loaded for it.
-func (s *Store) Due(ctx context.Context, before int64, limit int) ([]Deadline, error) {
-	if err := s.begin(); err != nil {
-		return nil, err
+// ReapAfter returns Options.ReapAfter.
+func (s *Store) ReapAfter() time.Duration { return s.reapAfter }
+
+// Distrust returns for how long the store does not yet trust the wall clock to
+// destroy anything for having expired: Options.ReapAfter after a jump, or a day, by
+// the boot clock. A clock that is wrong for an hour costs nobody any tickets.
+func (s *Store) Distrust() time.Duration {
+	since, jumped := s.jumps.Since()
+	if !jumped {
+		return 0
 	}
-	defer s.active.Done()
-	list, err := s.backend.Due(ctx, before, limit)
-	if err != nil {
-		return nil, backendError("list what is due", err)
-	}
-	return list, nil
+	return max(0, cmp.Or(s.reapAfter, 24*time.Hour)-since)
 }
 
-// Reap destroys the caches that ended before or at a time (Cache.Ends), and
-// returns them.
-func (tx *Tx) Reap(before int64) []*Cache {
+// Reap destroys the caches whose Reaping deadline has come at a time, in seconds
+// since 1970, and returns them.
+func (tx *Tx) Reap(until int64) []*Cache {
 	var gone []*Cache
 	for _, cache := range tx.Caches() {
-		if cache.Ends() <= before {
+		if cache.Deadlines()[Reaping] <= until {
 			gone = append(gone, cache)
 		}
 	}
@@ -32,20 +35,15 @@ func (tx *Tx) Reap(before int64) []*Cache {
 }
 
 // discard destroys a cache on the store's own account. If it was the default,
-// the default moves to the valid cache whose TGT ends last, if there is one.
+// the default moves to the best cache that is left (Best), if there is
+// one.
 func (tx *Tx) discard(cache *Cache, why Reason) {
 	wasDefault := tx.Default() == cache
 	tx.destroy(cache, why)
 	if !wasDefault {
 		return
 	}
-	var next *Cache
-	for _, c := range tx.Caches() {
-		if tgt := c.TGT(); tgt != nil && !tgt.Expired(tx.now) && (next == nil || tgt.EndTime > next.TGT().EndTime) {
-			next = c
-		}
-	}
-	if next != nil {
-		tx.SetDefault(next.Name)
+	if best := Best(tx.Caches(), tx.now); best != nil {
+		tx.SetDefault(best.Name)
 	}
 }

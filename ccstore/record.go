@@ -10,10 +10,9 @@ import (
 
 // A repair is a change that makes good what was found wrong with a record.
 type repair struct {
-	op      Op
-	err     error // what was found
-	lost    bool  // something is quarantined for it
-	awaited bool  // an older version of the database could not do it
+	op   Op
+	err  error // what was found
+	lost bool  // something is quarantined for it
 }
 
 // fromRecord makes a collection of what a backend keeps. What cannot be read is
@@ -45,12 +44,10 @@ func fromRecord(owner Owner, r *Record) (c *Collection, repairs []repair) {
 		}
 	}
 	for _, row := range r.Caches {
-		// A database made by an older version does not know the ends.
-		if cache := c.cacheByID(row.ID); cache != nil && cache.Ends() != row.Ends {
+		if cache := c.cacheByID(row.ID); cache != nil && cache.Deadlines() != row.Deadlines {
 			repairs = append(repairs, repair{
-				op:      PutCache{cache.record()},
-				err:     fmt.Errorf("cache %s: its end is not the one that is stored", cache.UUID),
-				awaited: row.Ends == 0,
+				op:  PutCache{cache.record()},
+				err: fmt.Errorf("cache %s: its deadlines are not the stored ones", cache.UUID),
 			})
 		}
 	}
@@ -139,6 +136,6 @@ func (c *Cache) record() CacheRecord {
 		KDCOffset: c.KDCOffset,
 		Label:     c.Label,
 		Changed:   c.Changed.Unix(),
-		Ends:      c.Ends(),
+		Deadlines: c.Deadlines(),
 	}
 }

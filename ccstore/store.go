@@ -13,11 +13,13 @@ import (
 // A Store holds the collections of all owners over a backend. Its methods may
 // be called by several goroutines at once.
 type Store struct {
-	backend Backend
-	log     *slog.Logger
-	clock   clock.Clock
-	limits  Limits
-	idle    time.Duration // after which a collection need not be in memory
+	backend   Backend
+	log       *slog.Logger
+	clock     clock.Clock
+	jumps     *clock.Jumps // of the clock
+	limits    Limits
+	reapAfter time.Duration
+	idle      time.Duration // after which a collection need not be in memory
 
 	commitTimeout time.Duration
 
@@ -44,6 +46,11 @@ type Options struct {
 	Clock  clock.Clock  // default: clock.System
 	Limits Limits       // default: none
 
+	// ReapAfter is how long a cache is kept once it is of no more use: its
+	// tickets have expired, or it has none. 0 is for ever. The store waits as
+	// long, or a day, before it trusts a wall clock that was set (Distrust).
+	ReapAfter time.Duration
+
 	// Idle is how long a collection stays in memory though nobody uses it, or
 	// up to twice as long. Default: a minute.
 	Idle time.Duration
@@ -56,7 +63,7 @@ type Options struct {
 // Open returns a store over backend, which it closes at its own end.
 func Open(backend Backend, o Options) *Store {
 	s := &Store{
-		backend: backend, log: o.Logger, clock: o.Clock, limits: o.Limits, idle: o.Idle,
+		backend: backend, log: o.Logger, clock: o.Clock, limits: o.Limits, idle: o.Idle, reapAfter: o.ReapAfter,
 		commitTimeout: o.CommitTimeout,
 		states:        make(map[Owner]*state),
 	}
@@ -66,6 +73,7 @@ func Open(backend Backend, o Options) *Store {
 	if s.clock == nil {
 		s.clock = clock.System{}
 	}
+	s.jumps = clock.NewJumps(s.clock)
 	if s.idle == 0 {
 		s.idle = time.Minute
 	}

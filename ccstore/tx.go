@@ -14,16 +14,17 @@ import (
 type Tx struct {
 	draft
 
-	label  string // of new caches
-	now    time.Time
-	stored map[*Credential]bool // what this transaction stored
-	ops    []Op
-	puts   map[uint64]bool // ids of caches that ops put
+	label    string // of new caches
+	now      time.Time
+	distrust func() time.Duration // of the clock, see Store.Distrust
+	stored   map[*Credential]bool // what this transaction stored
+	ops      []Op
+	puts     map[uint64]bool // ids of caches that ops put
 }
 
-func newTx(c *Collection, now time.Time) *Tx {
+func newTx(c *Collection, now time.Time, distrust func() time.Duration) *Tx {
 	return &Tx{
-		draft: draft{Collection: c}, now: now,
+		draft: draft{Collection: c}, now: now, distrust: distrust,
 		stored: make(map[*Credential]bool), puts: make(map[uint64]bool),
 	}
 }

@@ -124,7 +124,14 @@ func (c *call) defaultName() (string, error) {
 		return "", err
 	}
 	if c.conn.server.defaultFirst && own.Default() == nil {
-		if caches, err := c.visible(); err == nil && len(caches) > 0 {
+		caches, err := c.visible()
+		if err != nil {
+			return "", err
+		}
+		if best := ccstore.Best(caches, c.start); best != nil {
+			return best.Name, nil
+		}
+		if len(caches) > 0 {
 			return caches[0].Name, nil
 		}
 	}

@@ -747,7 +747,7 @@ func (emptyBackend) Load(context.Context, ccstore.Owner) (*ccstore.Record, error
 }
 func (emptyBackend) Commit(context.Context, *ccstore.Commit) error   { return nil }
 func (emptyBackend) Owners(context.Context) ([]ccstore.Owner, error) { return nil, nil }
-func (emptyBackend) Due(context.Context, int64, int) ([]ccstore.Deadline, error) {
+func (emptyBackend) Due(context.Context, ccstore.DeadlineKind, int64, int64, int) ([]ccstore.Deadline, error) {
 	return nil, nil
 }
 func (emptyBackend) Close() error { return nil }

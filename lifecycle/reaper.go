@@ -13,42 +13,35 @@ import (
 	"kcmd.org/kcmd/clock"
 )
 
-// Options are what a Reaper may be told.
-type Options struct {
-	After  time.Duration // how long after its end a cache is kept
-	Clock  clock.Clock   // default: clock.System
-	Logger *slog.Logger  // default: none
-}
-
-// A Reaper removes caches whose tickets have ended long ago: expired, and past
-// renewal. It sleeps until the store has one, and loads no other.
+// A Reaper destroys caches that have been of no more use for the store's
+// ReapAfter: their tickets have expired, or they have none. It sleeps until the
+// store has one, and loads no other.
 type Reaper struct {
-	Options
 	store *ccstore.Store
-	wake  chan struct{} // there is an end before next
-	next  atomic.Int64  // the first end that is known
+	clock clock.Clock
+	log   *slog.Logger
+	wake  chan struct{} // there is a deadline before next
+	next  atomic.Int64  // the first deadline that is known
 }
 
-// New returns a reaper of store.
-func New(store *ccstore.Store, o Options) *Reaper {
-	r := &Reaper{Options: o, store: store, wake: make(chan struct{}, 1)}
-	if r.Clock == nil {
-		r.Clock = clock.System{}
-	}
-	if r.Logger == nil {
-		r.Logger = slog.New(slog.DiscardHandler)
-	}
+// NewReaper returns a reaper of store, whose clock it shares.
+func NewReaper(store *ccstore.Store, c clock.Clock, log *slog.Logger) *Reaper {
+	r := &Reaper{store: store, clock: c, log: log, wake: make(chan struct{}, 1)}
 	store.Watch(r.notice)
 	return r
 }
 
-// patience is how long the reaper waits before it tries again what it could
-// not do.
-const patience = time.Minute
+// retryAfter is how long the reaper waits before it tries again what failed.
+const retryAfter = time.Minute
 
-// Run removes caches until ctx is done. It fails if there is no timer to be had.
+// Run reaps until ctx is done, and then returns nil. It fails if no timer can be
+// had. It does nothing if the store keeps caches for ever.
 func (r *Reaper) Run(ctx context.Context) error {
-	timer, err := r.Clock.NewTimer()
+	if r.store.ReapAfter() == 0 {
+		<-ctx.Done()
+		return nil
+	}
+	timer, err := r.clock.NewTimer()
 	if err != nil {
 		return err
 	}
@@ -66,101 +59,108 @@ func (r *Reaper) Run(ctx context.Context) error {
 	}
 }
 
-// notice wakes the reaper if a cache ends before all those that it knows.
+// notice wakes the reaper if a changed cache has a deadline before all those that
+// it knows.
 func (r *Reaper) notice(e ccstore.Event) {
 	var last uuid.UUID
 	for _, change := range e.Changes {
 		if change.Cache == last {
-			continue // one cache often has many
+			continue // a cache often has many changes in a row
 		}
 		last = change.Cache
 		cache, err := e.After.CacheByUUID(change.Cache)
-		if err == nil && cache.Ends() < r.next.Load() {
-			select {
-			case r.wake <- struct{}{}:
-			default:
-			}
+		if err == nil && cache.Deadlines()[ccstore.Reaping] < r.next.Load() {
+			wakeUp(r.wake)
 			return
 		}
 	}
 }
 
-// batch is how many caches are listed at once.
+// wakeUp sends to c, of capacity 1, unless a value waits there already.
+func wakeUp(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// batch is how many deadlines are listed at once.
 const batch = 1000
 
-// reap removes what is to be removed by now, and returns when to look again.
+// reap destroys the caches that are due, and returns when to look again.
 func (r *Reaper) reap(ctx context.Context) time.Time {
-	now := r.Clock.Now()
-	before := now.Add(-r.After).Unix()
+	now := r.clock.Now()
+	if wait := r.store.Distrust(); wait > 0 {
+		r.next.Store(math.MinInt64) // nothing is due before that
+		return now.Add(wait)
+	}
+	until := now.Add(-r.store.ReapAfter()).Unix()
 	var last ccstore.Deadline
 	for {
-		due, err := r.store.Due(ctx, before, batch)
+		due, err := r.store.Due(ctx, ccstore.Reaping, math.MinInt64, until, batch)
 		switch {
 		case err != nil:
-			return r.later(ctx, err)
+			return r.retry(ctx, err)
 		case len(due) == 0:
 			return r.nextTime(ctx)
-		case due[0] == last: // it stays, whatever we do
-			return now.Add(patience)
+		case due[0] == last: // it cannot be destroyed now
+			return now.Add(retryAfter)
 		}
 		last = due[0]
-		if err := r.reapAll(ctx, due, before); err != nil {
-			return r.later(ctx, err)
+		if err := r.reapAll(ctx, due, until); err != nil {
+			return r.retry(ctx, err)
 		}
 	}
 }
 
-// later says that err is in the way, and returns when to try again.
-func (r *Reaper) later(ctx context.Context, err error) time.Time {
+// retry logs err, and returns when to try again.
+func (r *Reaper) retry(ctx context.Context, err error) time.Time {
 	if ctx.Err() == nil {
-		r.Logger.Warn("cannot remove ended caches, trying again", "err", err, "in", patience)
+		r.log.Warn("cannot reap caches, trying again", "err", err, "in", retryAfter)
 	}
-	return r.Clock.Now().Add(patience)
+	return r.clock.Now().Add(retryAfter)
 }
 
-// nextTime returns when the cache that ends first is to be removed.
+// nextTime returns when the first cache is to be reaped.
 func (r *Reaper) nextTime(ctx context.Context) time.Time {
-	// Whatever comes from here on wakes us, until we know what is the first.
-	r.next.Store(math.MaxInt64)
-	due, err := r.store.Due(ctx, ccstore.Never-1, 1)
+	r.next.Store(math.MaxInt64) // a change wakes us until the first deadline is known
+	due, err := r.store.Due(ctx, ccstore.Reaping, math.MinInt64, ccstore.Never, 1)
 	if err != nil {
-		return r.later(ctx, err)
+		return r.retry(ctx, err)
 	}
 	if len(due) == 0 {
-		return r.Clock.Now().AddDate(1, 0, 0)
+		return r.clock.Now().AddDate(1, 0, 0)
 	}
-	r.next.Store(due[0].Ends)
-	return time.Unix(due[0].Ends, 0).Add(r.After)
+	r.next.Store(due[0].At)
+	return time.Unix(due[0].At, 0).Add(r.store.ReapAfter())
 }
 
-// reapAll removes caches that ended before or at a time. One owner whose
-// collection cannot be written does not keep the others from it. It returns the
-// last error.
-func (r *Reaper) reapAll(ctx context.Context, due []ccstore.Deadline, before int64) (failed error) {
+// reapAll reaps in the collections of all deadlines. One collection that cannot be
+// written does not keep it from the others. It returns the last error.
+func (r *Reaper) reapAll(ctx context.Context, due []ccstore.Deadline, until int64) (failed error) {
 	seen := make(map[ccstore.Owner]bool)
 	for _, d := range due {
 		if seen[d.Owner] || ctx.Err() != nil {
 			continue
 		}
 		seen[d.Owner] = true
-		if err := r.reapOwner(ctx, d.Owner, before); err != nil {
+		if err := r.reapOwner(ctx, d.Owner, until); err != nil {
 			failed = err
 		}
 	}
 	return failed
 }
 
-func (r *Reaper) reapOwner(ctx context.Context, o ccstore.Owner, before int64) error {
+// reapOwner writes one line to the log, however many caches go.
+func (r *Reaper) reapOwner(ctx context.Context, o ccstore.Owner, until int64) error {
 	var gone []*ccstore.Cache
 	err := r.store.Update(ctx, o, func(tx *ccstore.Tx) error {
-		gone = tx.Reap(before)
+		gone = tx.Reap(until)
 		return nil
 	})
-	if err != nil {
-		return err
+	if err == nil && len(gone) > 0 {
+		r.log.Info("reaped caches", "owner", o, "count", len(gone), "first", gone[0].Name,
+			"unused_since", time.Unix(gone[0].Deadlines()[ccstore.Reaping], 0))
 	}
-	for _, cache := range gone {
-		r.Logger.Info("removed a cache that ended", "owner", o, "cache", cache.Name, "ended", time.Unix(cache.Ends(), 0))
-	}
-	return nil
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"kcmd.org/kcmd/ccstore/memory"
 	"kcmd.org/kcmd/ccstore/sqlite"
 	"kcmd.org/kcmd/ccstore/storetest"
+	"kcmd.org/kcmd/clock"
 	"kcmd.org/kcmd/clock/clocktest"
 	"kcmd.org/kcmd/lifecycle"
 )
@@ -36,8 +38,8 @@ func play(t *testing.T, b ccstore.Backend, f func(s *scene)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		c := clocktest.New(time.Unix(2_000_000_000, 0))
-		store := ccstore.Open(b, ccstore.Options{Clock: c})
-		r := lifecycle.New(store, lifecycle.Options{After: after, Clock: c})
+		store := ccstore.Open(b, ccstore.Options{Clock: c, ReapAfter: after})
+		r := lifecycle.NewReaper(store, c, slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- r.Run(ctx) }()
@@ -57,14 +59,32 @@ func owner(uid uint32) ccstore.Owner {
 	return ccstore.Owner{Namespace: ccstore.DefaultNamespace, UID: uid}
 }
 
-// cache makes a cache of which the TGT ends when it is so long after the start.
-func (s *scene) cache(uid uint32, name string, end time.Duration) {
+// empty makes a cache without tickets.
+func (s *scene) empty(uid uint32, name string) {
+	s.t.Helper()
+	err := s.store.Update(s.t.Context(), owner(uid), func(tx *ccstore.Tx) error {
+		tx.Initialize(name, storetest.Principal("alice@EXAMPLE.COM"))
+		return nil
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// cache makes a cache of which the TGT ends so long after the start by the KDC's
+// clock, which differs by an offset if one is given.
+func (s *scene) cache(uid uint32, name string, end time.Duration, offset ...time.Duration) {
 	s.t.Helper()
 	tgt := storetest.TGT("alice@EXAMPLE.COM")
 	tgt.EndTime = uint32(s.start.Add(end).Unix())
 	tgt.RenewTill, tgt.Flags = 0, tgt.Flags&^ccache.FlagRenewable
 	err := s.store.Update(s.t.Context(), owner(uid), func(tx *ccstore.Tx) error {
 		tx.Initialize(name, tgt.Client)
+		for _, d := range offset {
+			if err := tx.SetKDCOffset(name, int32(d.Seconds())); err != nil {
+				return err
+			}
+		}
 		return tx.Store(name, tgt)
 	})
 	if err != nil {
@@ -111,11 +131,14 @@ func TestReap(t *testing.T) {
 		s.left("a", "b", "c")
 		s.until(3 * time.Hour)
 		s.left("a", "c")
-		s.cache(3, "d", 90*time.Minute) // comes late, before all that the reaper knew of
-		s.left("a", "c")
-		s.cache(3, "e", 150*time.Minute)
-		s.left("a", "c", "e")
+		s.cache(3, "d", 90*time.Minute) // expired before all that the reaper knew of
+		s.cache(3, "e", 210*time.Minute)
+		s.left("a", "c", "d", "e")
+		s.until(4*time.Hour - time.Second)
+		s.left("a", "c", "d", "e")
 		s.until(4 * time.Hour)
+		s.left("a", "c", "e")
+		s.until(4*time.Hour + 30*time.Minute)
 		s.left("a", "c")
 		s.until(5 * time.Hour)
 		s.left("a")
@@ -140,14 +163,24 @@ func TestReapOnTime(t *testing.T) {
 	})
 }
 
-// TestReapClockSet has somebody set the clock.
-func TestReapClockSet(t *testing.T) {
+// TestReapAfterJump has somebody set the clock: for an hour of the boot clock
+// nothing goes, whatever the wall clock shows.
+func TestReapAfterJump(t *testing.T) {
+	const year = 365 * 24 * time.Hour
 	play(t, memory.New(), func(s *scene) {
 		s.cache(1, "a", 2*time.Hour)
 		s.cache(1, "b", 4*time.Hour)
-		s.clock.Set(s.clock.Now().Add(3 * time.Hour))
+		s.empty(1, "c")
+		all := []string{"a", "b", "c"}
+		for _, jump := range []time.Duration{3 * year, -6 * year, 3*year - 2*time.Hour, 2 * time.Hour} {
+			s.clock.Set(s.clock.Now().Add(jump))
+			s.left(all...)
+			s.clock.Advance(after - time.Second)
+			s.left(all...)
+		}
+		// The clock is right again, and an hour after the last jump it is trusted.
+		s.until(4*after - 3*time.Second)
 		s.left("b")
-		s.clock.Set(s.clock.Now().Add(-2 * time.Hour))
 		s.until(5*time.Hour - time.Second)
 		s.left("b")
 		s.until(5 * time.Hour)
@@ -155,11 +188,65 @@ func TestReapClockSet(t *testing.T) {
 	})
 }
 
+// TestReapAfterLastingJump has a clock that was set for good.
+func TestReapAfterLastingJump(t *testing.T) {
+	play(t, memory.New(), func(s *scene) {
+		s.cache(1, "a", 2*time.Hour)
+		s.cache(1, "b", 40*time.Hour)
+		s.clock.Set(s.clock.Now().Add(20 * time.Hour))
+		s.left("a", "b")
+		s.clock.Advance(after - time.Second)
+		s.left("a", "b")
+		s.clock.Advance(time.Second)
+		s.left("b")
+	})
+}
+
+// TestReapEmpty reaps caches without tickets after their last change.
+func TestReapEmpty(t *testing.T) {
+	play(t, memory.New(), func(s *scene) {
+		s.empty(1, "a")
+		s.empty(1, "b")
+		s.until(30 * time.Minute)
+		err := s.store.Update(t.Context(), owner(1), func(tx *ccstore.Tx) error {
+			return tx.Store("b", storetest.Config("alice@EXAMPLE.COM", "k", "v"))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.until(time.Hour - time.Second)
+		s.left("a", "b")
+		s.until(time.Hour)
+		s.left("b")
+		s.until(90 * time.Minute)
+		s.left()
+	})
+}
+
+// TestReapKDCTime reaps by the KDC's clock, and not sooner than an hour after the
+// last change.
+func TestReapKDCTime(t *testing.T) {
+	play(t, memory.New(), func(s *scene) {
+		s.cache(1, "fast", 72*time.Hour+10*time.Hour, 72*time.Hour)
+		s.cache(1, "slow", -72*time.Hour+10*time.Hour, -72*time.Hour)
+		s.cache(1, "unknown", -72*time.Hour+10*time.Hour, 0) // as an old cache that is copied
+		s.left("fast", "slow", "unknown")
+		s.until(time.Hour - time.Second)
+		s.left("fast", "slow", "unknown")
+		s.until(time.Hour)
+		s.left("fast", "slow")
+		s.until(11*time.Hour - time.Second)
+		s.left("fast", "slow")
+		s.until(11 * time.Hour)
+		s.left()
+	})
+}
+
 // TestReapAtStart has a store with more caches than are listed at once, of which
-// half ended long ago, and some of which cannot be told when they end.
+// half expired long ago, and whose deadlines are not those that they should be.
 func TestReapAtStart(t *testing.T) {
 	b := memory.New()
-	store := ccstore.Open(b, ccstore.Options{})
+	store := ccstore.Open(b, ccstore.Options{Clock: clocktest.New(time.Unix(1000, 0))})
 	for uid := range uint32(1500) {
 		tgt := storetest.TGT("alice@EXAMPLE.COM")
 		if uid%2 == 0 {
@@ -176,8 +263,7 @@ func TestReapAtStart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// As a migrated database has it.
-		r.Caches[0].Ends = 0
+		r.Caches[0].Deadlines[ccstore.Reaping] = 0
 		err = b.Commit(t.Context(), &ccstore.Commit{
 			Owner: owner(uid), Revision: r.Revision, Ops: []ccstore.Op{ccstore.PutCache{CacheRecord: r.Caches[0]}},
 		})
@@ -227,7 +313,8 @@ func TestReapStored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := storetest.New(t, b)
+	store := ccstore.Open(b, ccstore.Options{ReapAfter: time.Second})
+	storetest.CheckedAtEnd(t, store)
 	gone := make(chan ccstore.Change, 10)
 	store.Watch(func(e ccstore.Event) {
 		for _, c := range e.Changes {
@@ -236,7 +323,7 @@ func TestReapStored(t *testing.T) {
 			}
 		}
 	})
-	r := lifecycle.New(store, lifecycle.Options{After: time.Second})
+	r := lifecycle.NewReaper(store, clock.System{}, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- r.Run(ctx) }()

@@ -1,15 +1,13 @@
 package ccache
 
-import (
-	"encoding/binary"
-	"time"
-)
+import "encoding/binary"
 
 // A Credential is a ticket with its session key and what the KDC said of both,
 // or a configuration entry in the shape of one (see IsConfig).
 //
-// Times are seconds since 1970 in 32 unsigned bits; 0 is not set. A credential
-// is not changed once it was decoded.
+// Times are of the KDC's clock, in seconds since 1970 in 32 unsigned bits; 0 is
+// not set. See time.go for what they mean. A credential does not change once it is
+// decoded.
 type Credential struct {
 	Client       Principal
 	Server       Principal
@@ -178,24 +176,13 @@ func (c *Credential) IsConfig() bool {
 	return c.Server.Realm == configRealm && len(c.Server.Components) > 0 && c.Server.Components[0] == configName
 }
 
-// IsTGT reports whether c is a ticket-granting ticket for its client's own realm.
+// anonymousRealm is the realm of a client that hides its own (RFC 8062, section 3).
+const anonymousRealm = "WELLKNOWN:ANONYMOUS"
+
+// IsTGT reports whether c is a ticket-granting ticket for its client's own realm,
+// or for any realm where the client hides its own (RFC 8062): krbtgt/R@R.
 func (c *Credential) IsTGT() bool {
 	s := c.Server
-	return len(s.Components) == 2 && s.Components[0] == "krbtgt" &&
-		s.Components[1] == c.Client.Realm && s.Realm == c.Client.Realm
-}
-
-// Start returns when c becomes valid: its start time, or where none is given
-// the time of authentication (RFC 4120, section 5.3).
-func (c *Credential) Start() uint32 {
-	if c.StartTime != 0 {
-		return c.StartTime
-	}
-	return c.AuthTime
-}
-
-// Expired reports whether c's end has come at now. What has no end, as the
-// credentials that gssproxy stores, never expires.
-func (c *Credential) Expired(now time.Time) bool {
-	return c.EndTime != 0 && int64(c.EndTime) <= now.Unix()
+	return len(s.Components) == 2 && s.Components[0] == "krbtgt" && s.Components[1] == s.Realm &&
+		(s.Realm == c.Client.Realm || c.Client.Realm == anonymousRealm)
 }

@@ -2,7 +2,11 @@
 // credentials, ticket flags, match credentials, and their version 4 marshalling,
 // which the KCM protocol, FILE caches and kernel keyrings share.
 //
-// It is a leaf: it imports nothing of kcmd's, knows no store and no socket.
+// It is a leaf and imports nothing of kcmd's.
+//
+// Files, in the order in which to read them: principal.go, credential.go,
+// flags.go, enctype.go, time.go (of what use a ticket is at a moment), match.go,
+// decode.go.
 //
 // Strings of the protocol (realms, components) are bytes: they may hold NUL,
 // '/', '@' or invalid UTF-8 and are kept as they came.

@@ -29,7 +29,7 @@ type Cache struct {
 	KDCOffset   int32        `json:"kdc_offset"` // seconds from the local clock to the KDC's
 	Label       string       `json:"label"`      // SELinux label of the creator
 	Changed     int64        `json:"changed"`
-	Ends        int64        `json:"ends"`            // end of the last ticket
+	Expires     int64        `json:"expires"`         // its TGT, or its last ticket if it has none
 	Error       string       `json:"error,omitempty"` // why the cache is not in use
 	Credentials []Credential `json:"credentials"`
 }
@@ -85,8 +85,8 @@ func describeCache(r ccstore.CacheRecord) Cache {
 		Name: text(r.Name), UUID: r.UUID.String(), KDCOffset: r.KDCOffset, Label: text(r.Label), Changed: r.Changed,
 		Credentials: []Credential{},
 	}
-	if r.Ends != ccstore.Never {
-		d.Ends = r.Ends
+	if expires := r.Deadlines[ccstore.Expiry]; expires != ccstore.Never {
+		d.Expires = expires
 	}
 	principal, err := ccache.ParsePrincipal(r.Principal)
 	if err == nil {

@@ -84,7 +84,7 @@ func TestJSON(t *testing.T) {
 		Namespace: "default", UID: 1000, Level: "s0:c1", Default: "1000:\x1b",
 		Caches: []describe.Cache{
 			{
-				Name: "1000", Principal: aliceName, KDCOffset: -7, Ends: storetest.RenewTill,
+				Name: "1000", Principal: aliceName, KDCOffset: -7, Expires: storetest.EndTime + 7,
 				Credentials: []describe.Credential{
 					{
 						Setting: "fast_avail for krbtgt/EXAMPLE.COM@EXAMPLE.COM",

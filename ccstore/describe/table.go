@@ -54,7 +54,7 @@ func (p *printer) cache(c *Cache) {
 		p.printf(" of %s", c.Principal)
 	}
 	p.printf("\n")
-	p.printf("    %s, changed %s, ends %s", c.UUID, localTime(c.Changed), localTime(c.Ends))
+	p.printf("    %s, changed %s, expires %s", c.UUID, localTime(c.Changed), localTime(c.Expires))
 	if c.KDCOffset != 0 {
 		p.printf(", KDC's clock %+d s", c.KDCOffset)
 	}

@@ -130,20 +130,20 @@ func (b *Backend) Owners(context.Context) ([]ccstore.Owner, error) {
 	return list, nil
 }
 
-// Due implements ccstore.Backend. It looks at everything: what is in memory only
-// is not much.
-func (b *Backend) Due(_ context.Context, before int64, limit int) ([]ccstore.Deadline, error) {
+// Due implements ccstore.Backend. It looks at every cache: there are few in
+// memory.
+func (b *Backend) Due(_ context.Context, kind ccstore.DeadlineKind, after, until int64, limit int) ([]ccstore.Deadline, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var list []ccstore.Deadline
 	for owner, c := range b.collections {
 		for _, cache := range c.caches {
-			if cache.Quarantined == "" && cache.Ends <= before {
-				list = append(list, ccstore.Deadline{Owner: owner, Cache: cache.UUID, Ends: cache.Ends})
+			if at := cache.Deadlines[kind]; cache.Quarantined == "" && at > after && at <= min(until, ccstore.Never-1) {
+				list = append(list, ccstore.Deadline{Owner: owner, Cache: cache.UUID, Kind: kind, At: at})
 			}
 		}
 	}
-	slices.SortFunc(list, func(a, b ccstore.Deadline) int { return cmp.Compare(a.Ends, b.Ends) })
+	slices.SortFunc(list, func(a, b ccstore.Deadline) int { return cmp.Compare(a.At, b.At) })
 	return list[:min(len(list), limit)], nil
 }
 

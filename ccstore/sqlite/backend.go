@@ -6,8 +6,6 @@ import (
 	"errors"
 	"sync"
 
-	"github.com/google/uuid"
-
 	"kcmd.org/kcmd/ccstore"
 )
 
@@ -63,35 +61,6 @@ func listOwners(ctx context.Context, q querier, where string) ([]ccstore.Owner, 
 			return nil, notAsWritten(err)
 		}
 		list = append(list, o)
-	}
-	return list, rows.Err()
-}
-
-// Due implements ccstore.Backend.
-func (b *Backend) Due(ctx context.Context, before int64, limit int) ([]ccstore.Deadline, error) {
-	list, err := b.due(ctx, before, limit)
-	return list, b.noted(err)
-}
-
-func (b *Backend) due(ctx context.Context, before int64, limit int) ([]ccstore.Deadline, error) {
-	rows, err := b.read.QueryContext(ctx,
-		`SELECT namespace, uid, level, uuid, reaping FROM caches JOIN collections ON collections.id = caches.collection
-		WHERE reaping <= ? AND quarantined IS NULL ORDER BY reaping LIMIT ?`, before, limit)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var list []ccstore.Deadline
-	for rows.Next() {
-		var d ccstore.Deadline
-		var id []byte
-		if err := rows.Scan(&d.Owner.Namespace, &d.Owner.UID, &d.Owner.Level, &id, &d.Ends); err != nil {
-			return nil, notAsWritten(err)
-		}
-		if d.Cache, err = uuid.FromBytes(id); err != nil {
-			return nil, notAsWritten(err)
-		}
-		list = append(list, d)
 	}
 	return list, rows.Err()
 }

@@ -117,7 +117,11 @@ func (m *change) newGeneration(cache uint64) int64 {
 }
 
 func (m *change) putCache(r *ccstore.CacheRecord) error {
-	columns := []any{r.UUID[:], []byte(r.Name), r.Principal, r.KDCOffset, r.Label, r.Changed, r.Ends, cacheSum(m.owner, r)}
+	columns := []any{r.UUID[:], []byte(r.Name), r.Principal, r.KDCOffset, r.Label, r.Changed}
+	for _, at := range r.Deadlines {
+		columns = append(columns, at)
+	}
+	columns = append(columns, cacheSum(m.owner, r))
 	generation, err := m.generation(r.ID)
 	if errors.Is(err, sql.ErrNoRows) {
 		return m.exec(m.w.insertCache, append(columns, m.newGeneration(r.ID), m.collection, r.ID)...)

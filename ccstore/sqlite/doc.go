@@ -7,7 +7,7 @@
 // and bring a database to the current version. open.go opens a database in steps:
 // files.go claims its files, which private.go refuses if other users could tamper
 // with them, examine.go looks at what is in them, connect.go makes connections.
-// backend.go and load.go read. commit.go takes commits, turns.go and
+// backend.go, load.go and deadlines.go read. commit.go takes commits, turns.go and
 // portion.go decide which share a transaction, writer.go writes them in
 // transactions, change.go makes the changes of each, discard.go deletes what a
 // transaction would take too long for. sum.go has the checksums of rows, sealing.go

@@ -66,8 +66,8 @@ func (l *loader) collection(ctx context.Context, owner ccstore.Owner, r *ccstore
 
 func (l *loader) caches(ctx context.Context) ([]ccstore.CacheRecord, error) {
 	rows, err := l.tx.QueryContext(ctx,
-		`SELECT id, uuid, name, principal, kdc_offset, label, changed, coalesce(reaping, ?), coalesce(quarantined, ''), sum
-		FROM caches WHERE collection = ?`, ccstore.Never, l.id)
+		`SELECT id, uuid, name, principal, kdc_offset, label, changed, coalesce(quarantined, ''), sum,
+		`+eachDeadline("coalesce(COLUMN, "+never+")")+` FROM caches WHERE collection = ?`, l.id)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +77,11 @@ func (l *loader) caches(ctx context.Context) ([]ccstore.CacheRecord, error) {
 		var r ccstore.CacheRecord
 		var id, name []byte
 		var sum int64
-		if err := rows.Scan(&r.ID, &id, &name, &r.Principal, &r.KDCOffset, &r.Label, &r.Changed, &r.Ends, &r.Quarantined, &sum); err != nil {
+		columns := []any{&r.ID, &id, &name, &r.Principal, &r.KDCOffset, &r.Label, &r.Changed, &r.Quarantined, &sum}
+		for kind := range r.Deadlines {
+			columns = append(columns, &r.Deadlines[kind])
+		}
+		if err := rows.Scan(columns...); err != nil {
 			return nil, notAsWritten(err)
 		}
 		if r.UUID, err = uuid.FromBytes(id); err != nil {

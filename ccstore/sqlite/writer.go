@@ -42,9 +42,6 @@ const maxGenerations = 4096
 // keptCommits is the size of collections.commits: ccstore.KeptCommits ids.
 const keptCommits = "1024"
 
-// never is ccstore.Never in SQL, which the table has as NULL.
-const never = "9223372036854775807"
-
 func newWriter(ctx context.Context, db *sql.DB, key *storeKey) (_ *writer, err error) {
 	w := &writer{key: key, generations: make(map[cacheKey]int64)}
 	if w.conn, err = db.Conn(ctx); err != nil {
@@ -74,10 +71,10 @@ func (w *writer) prepare(ctx context.Context) error {
 		{&w.create, "INSERT INTO collections (commits, namespace, uid, level, revision) VALUES (?, ?, ?, ?, 1) ON CONFLICT DO NOTHING RETURNING id"},
 		{&w.setDefault, "UPDATE collections SET default_name = ? WHERE id = ?"},
 
-		{&w.insertCache, `INSERT INTO caches (uuid, name, principal, kdc_offset, label, changed, reaping, sum, generation, collection, id)
-			VALUES (?, ?, ?, ?, ?, ?, nullif(?, ` + never + `), ?, ?, ?, ?)`},
+		{&w.insertCache, `INSERT INTO caches (uuid, name, principal, kdc_offset, label, changed, ` + eachDeadline("COLUMN") + `, sum, generation, collection, id)
+			VALUES (?, ?, ?, ?, ?, ?, ` + eachDeadline("nullif(?, "+never+")") + `, ?, ?, ?, ?)`},
 		{&w.updateCache, `UPDATE caches SET uuid = ?, name = ?, principal = ?, kdc_offset = ?, label = ?, changed = ?,
-			reaping = nullif(?, ` + never + `), sum = ? WHERE generation = ?`},
+			` + eachDeadline("COLUMN = nullif(?, "+never+")") + `, sum = ? WHERE generation = ?`},
 		{&w.deleteCache, "DELETE FROM caches WHERE generation = ?"},
 		{&w.renewCache, "UPDATE caches SET generation = ? WHERE generation = ?"},
 		{&w.cache, "SELECT uuid, name, principal, kdc_offset, label, changed, sum FROM caches WHERE collection = ? AND id = ?"},

@@ -2,82 +2,100 @@ package storetest
 
 import (
 	"fmt"
+	"math"
 	"testing"
+	"time"
 
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/ccstore/ccache"
+	"kcmd.org/kcmd/clock/clocktest"
 )
 
-// ending returns a service ticket that ends at a time, and can be renewed until
-// another if that is not 0.
-func ending(end, renewTill uint32) *ccache.Credential {
-	cred := Ticket(alice, fmt.Sprintf("host/%d.%d@EXAMPLE.COM", end, renewTill))
-	cred.EndTime, cred.RenewTill = end, renewTill
-	if renewTill != 0 {
-		cred.Flags |= ccache.FlagRenewable
-	} else {
-		cred.Flags &^= ccache.FlagRenewable
-	}
+// until returns cred with another end, by the KDC's clock in seconds since 1970.
+func until(end uint32, cred *ccache.Credential) *ccache.Credential {
+	cred.EndTime = end
 	return cred
 }
 
-// due returns what is due before a time, by cache name and end.
-func due(t *testing.T, s *ccstore.Store, before int64, limit int) []string {
+func host(name string) *ccache.Credential { return Ticket(alice, "host/"+name+"@EXAMPLE.COM") }
+
+// due returns the deadlines of a kind after one time and up to another, by cache
+// name and time.
+func due(t *testing.T, s *ccstore.Store, kind ccstore.DeadlineKind, after, until int64, limit int) []string {
 	t.Helper()
-	list, err := s.Due(t.Context(), before, limit)
+	list, err := s.Due(t.Context(), kind, after, until, limit)
 	if err != nil {
 		t.Fatal(err)
 	}
 	found := []string{}
 	for _, d := range list {
 		cache, err := view(t, s, d.Owner).CacheByUUID(d.Cache)
-		if err != nil {
+		if err != nil || d.Kind != kind {
 			t.Fatalf("due is %v: %v", d, err)
 		}
-		found = append(found, fmt.Sprintf("%s %d", cache.Name, d.Ends))
+		found = append(found, fmt.Sprintf("%s %d", cache.Name, d.At))
 	}
 	return found
 }
 
-// testDue asks for deadlines while tickets come and go.
+// testDue asks for deadlines while tickets come and go. All is stored at 400.
 func testDue(t *testing.T, open Open) {
-	s := New(t, open())
-	fill(t, s, owner, "1000", alice, Config(alice, "k", "v"))
-	fill(t, s, owner, "1000:never", alice, ending(900, 0), ending(0, 0))
-	want(t, "due without an end", []string{}, due(t, s, ccstore.Never-1, 9))
-
-	fill(t, s, owner, "1000:a", alice, ending(700, 0), ending(500, 0))
-	fill(t, s, other, "1001", bob, ending(600, 0))
-	want(t, "due", []string{"1001 600", "1000:a 700"}, due(t, s, 700, 9))
-	want(t, "due, at most one", []string{"1001 600"}, due(t, s, 700, 1))
-	want(t, "due earlier", []string{"1001 600"}, due(t, s, 699, 9))
-
-	store := func(cred *ccache.Credential) {
-		update(t, s, owner, func(tx *ccstore.Tx) error { return tx.Store("1000:a", cred) })
+	s := ccstore.Open(open(), ccstore.Options{Clock: clocktest.New(time.Unix(400, 0))})
+	CheckedAtEnd(t, s)
+	all := func(kind ccstore.DeadlineKind) []string {
+		t.Helper()
+		return due(t, s, kind, math.MinInt64, ccstore.Never, 9)
 	}
-	remove := func(cred *ccache.Credential) {
-		update(t, s, owner, func(tx *ccstore.Tx) error {
-			_, err := tx.Remove("1000:a", &ccache.Match{Server: &cred.Server})
-			return err
-		})
+	fill(t, s, owner, "1000:never", alice, until(900, host("x")), until(0, TGT(alice)))
+	want(t, "no deadline", []string{}, append(all(ccstore.Expiry), all(ccstore.Reaping)...))
+
+	// The TGT decides about expiry, the last ticket about reaping.
+	fill(t, s, owner, "1000:a", alice, until(700, TGT(alice)), until(800, host("x")), until(300, host("y")))
+	fill(t, s, other, "1001", bob, until(600, host("x")), until(500, host("y")))
+	want(t, "expiry", []string{"1001 600", "1000:a 700"}, all(ccstore.Expiry))
+	want(t, "reaping", []string{"1001 600", "1000:a 800"}, all(ccstore.Reaping))
+	for _, test := range []struct {
+		after, until int64
+		limit        int
+		want         []string
+	}{
+		{600, 700, 9, []string{"1000:a 700"}},
+		{599, 699, 9, []string{"1001 600"}},
+		{599, 700, 1, []string{"1001 600"}},
+		{600, 699, 9, []string{}},
+		{700, 600, 9, []string{}},
+	} {
+		want(t, fmt.Sprintf("after %d until %d", test.after, test.until), test.want,
+			due(t, s, ccstore.Expiry, test.after, test.until, test.limit))
 	}
-	store(ending(800, 0))
-	want(t, "due after a later one", []string{"1001 600", "1000:a 800"}, due(t, s, 2000, 9))
-	store(ending(850, 990))
-	want(t, "due after one that can be renewed", []string{"1001 600", "1000:a 990"}, due(t, s, 2000, 9))
-	remove(ending(850, 990))
-	remove(ending(800, 0))
-	want(t, "due after they went", []string{"1001 600", "1000:a 700"}, due(t, s, 2000, 9))
+
+	// A renewable ticket ends at its end. Times are the local clock's, and
+	// nothing is reaped from a time before its last change on.
+	renewable := until(850, host("z"))
+	renewable.RenewTill, renewable.Flags = 2000, renewable.Flags|ccache.FlagRenewable
+	update(t, s, owner, func(tx *ccstore.Tx) error { return tx.Store("1000:a", renewable) })
+	want(t, "reaping with a renewable ticket", []string{"1001 600", "1000:a 850"}, all(ccstore.Reaping))
+	update(t, s, owner, func(tx *ccstore.Tx) error { return tx.SetKDCOffset("1000:a", -100) })
+	want(t, "expiry with a slow KDC", []string{"1001 600", "1000:a 800"}, all(ccstore.Expiry))
+	want(t, "reaping with a slow KDC", []string{"1001 600", "1000:a 950"}, all(ccstore.Reaping))
+	update(t, s, owner, func(tx *ccstore.Tx) error { return tx.SetKDCOffset("1000:a", 10_000) })
+	want(t, "expiry with a fast KDC", []string{"1000:a -9300", "1001 600"}, all(ccstore.Expiry))
+	want(t, "reaping with a fast KDC", []string{"1000:a 400", "1001 600"}, all(ccstore.Reaping))
 	update(t, s, owner, func(tx *ccstore.Tx) error { return tx.Move("1000:a", "1000:b") })
-	want(t, "due after a move", []string{"1001 600", "1000:b 700"}, due(t, s, 2000, 9))
+	want(t, "reaping after a move", []string{"1000:b 400", "1001 600"}, all(ccstore.Reaping))
+
+	// A cache without tickets is of no more use from its last change on.
 	update(t, s, owner, func(tx *ccstore.Tx) error { tx.Initialize("1000:b", Principal(alice)); return nil })
 	update(t, s, other, func(tx *ccstore.Tx) error { return tx.Destroy("1001") })
-	want(t, "due after all went", []string{}, due(t, s, 2000, 9))
+	want(t, "expiry without tickets", []string{}, all(ccstore.Expiry))
+	want(t, "reaping without tickets", []string{"1000:b 400"}, all(ccstore.Reaping))
 }
 
-// testReap removes what ended long ago, and nothing else.
+// testReap destroys what has been of no more use for long, and nothing else. All
+// is stored at 400.
 func testReap(t *testing.T, open Open) {
-	s := New(t, open())
+	s := ccstore.Open(open(), ccstore.Options{Clock: clocktest.New(time.Unix(400, 0))})
+	CheckedAtEnd(t, s)
 	var reasons []string
 	s.Watch(func(e ccstore.Event) {
 		for _, c := range e.Changes {
@@ -86,25 +104,29 @@ func testReap(t *testing.T, open Open) {
 			}
 		}
 	})
-	fill(t, s, owner, "1000", alice, ending(500, 0), Config(alice, "k", "v"))
-	fill(t, s, owner, "1000:renewable", alice, ending(400, 900))
-	fill(t, s, owner, "1000:half", alice, ending(500, 0), ending(600, 0))
+	fill(t, s, owner, "1000", alice, until(500, TGT(alice)), Config(alice, "k", "v"))
+	fill(t, s, owner, "1000:half", alice, until(500, host("x")), until(600, host("y")))
+	fill(t, s, owner, "1000:old", alice, until(100, TGT(alice)))
 	fill(t, s, owner, "1000:empty", alice, Config(alice, "k", "v"))
-	fill(t, s, owner, "1000:valid", alice, TGT(alice))
-	reap := func(before int64) (gone []string) {
+	valid := TGT(alice)
+	valid.AuthTime, valid.StartTime = 0, 0
+	fill(t, s, owner, "1000:valid", alice, valid)
+	reap := func(until int64) (gone []string) {
 		update(t, s, owner, func(tx *ccstore.Tx) error {
 			gone = nil
-			for _, cache := range tx.Reap(before) {
+			for _, cache := range tx.Reap(until) {
 				gone = append(gone, cache.Name)
 			}
 			return nil
 		})
 		return gone
 	}
+	want(t, "reaped before the last change", nil, reap(399))
+	want(t, "reaped at the last change", []string{"1000:old", "1000:empty"}, reap(400))
 	want(t, "reaped before the first end", nil, reap(499))
 	want(t, "reaped", []string{"1000"}, reap(599))
 	want(t, "default", "1000:valid", view(t, s, owner).DefaultName())
-	want(t, "reaped", []string{"1000:renewable", "1000:half"}, reap(900))
-	want(t, "left", []string{"1000:valid", "1000:empty"}, names(view(t, s, owner)))
-	want(t, "reasons", []string{"reaped", "reaped", "reaped"}, reasons)
+	want(t, "reaped", []string{"1000:half"}, reap(900))
+	want(t, "left", []string{"1000:valid"}, names(view(t, s, owner)))
+	want(t, "reasons", []string{"reaped", "reaped", "reaped", "reaped"}, reasons)
 }

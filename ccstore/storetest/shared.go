@@ -140,7 +140,7 @@ func testSharedEvents(t *testing.T, b [2]ccstore.Backend) {
 // testSharedReasons has one store tell why the other one removed something.
 func testSharedReasons(t *testing.T, b [2]ccstore.Backend) {
 	one, other := newMember(t, b[0]), newMember(t, b[1])
-	fill(t, one.Store, owner, "1000", alice, ending(500, 0))
+	fill(t, one.Store, owner, "1000", alice, until(500, host("x")))
 	fill(t, one.Store, owner, "1000:b", alice, TGT(alice))
 	one.reach(2)
 	other.reach(2)

@@ -92,7 +92,7 @@ func (d *daemon) parts(hangups <-chan os.Signal) []row {
 		rows = append(rows, r)
 	}
 	if d.reapAfter > 0 {
-		reaper := lifecycle.New(d.store, lifecycle.Options{After: d.reapAfter, Clock: d.clock, Logger: d.log})
+		reaper := lifecycle.NewReaper(d.store, d.clock, d.log)
 		rows = append(rows, row{name: "the removal of expired caches", part: task(reaper.Run)})
 	}
 	return append(rows, row{name: "systemd", part: reporting(onBus, d.log)})

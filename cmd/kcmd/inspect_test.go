@@ -179,17 +179,17 @@ func manyThings(tx *ccstore.Tx) {
 
 const dumped = `Collection of 1000, default KCM:1000:\x1B
   KCM:1000 of alice@EXAMPLE.COM
-    UUID, changed CHANGED, ends 2099-12-03T17:53:20+01:00, KDC's clock -7 s
+    UUID, changed CHANGED, expires 2096-10-02T09:06:47+02:00, KDC's clock -7 s
     VALID FROM                 ENDS                       RENEW UNTIL                KEY                      BYTES  SERVER                          FLAGS
     2023-11-14T23:13:20+01:00  2096-10-02T09:06:40+02:00  2099-12-03T17:53:20+01:00  aes256-cts-hmac-sha1-96  196    krbtgt/EXAMPLE.COM@EXAMPLE.COM  forwardable,renewable,initial,pre-authenticated
     2027-01-15T09:00:00+01:00  2096-10-02T09:06:40+02:00  -                          99                       180    host/later@EXAMPLE.COM          postdated
     setting fast_avail for krbtgt/EXAMPLE.COM@EXAMPLE.COM (3 bytes)
   KCM:1000:\x1B[31mred\x9B of line\nbreak/\xFE\x1B]0;title\x07@R\x07\xE2\x80\xAE
-    UUID, changed CHANGED, ends -, label control \xC2\x9B, bidi \xE2\x80\xAE
+    UUID, changed CHANGED, expires -, label control \xC2\x9B, bidi \xE2\x80\xAE
 
 Collection of 1001
   KCM:x of alice@EXAMPLE.COM
-    UUID, changed CHANGED, ends -
+    UUID, changed CHANGED, expires -
 
 `
 

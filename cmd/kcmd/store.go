@@ -23,7 +23,7 @@ func openStore(ctx context.Context, c *config, clk clock.Clock, log *slog.Logger
 	if err != nil {
 		return nil, err
 	}
-	return ccstore.Open(backend, ccstore.Options{Logger: log, Clock: clk, Limits: c.limits}), nil
+	return ccstore.Open(backend, ccstore.Options{Logger: log, Clock: clk, Limits: c.limits, ReapAfter: c.reapAfter}), nil
 }
 
 func openBackend(ctx context.Context, c *config, log *slog.Logger) (ccstore.Backend, error) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -290,7 +291,7 @@ func findDue(path string) (took series, err error) {
 	}
 	for range 100 {
 		start := time.Now()
-		due, err := backend.Due(ctx, start.Unix(), 1000)
+		due, err := backend.Due(ctx, ccstore.Reaping, math.MinInt64, start.Unix(), 1000)
 		if err != nil || len(due) > 0 {
 			return nil, errors.Join(fmt.Errorf("%d caches have expired", len(due)), err, backend.Close())
 		}

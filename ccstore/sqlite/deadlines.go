@@ -1,0 +1,55 @@
+package sqlite
+
+import (
+	"context"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"kcmd.org/kcmd/ccstore"
+)
+
+// deadlineColumns are the columns of caches that have the deadlines of each kind.
+var deadlineColumns = [ccstore.DeadlineKinds]string{ccstore.Expiry: "expiry", ccstore.Reaping: "reaping"}
+
+// never is ccstore.Never in SQL, which the table has as NULL.
+const never = "9223372036854775807"
+
+// eachDeadline returns a piece of SQL once for each of deadlineColumns, whose name
+// takes the place of COLUMN, separated by commas.
+func eachDeadline(piece string) string {
+	var list []string
+	for _, column := range deadlineColumns {
+		list = append(list, strings.ReplaceAll(piece, "COLUMN", column))
+	}
+	return strings.Join(list, ", ")
+}
+
+// Due implements ccstore.Backend.
+func (b *Backend) Due(ctx context.Context, kind ccstore.DeadlineKind, after, until int64, limit int) ([]ccstore.Deadline, error) {
+	list, err := b.due(ctx, kind, after, until, limit)
+	return list, b.noted(err)
+}
+
+func (b *Backend) due(ctx context.Context, kind ccstore.DeadlineKind, after, until int64, limit int) ([]ccstore.Deadline, error) {
+	query := strings.ReplaceAll(`SELECT namespace, uid, level, uuid, COLUMN FROM caches JOIN collections ON collections.id = caches.collection
+		WHERE COLUMN > ? AND COLUMN <= ? AND quarantined IS NULL ORDER BY COLUMN LIMIT ?`, "COLUMN", deadlineColumns[kind])
+	rows, err := b.read.QueryContext(ctx, query, after, until, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []ccstore.Deadline
+	for rows.Next() {
+		d := ccstore.Deadline{Kind: kind}
+		var id []byte
+		if err := rows.Scan(&d.Owner.Namespace, &d.Owner.UID, &d.Owner.Level, &id, &d.At); err != nil {
+			return nil, notAsWritten(err)
+		}
+		if d.Cache, err = uuid.FromBytes(id); err != nil {
+			return nil, notAsWritten(err)
+		}
+		list = append(list, d)
+	}
+	return list, rows.Err()
+}
