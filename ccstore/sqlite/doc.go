@@ -1,12 +1,11 @@
 // Package sqlite is the ccstore backend that keeps collections in an SQLite
 // database, through modernc.org/sqlite, which needs no C compiler.
 //
-// It imports ccstore and the leaves seal, checksum and userns.
+// It imports ccstore and the leaves seal, checksum, flock and private.
 //
 // Files, in the order in which to read them: schema.go and schema/ have the tables
 // and bring a database to the current version. open.go opens a database in steps:
-// files.go claims its files, which private.go refuses if other users could tamper
-// with them, examine.go looks at what is in them, connect.go makes connections.
+// files.go claims its files, unless other users could tamper with them, examine.go looks at what is in them, connect.go makes connections.
 // backend.go, load.go and deadlines.go read. commit.go takes commits, turns.go and
 // portion.go decide which share a transaction, writer.go writes them in
 // transactions, change.go makes the changes of each, discard.go deletes what a

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -11,6 +12,9 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"kcmd.org/kcmd/flock"
+	"kcmd.org/kcmd/private"
 )
 
 // The files of a database that this process has claimed.
@@ -27,6 +31,10 @@ type files struct {
 // locked. It stays, and shows that the database is ours.
 const lockSuffix = "-lock"
 
+// MaxPath is the longest path of a database in bytes, without symbolic links:
+// what SQLite can open, with room for what is added to the names of its files.
+const MaxPath = 480
+
 // claim has no other process use the database at path, and no other user change
 // it. A file that is none of kcmd's is refused.
 func claim(path string, log *slog.Logger) (*files, error) {
@@ -34,14 +42,14 @@ func claim(path string, log *slog.Logger) (*files, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkDirectory(filepath.Dir(path)); err != nil {
+	if err := private.CheckDirectory(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
 	f := &files{path: path, log: log, used: exists(path + lockSuffix)}
-	if f.ours, err = checkBeginning(path, f.used); err != nil {
+	if f.ours, err = checkBeginning(path, f.used, unix.O_NOFOLLOW); err != nil {
 		return nil, err
 	}
-	if f.lock, err = lockFile(path + lockSuffix); err != nil {
+	if f.lock, err = flock.Open(path + lockSuffix); err != nil {
 		return nil, err
 	}
 	return f, nil
@@ -67,7 +75,7 @@ func (f *files) hold() (err error) {
 	if f.file, err = createFile(f.path); err != nil {
 		return err
 	}
-	if err = tryLock(f.file); err != nil {
+	if err = flock.Lock(f.file); err != nil {
 		f.letGo()
 	}
 	return err
@@ -81,10 +89,11 @@ func (f *files) letGo() {
 	}
 }
 
-// checkBeginning refuses a file that is no database at all, unless kcmd used it
-// and it is damaged. It reports whether the file is or was ours.
-func checkBeginning(path string, used bool) (ours bool, err error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+// checkBeginning refuses a file that is not a database, unless kcmd used it and it
+// is damaged. It opens the file with the additional flags, and reports whether the
+// file is or was ours.
+func checkBeginning(path string, used bool, flags int) (ours bool, err error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|flags, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return used, nil
 	}
@@ -122,4 +131,36 @@ func (f *files) checkPresent() error {
 		f.log.Warn("the store is missing or an empty file, though there was one; it is made anew", "store", f.path)
 	}
 	return nil
+}
+
+// resolve returns the absolute path of a file, without symbolic links in its
+// directories: after the check of these, nobody can change where it leads.
+func resolve(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	if err != nil {
+		return "", err
+	}
+	path = filepath.Join(dir, filepath.Base(path))
+	if len(path) > MaxPath {
+		return "", fmt.Errorf("its path has %d bytes; allowed: %d", len(path), MaxPath)
+	}
+	return path, nil
+}
+
+// createFile opens the file, created if it is missing, and refuses one that other
+// users may use.
+func createFile(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := private.CheckFile(f, 0o077, os.Geteuid()); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }

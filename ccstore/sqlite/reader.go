@@ -50,6 +50,9 @@ func openReader(ctx context.Context, path string, key []byte) (_ *Reader, err er
 	if !st.Mode().IsRegular() {
 		return nil, errors.New("it is not a regular file")
 	}
+	if _, err := checkBeginning(r.path, exists(r.path+lockSuffix), 0); err != nil {
+		return nil, err
+	}
 	if !exists(r.path + "-wal") {
 		r.alone = st
 	}

@@ -158,7 +158,7 @@ func TestReaderRefuses(t *testing.T) {
 		filepath.Join(dir, "none.db"):  "there is no such file",
 		filepath.Join(dir, "no/a.db"):  "no such file or directory",
 		dir:                            "it is not a regular file",
-		"/" + strings.Repeat("x", 600): "its path has 601 bytes, allowed are 480",
+		"/" + strings.Repeat("x", 600): "its path has 601 bytes; allowed: 480",
 	} {
 		r, err := sqlite.OpenReader(t.Context(), path, nil)
 		if err == nil {

@@ -42,7 +42,7 @@ func readConfig(flags *pflag.FlagSet) (*config, error) {
 			return nil, noDefault(&s)
 		}
 		if !s.set(c, value) {
-			return nil, notAllowed("default: "+s.key, quoted(value), &s)
+			return nil, notAllowed("default: "+s.key, value, s.allowed)
 		}
 	}
 	c.socketAsked = fromFiles.sockets != nil || v.GetString("socket") != defaults(c.session)["socket"]
@@ -196,8 +196,7 @@ func (f *files) mergeFile(path string) error {
 			return unknown(path+": unknown key "+quoted(key), func(s *setting) string { return s.key })
 		}
 		if !s.allows(values[key]) {
-			text, _ := values[key].(string)
-			return tooLong(notAllowed(path+": "+key, tomlText(values[key]), s), s, text)
+			return notAllowed(path+": "+key, values[key], s.allowed)
 		}
 	}
 	return f.v.MergeConfigMap(values)
@@ -279,7 +278,7 @@ func mergeVariables(v *viper.Viper) error {
 			return unknown(plain(name)+": unknown variable", (*setting).variable, "KCMD_CONFIG")
 		}
 		if s != nil && value != "" && !s.set(new(config), value) {
-			return tooLong(notAllowed(name, quoted(value), s), s, value)
+			return notAllowed(name, value, s.allowed)
 		}
 	}
 	return nil
@@ -295,23 +294,20 @@ func mergeFlags(v *viper.Viper, flags *pflag.FlagSet) error {
 		}
 		value := f.Value.String()
 		if !s.set(new(config), value) {
-			return tooLong(notAllowed("--"+s.flag(), quoted(value), s), s, value)
+			return notAllowed("--"+s.flag(), value, s.allowed)
 		}
 		v.Set(s.key, value)
 	}
 	return nil
 }
 
-// notAllowed returns the error for a value that a setting does not take.
-func notAllowed(origin, value string, s *setting) error {
-	return fmt.Errorf("%s: %s is not allowed; allowed: %s", origin, value, s.allowed)
-}
-
-// tooLong returns the error for a relative path of a socket whose absolute form,
-// which the message shows, is too long; else err.
-func tooLong(err error, s *setting, path string) error {
+// notAllowed returns the error for a value. If it is the relative path of a socket
+// whose absolute path is too long, the error shows that path.
+func notAllowed(origin string, value any, allowed string) error {
+	err := fmt.Errorf("%s: %s is not allowed; allowed: %s", origin, tomlText(value), allowed)
+	path, _ := value.(string)
 	whole, ok := absolute(path)
-	if s.key != "socket" || !ok || len(path) > maxSocketPath || len(whole) <= maxSocketPath {
+	if allowed != socketPathAllowed || !ok || len(path) > maxSocketPath || len(whole) <= maxSocketPath {
 		return err
 	}
 	return fmt.Errorf("%w; its absolute path %s has %d bytes", err, plain(whole), len(whole))

@@ -114,7 +114,7 @@ func TestSessionWithoutDirectories(t *testing.T) {
 	}
 }
 
-// The error for a relative path shows what is too long.
+// The error for a relative path shows the absolute path that is too long.
 func TestLongRelativeSocket(t *testing.T) {
 	dir, file := clean(t)
 	deep := filepath.Join(dir, strings.Repeat("d", 80))
@@ -127,6 +127,11 @@ func TestLongRelativeSocket(t *testing.T) {
 	if _, err := read(t, "--config", file, "--socket", "kcm.sock"); err == nil || err.Error() != "--socket: "+want {
 		t.Errorf("got %v, want %s", err, want)
 	}
+	writeFile(t, file, "[[socket]]\npath = \"kcm.sock\"")
+	if _, err := read(t, "--config", file); err == nil || err.Error() != file+": socket[0].path: "+want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	writeFile(t, file, "")
 	t.Setenv("KCMD_SOCKET", "kcm.sock")
 	if _, err := read(t, "--config", file); err == nil || err.Error() != "KCMD_SOCKET: "+want {
 		t.Errorf("got %v, want %s", err, want)

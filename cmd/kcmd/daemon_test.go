@@ -39,7 +39,7 @@ func TestBadStart(t *testing.T) {
 		{"--session=maybe", exitConfig, `kcmd: cannot read the command line: --session: "maybe" is not allowed; allowed: true, false, or no value; see kcmd --help`},
 		{"help nothing", 2, `kcmd: no help on "nothing"; allowed: kcmd help, kcmd help check, kcmd help dump, kcmd help rekey`},
 		{"check a b", 2, `kcmd: cannot read the command line: unexpected argument "b"; allowed: options and one STORE; see kcmd check --help`},
-		{"check " + notes, 2, "kcmd: store " + notes + " is not a database of kcmd: "},
+		{"check " + notes, 2, "kcmd: cannot open store " + notes + ": file is not a database"},
 		{"dump --json=yes " + notes, 2, `kcmd: cannot read the command line: --json: "yes" is not allowed; allowed: true, false, or no value; see kcmd dump --help`},
 		{"--socket " + none + " --bus none --store memory:", 1, "kcmd: cannot make the socket " + none + ": there is a file that is not a socket"},
 		{"--socket " + none + "/s --bus none --store memory:", 1, "kcmd: cannot make the socket " + none + "/s: "},

@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"kcmd.org/kcmd/ccstore/sqlite"
 )
@@ -68,9 +66,6 @@ func newInspector(cmd *cobra.Command, inspect func(ctx context.Context, r *sqlit
 		}
 		defer clear(key)
 		r, err := sqlite.OpenReader(cmd.Context(), path, key)
-		if sqlite.Damaged(err) && !isDatabase(path) {
-			return failure{fmt.Errorf("store %s is not a database of kcmd: %w", path, err), exitUnchecked}
-		}
 		if err != nil {
 			return unreadable(err)
 		}
@@ -107,23 +102,6 @@ func storePath(c *config, args []string) (string, error) {
 		return "", fmt.Errorf("store %s is not allowed; allowed: sqlite:PATH or PATH, of at most %d bytes without control characters", quoted(store), sqlite.MaxPath)
 	}
 	return path, nil
-}
-
-// isDatabase reports whether a file is a database, or has the lock file that shows
-// that it was one of kcmd's.
-func isDatabase(path string) bool {
-	if _, err := os.Stat(path + "-lock"); err == nil {
-		return true
-	}
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return true // the error of opening it says more
-	}
-	defer f.Close()
-	const magic = "SQLite format 3\x00"
-	beginning := make([]byte, len(magic))
-	n, _ := io.ReadFull(f, beginning)
-	return string(beginning[:n]) == magic
 }
 
 // unreadable tells a store that is damaged from one that cannot be looked at.

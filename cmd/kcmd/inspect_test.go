@@ -104,6 +104,10 @@ func TestCheckCommand(t *testing.T) {
 	if err := os.Chmod(readable, 0o644); err != nil {
 		t.Fatal(err)
 	}
+	link := filepath.Join(dir, "link.db")
+	if err := os.Symlink(readable, link); err != nil {
+		t.Fatal(err)
+	}
 	config := writeFile(t, filepath.Join(dir, "kcmd.toml"), fmt.Sprintf("store = %q", "sqlite:"+whole))
 	bad := writeFile(t, filepath.Join(dir, "bad.toml"), `store = "paper:"`)
 	for _, tt := range []struct {
@@ -119,6 +123,7 @@ func TestCheckCommand(t *testing.T) {
 		{"in the environment", "KCMD_STORE=sqlite:" + whole, nil, 0, "store " + whole, ""},
 		{"by flag", "", []string{"--store", "sqlite:" + whole}, 0, "store " + whole, ""},
 		{"readable", "", []string{readable}, 0, "1 of 1 collections", ""},
+		{"link", "", []string{link}, 0, "1 of 1 collections", ""},
 		{"damaged", "", []string{damaged}, 1, "damaged: database: Tree ", "kcmd: store " + damaged + " is damaged\n"},
 		{"garbage", "", []string{garbage}, 1, "", "kcmd: cannot open store " + garbage + ": file is not a database"},
 		{"missing", "", []string{dir + "/none.db"}, 2, "", "kcmd: cannot open store " + dir + "/none.db: there is no such file\n"},

@@ -10,12 +10,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"kcmd.org/kcmd/ccstore/sqlite"
+	"kcmd.org/kcmd/private"
 )
 
 // keyName is the form of a systemd credential's name.
@@ -23,15 +22,14 @@ var keyName = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]{0,254}$`)
 
 const keyAllowed = "the name of a systemd credential or the absolute path of a file"
 
-// isKey tells whether s can say where a key is: as a systemd credential, whose
-// name has no slash, or in a file.
+// isKey reports whether s can name a key: a systemd credential, whose name has no
+// slash, or a file.
 func isKey(s string) bool {
 	path, ok := absolute(s)
 	return keyName.MatchString(s) || filepath.IsAbs(s) && ok && len(path) < unix.PathMax
 }
 
-// loadKey reads the key that name says the place of, nil if it is "". Whoever
-// used it wipes it.
+// loadKey reads the named key, nil for "". The caller wipes it.
 func loadKey(name string) ([]byte, error) {
 	if name == "" {
 		return nil, nil
@@ -51,36 +49,26 @@ func readKey(name string) ([]byte, error) {
 	if dir == "" {
 		return nil, errors.New("systemd has passed no credentials (CREDENTIALS_DIRECTORY is not set); see LoadCredentialEncrypted= in systemd.exec(5)")
 	}
-	// The access list by which systemd gives it to the service shows as the
-	// mode of a group.
+	// systemd gives the service access by an ACL, which shows as permissions of
+	// the group.
 	return readKeyFile(filepath.Join(dir, name), 0o007)
 }
 
-// readKeyFile reads a key from a file that nobody but its owner and root may
-// use.
+// readKeyFile reads a key from a file that gives none of the permissions in
+// others.
 func readKeyFile(path string, others fs.FileMode) ([]byte, error) {
-	// A FIFO must not hold us up.
+	// O_NONBLOCK: opening a FIFO must not block.
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
+	if err := private.CheckFile(f, others, 0, os.Geteuid()); err != nil {
 		return nil, err
 	}
-	if !st.Mode().IsRegular() {
-		return nil, errors.New("it is not a regular file")
-	}
-	if perm := st.Mode().Perm(); perm&others != 0 {
-		return nil, fmt.Errorf("others may use it (mode %#o, allowed is 0600 or less)", perm)
-	}
-	if uid := st.Sys().(*syscall.Stat_t).Uid; !slices.Contains([]int{0, os.Geteuid()}, int(uid)) {
-		return nil, fmt.Errorf("it belongs to uid %d, allowed are 0 and %d, as which this process runs", uid, os.Geteuid())
-	}
-	// One byte more than the longest form, so that what is longer is seen.
-	const most = 2*sqlite.KeySize + 1
-	data := make([]byte, most+1)
+	// One byte more than the longest form, to detect longer files.
+	const longest = 2*sqlite.KeySize + 1 // hexadecimal digits and a newline
+	data := make([]byte, longest+1)
 	defer clear(data)
 	n, err := io.ReadFull(f, data)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -89,7 +77,7 @@ func readKeyFile(path string, others fs.FileMode) ([]byte, error) {
 	return parseKey(data[:n])
 }
 
-// parseKey reads a key in one of its two forms. No error shows any of it.
+// parseKey parses a key in one of its two forms. No error shows the data.
 func parseKey(data []byte) ([]byte, error) {
 	if len(data) == sqlite.KeySize {
 		return bytes.Clone(data), nil
@@ -102,5 +90,5 @@ func parseKey(data []byte) ([]byte, error) {
 		}
 	}
 	clear(key)
-	return nil, fmt.Errorf("it is no key; allowed: exactly %d bytes, or %d hexadecimal digits", len(key), 2*len(key))
+	return nil, fmt.Errorf("it is not a key; allowed: exactly %d bytes, or %d hexadecimal digits", len(key), 2*len(key))
 }

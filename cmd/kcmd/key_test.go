@@ -64,7 +64,7 @@ func TestBadKey(t *testing.T) {
 	if err := os.Symlink("nothing", path("link")); err != nil {
 		t.Fatal(err)
 	}
-	const form = "it is no key; allowed: exactly 32 bytes, or 64 hexadecimal digits"
+	const form = "it is not a key; allowed: exactly 32 bytes, or 64 hexadecimal digits"
 	tests := []struct{ name, want string }{
 		{path("missing"), "open " + path("missing") + ": no such file or directory"},
 		{path("link"), "open " + path("link") + ": no such file or directory"},
@@ -86,7 +86,7 @@ func TestBadKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		tests = append(tests, struct{ name, want string }{
-			path("foreign"), "it belongs to uid 1234, allowed are 0 and 0, as which this process runs",
+			path("foreign"), "it belongs to uid 1234; allowed: 0",
 		})
 	}
 	t.Setenv("CREDENTIALS_DIRECTORY", "")

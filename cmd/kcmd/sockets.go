@@ -63,7 +63,7 @@ func socketTables(file string, tables []any) ([]socketConfig, error) {
 		where := fmt.Sprintf("%s: socket[%d]", file, i)
 		table, ok := value.(map[string]any)
 		if !ok {
-			return nil, fmt.Errorf("%s: %s is not allowed; allowed: a table [[socket]]", where, tomlText(value))
+			return nil, notAllowed(where, value, "a table [[socket]]")
 		}
 		c, err := socketTable(where, table)
 		if err != nil {
@@ -86,7 +86,7 @@ func socketTable(where string, table map[string]any) (socketConfig, error) {
 		}
 		value, ok := table[name].(string)
 		if !ok || !key.set(&c, value) {
-			return c, fmt.Errorf("%s.%s: %s is not allowed; allowed: %s", where, name, tomlText(table[name]), key.allowed)
+			return c, notAllowed(where+"."+name, table[name], key.allowed)
 		}
 	}
 	if c.path == "" {
