@@ -52,7 +52,7 @@ func check(ctx context.Context, r *sqlite.Reader, path string, out io.Writer) er
 	fmt.Fprintf(out, "%d of %d collections can be read, with %d caches and %d credentials; %d entries are quarantined\n",
 		c.readable, c.owners, c.caches, c.credentials, c.quarantined)
 	if c.sealed > 0 {
-		fmt.Fprintf(out, "%d of the credentials are encrypted, and no key is given: of them only the checksums were verified\n", c.sealed)
+		fmt.Fprintf(out, "%d credentials were not decrypted, only their checksums are verified: %v\n", c.sealed, sqlite.ErrNoKey)
 	}
 	if c.wrong > 0 {
 		return failure{fmt.Errorf("store %s is damaged", path), exitDamaged}

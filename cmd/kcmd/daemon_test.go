@@ -210,7 +210,7 @@ func TestNotify(t *testing.T) {
 			for got == "WATCHDOG=1" {
 				got = said()
 			}
-			if got != "STOPPING=1\nSTATUS=Finishing the requests under way" {
+			if got != "STOPPING=1\nSTATUS=Finishing the requests in progress" {
 				t.Errorf("got %q", got)
 			}
 		})

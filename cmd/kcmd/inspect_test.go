@@ -304,8 +304,8 @@ func TestInspectSealed(t *testing.T) {
 		stdout, stderr string
 	}{
 		{"check", keyFile, "1 of 1 collections can be read, with 1 caches and 41 credentials; 0 entries are quarantined\n", ""},
-		{"check", "", "41 of the credentials are encrypted, and no key is given", ""},
-		{"check", "kcmd-key", "41 of the credentials are encrypted, and no key is given", "kcmd: cannot use the key kcmd-key: systemd has passed no credentials"},
+		{"check", "", "41 credentials were not decrypted, only their checksums are verified: the database is encrypted but no key is configured\n", ""},
+		{"check", "kcmd-key", "41 credentials were not decrypted, only their checksums are verified: the database is encrypted but no key is configured\n", "kcmd: cannot use the key kcmd-key: systemd has passed no credentials"},
 		{"dump", keyFile, " host/39@EXAMPLE.COM ", ""},
 		{"dump", "", " cannot be read: the database is encrypted but no key is configured\n", ""},
 	} {

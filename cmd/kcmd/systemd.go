@@ -33,7 +33,7 @@ func reporting(onBus <-chan struct{}, log *slog.Logger) task {
 		}
 		<-ctx.Done()
 		log.Info("stopping")
-		notify(log, sd.SdNotifyStopping, "STATUS=Finishing the requests under way")
+		notify(log, sd.SdNotifyStopping, "STATUS=Finishing the requests in progress")
 		return nil
 	}
 }
