@@ -23,6 +23,7 @@ const module = "kcmd.org/kcmd"
 //
 //	{clock, ccache} <- ccstore <- {kcmserver, dbus, lifecycle} <- cmd
 var mayImport = map[string][]string{
+	"budget":               {},
 	"safetext":             {},
 	"ccstore/ccache":       {},
 	"clock":                {},
@@ -37,7 +38,7 @@ var mayImport = map[string][]string{
 	"lifecycle":            {"ccstore", "clock"},
 	"kcmserver/kcm":        {"ccstore/ccache"},
 	"kcmserver/selinux":    {},
-	"kcmserver":            {"ccstore", "ccstore/ccache", "kcmserver/kcm", "kcmserver/selinux", "ratelog", "userns"},
+	"kcmserver":            {"budget", "ccstore", "ccstore/ccache", "kcmserver/kcm", "kcmserver/selinux", "ratelog", "userns"},
 	"kcmserver/kcm/client": {"ccstore/ccache", "kcmserver/kcm"},
 	"ratelog":              {},
 	"userns":               {},
