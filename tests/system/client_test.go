@@ -139,9 +139,6 @@ func (c *circumstances) arrange(w *world, cmd *exec.Cmd) error {
 			return err
 		}
 		h.Prepare(cmd)
-		// "KCM:" is a cache without a name to Heimdal 7; what it takes for the
-		// collection's default is nothing, with KCM as the default type.
-		cmd.Env = slices.DeleteFunc(cmd.Env, func(kv string) bool { return kv == "KRB5CCNAME=KCM:" })
 	}
 	if c.container {
 		room.FirstUID = containerUID
