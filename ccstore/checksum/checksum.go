@@ -1,5 +1,4 @@
-// Package checksum computes the checksums by which a backend notices that a row
-// is not the one that it wrote.
+// Package checksum computes the checksums with which a backend detects changed rows.
 //
 // It imports nothing of kcmd.
 package checksum
@@ -9,9 +8,9 @@ import (
 	"hash/crc32"
 )
 
-// A Sum is the CRC-32C (Castagnoli) of the fields added to it; the zero Sum has
-// none. Each field is added with its length, so that no byte can move from one
-// field to the next without changing the sum.
+// A Sum is the CRC-32C (Castagnoli) of the fields added to it; the zero Sum has no
+// fields. The length of a field is part of the sum, so that moving a byte from one
+// field to the next changes the sum.
 type Sum uint32
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

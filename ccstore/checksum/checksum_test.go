@@ -6,8 +6,8 @@ import (
 	"kcmd.org/kcmd/ccstore/checksum"
 )
 
-// TestForm holds the sums to values computed with another implementation: stored
-// sums must be right in every later version.
+// TestForm compares sums with those of another implementation. Stored sums must be
+// valid in every later version.
 func TestForm(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
@@ -23,8 +23,8 @@ func TestForm(t *testing.T) {
 	}
 }
 
-// TestFieldsAreApart divides the same bytes into fields in several ways.
-func TestFieldsAreApart(t *testing.T) {
+// TestFieldBounds divides the same bytes into fields in several ways.
+func TestFieldBounds(t *testing.T) {
 	sums := make(map[checksum.Sum]string)
 	for _, fields := range [][]string{{"ab", "c"}, {"a", "bc"}, {"abc"}, {"abc", ""}, {"", "abc"}, {"a", "b", "c"}, {"ABC"}} {
 		var sum checksum.Sum

@@ -1,5 +1,5 @@
-// Package seal encrypts what a backend stores, so that it can be read with the
-// key of the store only, and only in the place where it was stored.
+// Package seal encrypts the data of a backend. Sealed data can be opened only with
+// the key of the store, for its owner, in its place.
 //
 // It imports nothing of kcmd.
 package seal
@@ -16,18 +16,16 @@ import (
 // KeySize is the size of a store's key and of the salt, in bytes.
 const KeySize = 32
 
-// ErrAltered is the error for data that does not decrypt.
+// ErrAltered is the error for data that cannot be decrypted.
 var ErrAltered = errors.New("it does not decrypt: it was altered, or moved from another place")
 
-// A StoreKey is the key of a whole store, from which the keys of its owners are
-// derived. It is a secret.
+// A StoreKey is the secret of a store from which the keys of its owners are derived.
 type StoreKey struct {
 	secret []byte
 }
 
-// NewStoreKey makes a StoreKey of the key of KeySize bytes that the administrator
-// configured, which is not needed any longer then, and of the salt of the store
-// (RFC 5869, HKDF-Extract with SHA-256).
+// NewStoreKey derives a StoreKey from the configured key of KeySize bytes and the
+// salt of the store (RFC 5869, HKDF-Extract with SHA-256). It does not keep key.
 func NewStoreKey(key, salt []byte) (*StoreKey, error) {
 	if len(key) != KeySize {
 		return nil, fmt.Errorf("the key has %d bytes, allowed are %d", len(key), KeySize)
@@ -39,14 +37,14 @@ func NewStoreKey(key, salt []byte) (*StoreKey, error) {
 	return &StoreKey{secret}, nil
 }
 
-// Proof returns bytes that tell k from other keys and reveal nothing of k. They
-// are stored, so that a wrong key is noticed before anything is decrypted.
+// Proof returns bytes that identify k and reveal nothing of it. The store keeps them
+// to detect a wrong key.
 func (k *StoreKey) Proof() ([]byte, error) {
 	return hkdf.Expand(sha256.New, k.secret, "kcmd proof", sha256.Size)
 }
 
-// Owner derives the key of one owner, identified by bytes that no other owner
-// has. That takes as long as sealing a ticket or two.
+// Owner derives the key of an owner, given as bytes that no other owner has. It takes
+// about as long as sealing two tickets.
 func (k *StoreKey) Owner(owner []byte) (*OwnerKey, error) {
 	key, err := hkdf.Expand(sha256.New, k.secret, "kcmd owner"+string(owner), KeySize)
 	if err != nil {
@@ -63,16 +61,15 @@ func (k *StoreKey) Owner(owner []byte) (*OwnerKey, error) {
 	return &OwnerKey{aead}, nil
 }
 
-// An OwnerKey seals and opens the data of one owner, with AES-256-GCM under a
-// random nonce of 96 bits, which is stored before the ciphertext. Two nonces of a
-// key must not be the same; after 2^32 credentials the odds of that are 2^-33. An
-// owner who stores a thousand in every second gets there after 49 days, and risks
-// only what is his own.
+// An OwnerKey seals and opens the data of one owner, with AES-256-GCM. The ciphertext
+// follows a random nonce of 96 bits. No nonce of a key may repeat: after 2^32
+// credentials the probability of a repeated one is 2^-33. An owner who stores 1000
+// credentials per second takes 49 days for that, and risks only their own data.
 type OwnerKey struct {
 	aead cipher.AEAD
 }
 
-// Seal encrypts data for a place, given as any bytes.
+// Seal encrypts data for a place, which is any bytes.
 func (k *OwnerKey) Seal(place, data []byte) []byte {
 	return k.aead.Seal(nil, nil, data, place)
 }

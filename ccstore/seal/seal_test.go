@@ -38,8 +38,8 @@ func ownerKey(t *testing.T, owner string) *seal.OwnerKey {
 	return k
 }
 
-// TestForm opens what was sealed with another implementation of HKDF and AES: every
-// later version must read it.
+// TestForm opens data sealed with another implementation of HKDF and AES. Every later
+// version must open it.
 func TestForm(t *testing.T) {
 	proof, err := storeKey(t).Proof()
 	if err != nil {
@@ -58,8 +58,8 @@ func TestForm(t *testing.T) {
 	}
 }
 
-// TestBound opens sealed data in its place, with its key, and as it was sealed; and
-// otherwise not.
+// TestBound opens sealed data. That fails with another key, in another place, and if
+// the data was altered.
 func TestBound(t *testing.T) {
 	own := ownerKey(t, owner)
 	sealed := own.Seal([]byte(place), []byte("a credential"))

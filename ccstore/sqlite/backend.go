@@ -9,35 +9,25 @@ import (
 	"kcmd.org/kcmd/ccstore"
 )
 
-// A Backend keeps collections in an SQLite database.
+// A Backend keeps collections in an SQLite database. Its methods may be called at
+// the same time.
 type Backend struct {
 	*files
 	key      *storeKey
 	read     *sql.DB
 	write    *sql.DB
-	requests chan *request // to the goroutine that writes
-	stopped  chan struct{} // closed at its end
+	requests chan *request // to writeLoop
+	stopped  chan struct{} // closed when writeLoop ends
 
-	damaged      sync.Once // the store is found to be damaged
-	stopChecking func()    // ends the check that goes on beside
+	damaged      sync.Once // logs and marks the first damage
+	stopChecking func()    // ends the check in the background
 }
 
 var _ ccstore.Backend = (*Backend)(nil)
 
 // Load implements ccstore.Backend.
 func (b *Backend) Load(ctx context.Context, owner ccstore.Owner) (*ccstore.Record, error) {
-	r, err := b.load(ctx, owner)
-	return r, b.explain(err)
-}
-
-func (b *Backend) load(ctx context.Context, owner ccstore.Owner) (*ccstore.Record, error) {
-	// The transaction gives all statements one snapshot.
-	tx, err := b.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
-	if err != nil {
-		return nil, b.noted(err)
-	}
-	defer tx.Rollback()
-	r, err := load(ctx, tx, owner, b.key)
+	r, err := load(ctx, b.read, owner, b.key)
 	return r, b.noted(err)
 }
 
@@ -47,7 +37,8 @@ func (b *Backend) Owners(ctx context.Context) ([]ccstore.Owner, error) {
 	return owners, b.noted(err)
 }
 
-// listOwners returns the owners of those collections.
+// listOwners returns the owners of the collections that a WHERE clause selects, in
+// order.
 func listOwners(ctx context.Context, q querier, where string) ([]ccstore.Owner, error) {
 	rows, err := q.QueryContext(ctx, "SELECT namespace, uid, level FROM collections "+where+" ORDER BY namespace, uid, level")
 	if err != nil {
@@ -71,14 +62,14 @@ func (b *Backend) Close() error {
 	<-b.stopped
 	b.stopChecking()
 	err := b.closeDatabase()
-	b.letGo()
+	b.unlockDatabase()
 	return errors.Join(err, b.lock.Close())
 }
 
 // closeDatabase closes the connections to the database.
 func (b *Backend) closeDatabase() error {
 	var errs []error
-	for _, db := range []*sql.DB{b.read, b.write} { // the last to close folds the WAL into the file
+	for _, db := range []*sql.DB{b.read, b.write} { // closing the last one folds the WAL into the file
 		if db != nil {
 			errs = append(errs, db.Close())
 		}

@@ -13,8 +13,8 @@ import (
 	"kcmd.org/kcmd/ccstore/storetest"
 )
 
-// A counting backend counts the commits that the store makes. The backend may
-// write several of them in one transaction.
+// counting counts the commits of the store. The backend may write several of them in
+// one transaction.
 type counting struct {
 	*sqlite.Backend
 	commits atomic.Int64
@@ -25,8 +25,8 @@ func (b *counting) Commit(ctx context.Context, c *ccstore.Commit) error {
 	return b.Backend.Commit(ctx, c)
 }
 
-// BenchmarkStore stores tickets durably: one client after the other, and many
-// at once, of one user and of as many users.
+// BenchmarkStore stores tickets durably: from one client, and from many clients of one
+// user and of as many users.
 func BenchmarkStore(b *testing.B) {
 	for _, sync := range []sqlite.Synchronous{sqlite.Full, sqlite.Normal} {
 		for _, tickets := range []int{10, 10_000} {

@@ -11,7 +11,7 @@ import (
 	"kcmd.org/kcmd/ccstore"
 )
 
-// A change makes the changes of one commit, within the transaction of the writer.
+// A change applies one commit in the transaction of the writer.
 type change struct {
 	w          *writer
 	ctx        context.Context
@@ -20,8 +20,7 @@ type change struct {
 	collection int64
 }
 
-// apply makes the changes of c. It fails with ErrConflict before it has changed
-// anything.
+// apply applies c. It fails with ErrConflict before it changes anything.
 func (w *writer) apply(c *ccstore.Commit) (err error) {
 	m := &change{w: w, ctx: context.Background(), owner: ownerBytes(c.Owner)}
 	if err := m.revise(c); err != nil {
@@ -38,8 +37,8 @@ func (w *writer) apply(c *ccstore.Commit) (err error) {
 	return nil
 }
 
-// revise takes the collection, which must be at the commit's revision, to the next
-// one.
+// revise finds the collection, which must have the revision of the commit, and
+// increments its revision.
 func (m *change) revise(c *ccstore.Commit) error {
 	o := c.Owner
 	err := m.w.revise.QueryRowContext(m.ctx, c.ID[:], o.Namespace, o.UID, o.Level, c.Revision).Scan(&m.collection)
@@ -83,14 +82,11 @@ func (m *change) exec(stmt *sql.Stmt, args ...any) error {
 	return err
 }
 
-// execIn runs a statement on the credentials of a cache; none if it has none. The
-// generation is its first argument.
+// execIn runs a statement on the credentials of a cache, if the cache exists. The
+// first argument of the statement is the generation.
 func (m *change) execIn(cache uint64, stmt *sql.Stmt, args ...any) error {
-	generation, err := m.generation(cache)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
-	if err != nil {
+	generation, err := m.find(cache)
+	if err != nil || generation == 0 {
 		return err
 	}
 	return m.exec(stmt, append([]any{generation}, args...)...)
@@ -98,17 +94,28 @@ func (m *change) execIn(cache uint64, stmt *sql.Stmt, args ...any) error {
 
 // generation returns the generation of a cache. It fails with sql.ErrNoRows.
 func (m *change) generation(cache uint64) (generation int64, err error) {
-	if generation, ok := m.w.generations[cacheKey{m.collection, cache}]; ok {
+	key := cacheKey{m.collection, cache}
+	if generation, ok := m.w.generations[key]; ok {
 		return generation, nil
 	}
 	if err := m.w.generation.QueryRowContext(m.ctx, m.collection, cache).Scan(&generation); err != nil {
 		return 0, err
 	}
-	m.w.generations[cacheKey{m.collection, cache}] = generation
+	m.w.generations[key] = generation
 	return generation, nil
 }
 
-// newGeneration gives a cache another generation, which is not in the database yet.
+// find returns the generation of a cache, 0 if there is no such cache.
+func (m *change) find(cache uint64) (int64, error) {
+	generation, err := m.generation(cache)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return generation, err
+}
+
+// newGeneration returns a new generation for a cache. The caller writes it to the
+// database.
 func (m *change) newGeneration(cache uint64) int64 {
 	generation := m.w.nextGeneration
 	m.w.nextGeneration++
@@ -122,17 +129,17 @@ func (m *change) putCache(r *ccstore.CacheRecord) error {
 		columns = append(columns, at)
 	}
 	columns = append(columns, cacheSum(m.owner, r))
-	generation, err := m.generation(r.ID)
-	if errors.Is(err, sql.ErrNoRows) {
-		return m.exec(m.w.insertCache, append(columns, m.newGeneration(r.ID), m.collection, r.ID)...)
-	}
+	generation, err := m.find(r.ID)
 	if err != nil {
 		return err
+	}
+	if generation == 0 {
+		return m.exec(m.w.insertCache, append(columns, m.newGeneration(r.ID), m.collection, r.ID)...)
 	}
 	return m.exec(m.w.updateCache, append(columns, generation)...)
 }
 
-// renameCache changes the name of a cache, and with it the checksum of its row.
+// renameCache changes the name of a cache and the checksum of its row.
 func (m *change) renameCache(op ccstore.RenameCache) error {
 	r := ccstore.CacheRecord{ID: op.ID}
 	var id, name []byte
@@ -152,7 +159,7 @@ func (m *change) renameCache(op ccstore.RenameCache) error {
 	return m.exec(m.w.renameCache, []byte(r.Name), cacheSum(m.owner, &r), m.collection, op.ID)
 }
 
-// moveCredentials gives the cache To the generation of From, and From a new one.
+// moveCredentials gives the generation of From to the cache To, and From a new one.
 func (m *change) moveCredentials(op ccstore.MoveCredentials) error {
 	from, err := m.generation(op.From)
 	if err != nil {
@@ -173,11 +180,8 @@ func (m *change) moveCredentials(op ccstore.MoveCredentials) error {
 }
 
 func (m *change) deleteCache(id uint64) error {
-	generation, err := m.generation(id)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
-	if err != nil {
+	generation, err := m.find(id)
+	if err != nil || generation == 0 {
 		return err
 	}
 	delete(m.w.generations, cacheKey{m.collection, id})
@@ -189,11 +193,8 @@ func (m *change) deleteCache(id uint64) error {
 
 // clearCache gives a cache a new generation.
 func (m *change) clearCache(id uint64) error {
-	generation, err := m.generation(id)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
-	if err != nil {
+	generation, err := m.find(id)
+	if err != nil || generation == 0 {
 		return err
 	}
 	if err := m.exec(m.w.renewCache, m.newGeneration(id), generation); err != nil {

@@ -7,32 +7,33 @@ import (
 	"kcmd.org/kcmd/ccstore"
 )
 
-// A request is a commit that waits for the goroutine that writes.
+// A request is a commit that waits for writeLoop.
 type request struct {
 	commit *ccstore.Commit
-	size   portion // about what it writes
+	size   portion // estimate of what it writes
 	err    error
 	done   chan struct{}
 }
 
-// Commit implements ccstore.Backend. Commits that wait together are written in
-// one transaction, so that they share what the disk takes to make it durable.
+// Commit implements ccstore.Backend. Commits that wait at the same time share a
+// transaction, and so one sync of the disk.
 func (b *Backend) Commit(_ context.Context, c *ccstore.Commit) error {
 	r := &request{commit: c, done: make(chan struct{})}
 	b.requests <- r
 	<-r.done
-	return b.explain(b.noted(r.err))
+	return b.noted(r.err)
 }
 
-// deleteAgain is how long deleting waits after it failed.
-const deleteAgain = 5 * time.Second
+// deleteRetry is the pause before a failed deletion is tried again.
+const deleteRetry = 5 * time.Second
 
+// writeLoop makes all changes to the database.
 func (b *Backend) writeLoop(w *writer) {
 	defer close(b.stopped)
 	defer w.close()
 	var waiting turns
 	wiper := newWiper()
-	deleting := time.NewTimer(0) // what a killed daemon has left
+	deleting := time.NewTimer(0) // at once: a killed daemon may have left some
 	for {
 		select {
 		case r, ok := <-b.requests:
@@ -48,24 +49,24 @@ func (b *Backend) writeLoop(w *writer) {
 				close(r.done)
 			}
 			wiper.committed()
-			if w.noted {
-				w.noted = false
+			if w.discarded {
+				w.discarded = false
 				deleting.Reset(0)
 			}
 		case <-deleting.C:
 			if all, err := w.deleteDiscarded(); b.noted(err) != nil {
-				deleting.Reset(deleteAgain)
+				deleting.Reset(deleteRetry)
 			} else if !all {
 				deleting.Reset(0)
 				wiper.committed()
 			}
 		case <-wiper.timer.C:
-			wiper.wiped(w.checkpoint(), b.log)
+			wiper.finished(w.checkpoint(), b.log)
 		}
 	}
 }
 
-// gather takes the commits that wait by now.
+// gather adds the commits that wait now.
 func (b *Backend) gather(waiting *turns) {
 	for {
 		select {

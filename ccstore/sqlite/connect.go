@@ -8,30 +8,32 @@ import (
 	_ "modernc.org/sqlite" // registers the driver "sqlite"
 )
 
-// readers bounds the collections that are loaded at the same time.
+// readers limits the collections that are loaded at the same time.
 const readers = 4
 
-// busyPatience is how long a connection waits for another one, in milliseconds.
+// busyPatience is how long a connection waits for a lock of another one, in
+// milliseconds.
 const busyPatience = 5000
 
 var busyTimeout = fmt.Sprintf("busy_timeout(%d)", busyPatience)
 
-// settings returns the PRAGMAs of each connection that uses the database.
+// settings returns the PRAGMAs of the connections of a Backend.
 func settings(sync Synchronous) []string {
 	return []string{
 		busyTimeout,
 		"journal_mode(WAL)", // readers and the writer do not wait for each other
 		"synchronous(" + string(sync) + ")",
 		"foreign_keys(1)",
-		"secure_delete(1)",            // what was destroyed is overwritten
-		"trusted_schema(0)",           // nothing in the file is code
-		"cell_size_check(1)",          // damage is found where it is, not later
+		"secure_delete(1)",            // deleted content is overwritten
+		"trusted_schema(0)",           // SQL in the schema of the file calls no unsafe function
+		"cell_size_check(1)",          // damage in a page is found when the page is read
 		"temp_store(2)",               // in memory: no secrets in temporary files
-		"journal_size_limit(8388608)", // bytes of the WAL that are kept between bursts
+		"journal_size_limit(8388608)", // bytes of WAL to keep
 	}
 }
 
-// connect returns up to conns connections to the database, each with the PRAGMAs.
+// connect returns a pool of up to conns connections, each with the setting of the
+// URI and the PRAGMAs.
 func connect(path, setting string, pragmas []string, conns int) (*sql.DB, error) {
 	query := url.Values{"_pragma": pragmas}
 	uri := "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + setting + "&" + query.Encode()
@@ -44,12 +46,11 @@ func connect(path, setting string, pragmas []string, conns int) (*sql.DB, error)
 	return db, nil
 }
 
-// openReadOnly opens the database for reading, in a way that leaves no files
-// beside it if there are none.
+// openReadOnly opens the database for reading. It creates no files beside it.
 func openReadOnly(path string) (*sql.DB, error) {
 	setting := "mode=ro"
 	if !exists(path + "-wal") {
-		// All is in one file, and nobody has it open.
+		// No process has it open, and the file is complete.
 		setting += "&immutable=1"
 	}
 	return connect(path, setting, []string{busyTimeout, "trusted_schema(0)", "cell_size_check(1)"}, 1)

@@ -9,14 +9,14 @@ import (
 	"kcmd.org/kcmd/ccstore"
 )
 
-// deadlineColumns are the columns of caches that have the deadlines of each kind.
+// deadlineColumns are the columns of caches for the kinds of deadlines.
 var deadlineColumns = [ccstore.DeadlineKinds]string{ccstore.Expiry: "expiry", ccstore.Reaping: "reaping"}
 
-// never is ccstore.Never in SQL, which the table has as NULL.
+// never is ccstore.Never in SQL; the table has NULL for it.
 const never = "9223372036854775807"
 
-// eachDeadline returns a piece of SQL once for each of deadlineColumns, whose name
-// takes the place of COLUMN, separated by commas.
+// eachDeadline repeats a piece of SQL for each deadline, with the name of its column
+// in place of COLUMN, separated by commas.
 func eachDeadline(piece string) string {
 	var list []string
 	for _, column := range deadlineColumns {

@@ -6,26 +6,26 @@ import (
 	"errors"
 )
 
-// The credentials of a cache that was destroyed or emptied are out of use at once.
-// As many as fit into the transaction are deleted in it, the others afterwards in
-// transactions of their own, so that nobody waits long for the writer.
+// A cache that is destroyed or cleared loses its generation, and so its credentials,
+// at once. The rows of a large one are deleted in several transactions, so that other
+// commits need not wait long. Until then the table discarded has the generation.
 
-// discard deletes the credentials of a generation that no cache has any longer, as
-// far as the portion of the transaction goes, and notes the generation for later if
-// that is not all of it.
+// discard deletes the credentials of a generation without cache, as many as the
+// portion of the transaction allows, and leaves the rest to deleteDiscarded.
 func (w *writer) discard(ctx context.Context, generation int64) error {
 	all, err := w.deletePortion(ctx, generation)
 	if err != nil || all {
 		return err
 	}
-	w.noted = true
+	w.discarded = true
 	_, err = w.noteDiscarded.ExecContext(ctx, generation)
 	return err
 }
 
-// deletePortion reports whether nothing is left of the generation.
+// deletePortion deletes credentials of a generation, as many as the portion allows,
+// and reports whether those were all.
 func (w *writer) deletePortion(ctx context.Context, generation int64) (all bool, err error) {
-	if w.portion.used() {
+	if w.portion.spent() {
 		return false, nil
 	}
 	last, all, err := w.lastOfPortion(ctx, generation)
@@ -36,8 +36,8 @@ func (w *writer) deletePortion(ctx context.Context, generation int64) (all bool,
 	return all, err
 }
 
-// lastOfPortion takes credentials of a generation into the portion, and returns
-// the last of them.
+// lastOfPortion returns the last credential of a generation that the portion
+// allows, and whether it is the last of all.
 func (w *writer) lastOfPortion(ctx context.Context, generation int64) (last uint64, all bool, err error) {
 	rows, err := w.sizes.QueryContext(ctx, generation)
 	if err != nil {
@@ -45,26 +45,25 @@ func (w *writer) lastOfPortion(ctx context.Context, generation int64) (last uint
 	}
 	defer rows.Close()
 	for rows.Next() {
-		if w.portion.used() {
+		if w.portion.spent() {
 			return last, false, nil
 		}
 		var size int
 		if err := rows.Scan(&last, &size); err != nil {
 			return 0, false, notAsWritten(err)
 		}
-		w.portion.rows--
-		w.portion.bytes -= size
+		w.portion.take(portion{rows: 1, bytes: size})
 	}
 	return last, true, rows.Err()
 }
 
-// deleteDiscarded deletes a portion of what was noted for later, in a transaction
-// of its own, and reports whether that was the last of it.
+// deleteDiscarded deletes a portion of the discarded credentials in a transaction,
+// and reports whether those were all.
 func (w *writer) deleteDiscarded() (all bool, err error) {
 	if err := w.beginTransaction(); err != nil {
 		return false, err
 	}
-	if all, err = w.deleteNoted(context.Background()); err == nil {
+	if all, err = w.deleteFirstDiscarded(context.Background()); err == nil {
 		err = w.run(w.commit)
 	}
 	if err != nil {
@@ -73,7 +72,7 @@ func (w *writer) deleteDiscarded() (all bool, err error) {
 	return all && err == nil, err
 }
 
-func (w *writer) deleteNoted(ctx context.Context) (all bool, err error) {
+func (w *writer) deleteFirstDiscarded(ctx context.Context) (all bool, err error) {
 	for {
 		var generation int64
 		err := w.nextDiscarded.QueryRowContext(ctx).Scan(&generation)

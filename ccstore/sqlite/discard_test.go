@@ -12,7 +12,7 @@ import (
 	"kcmd.org/kcmd/ccstore/storetest"
 )
 
-// fillMany gives a user a cache with so many tickets, which hold a secret.
+// fillMany gives a user a cache with many secret tickets.
 func fillMany(t *testing.T, s *ccstore.Store, uid uint32, name string, tickets int) {
 	t.Helper()
 	creds := make([]*ccache.Credential, tickets)
@@ -25,7 +25,7 @@ func fillMany(t *testing.T, s *ccstore.Store, uid uint32, name string, tickets i
 	})
 }
 
-// rows returns how many rows a table has, while it is used.
+// rows returns the number of rows of a table in use.
 func rows(t *testing.T, path, table string) string {
 	t.Helper()
 	return query(t, path, "SELECT count(*) FROM "+table)[0]
@@ -33,8 +33,8 @@ func rows(t *testing.T, path, table string) string {
 
 var noRows = fmt.Sprintf("%#v", []any{int64(0)})
 
-// TestLargeCacheDestroyed destroys and empties caches that take more than one
-// transaction to delete: they are gone at once, and their rows soon.
+// TestLargeCacheDestroyed destroys and clears caches that take several transactions to
+// delete: they are gone at once, their rows soon after.
 func TestLargeCacheDestroyed(t *testing.T) {
 	path := filepath.Join(privateDir(t), "kcmd.db")
 	s := storetest.New(t, open(t, path))
@@ -62,8 +62,8 @@ func TestLargeCacheDestroyed(t *testing.T) {
 	gone(t, path, every)
 }
 
-// TestLargeCacheDestroyedThenKilled opens what a daemon leaves that is killed
-// before it has deleted a cache that was destroyed.
+// TestLargeCacheDestroyedThenKilled starts after a kill between the destruction of a
+// cache and the deletion of its rows.
 func TestLargeCacheDestroyedThenKilled(t *testing.T) {
 	path := filepath.Join(privateDir(t), "kcmd.db")
 	s := ccstore.Open(open(t, path), ccstore.Options{})
@@ -88,8 +88,7 @@ func TestLargeCacheDestroyedThenKilled(t *testing.T) {
 	fillMany(t, s, 1000, "a", 3)
 }
 
-// TestDiscardedIsNotKept encrypts a store in which the rows of a cache are left
-// that was destroyed.
+// TestDiscardedIsNotKept encrypts a store that still has rows of a destroyed cache.
 func TestDiscardedIsNotKept(t *testing.T) {
 	path := filepath.Join(privateDir(t), "kcmd.db")
 	s := ccstore.Open(open(t, path), ccstore.Options{})
@@ -107,7 +106,7 @@ func TestDiscardedIsNotKept(t *testing.T) {
 }
 
 // TestBatchWithFailure has commits share a transaction with one that fails halfway:
-// it leaves nothing, and the others are written.
+// that one leaves nothing, and the others are written.
 func TestBatchWithFailure(t *testing.T) {
 	path := filepath.Join(privateDir(t), "kcmd.db")
 	b := open(t, path)
@@ -141,6 +140,6 @@ func TestBatchWithFailure(t *testing.T) {
 		t.Errorf("%d owners, %v; want %d", len(owners), err, commits-commits/4)
 	}
 	if found := strings.Join(query(t, path, "SELECT uid FROM collections WHERE uid % 4 = 0"), ""); found != "" {
-		t.Errorf("a commit that failed left %s", found)
+		t.Errorf("a failed commit left %s", found)
 	}
 }

@@ -1,17 +1,32 @@
 // Package sqlite is the ccstore backend that keeps collections in an SQLite
 // database, through modernc.org/sqlite, which needs no C compiler.
 //
-// It imports ccstore and the leaves seal, checksum, flock and private.
+// It imports ccstore, and the leaves seal, checksum, flock and private.
 //
-// Files, in the order in which to read them: schema.go and schema/ have the tables
-// and bring a database to the current version. open.go opens a database in steps:
-// files.go claims its files, unless other users could tamper with them, examine.go looks at what is in them, connect.go makes connections.
-// backend.go, load.go and deadlines.go read. commit.go takes commits, turns.go and
-// portion.go decide which share a transaction, writer.go writes them in
-// transactions, change.go makes the changes of each, discard.go deletes what a
-// transaction would take too long for. sum.go has the checksums of rows, sealing.go
-// seals credentials, keys.go finds the key of a database, rekey.go changes it.
-// wipe.go overwrites what was deleted. wal.go finds what SQLite would ignore in the
-// WAL, corrupt.go quarantines a damaged file, cause.go finds what is wrong with the
-// disk. reader.go reads a database beside its daemon.
+// Files, in the order in which to read them:
+//
+//	schema.go      tables (schema/*.sql), version, upgrade
+//	open.go        Open, in steps
+//	files.go       claims the files of a database
+//	connect.go     connections and their PRAGMAs
+//	examine.go     checks a database before it is used
+//	integrity.go   SQLite's check of a file, and the mark of a damaged one
+//	wal.go         commits in the WAL that SQLite would ignore
+//	quarantine.go  renames a damaged file
+//	keys.go        the key of a database
+//	sealing.go     encryption of credentials
+//	sum.go         checksums of rows
+//	backend.go     Backend
+//	load.go        reads a collection
+//	deadlines.go   finds the deadlines of caches
+//	commit.go      takes commits
+//	portion.go     limits a transaction
+//	turns.go       orders the commits that wait
+//	writer.go      writes commits in transactions
+//	change.go      applies a commit
+//	discard.go     deletes what is too much for one transaction
+//	wipe.go        erases deleted contents
+//	errors.go      damage, and errors of the disk
+//	rekey.go       Rekey
+//	reader.go      Reader, beside a daemon
 package sqlite

@@ -1,14 +1,10 @@
 package sqlite
 
-import (
-	"context"
-	"errors"
-	"time"
-)
+import "context"
 
-// examine refuses a database that is not for us or has another key, and finds out
-// whether it is damaged. It changes nothing: not even the journal
-// mode, nor does it fold a WAL into the file, as any other connection would.
+// examine refuses a database that is not kcmd's or has another key, and detects
+// damage. It changes nothing: any other connection would change the journal mode or
+// fold the WAL into the file.
 func (f *files) examine(ctx context.Context, checkKey keyCheck) error {
 	db, err := openReadOnly(f.path)
 	if err != nil {
@@ -31,27 +27,9 @@ func (f *files) examine(ctx context.Context, checkKey keyCheck) error {
 			return err
 		}
 	}
-	// Without it nothing can be found, and it is small.
+	// Every request needs this table, and it is small.
 	if err := checkIntegrity(ctx, db, "collections"); err != nil {
 		return err
 	}
 	return checkKey(ctx, db)
-}
-
-// checkWAL says what of the WAL that a killed daemon has left cannot be read.
-func (f *files) checkWAL() error {
-	err := checkWAL(f.path)
-	if errors.Is(err, errWALHeader) {
-		// SQLite would write over it.
-		to, e := quarantineFiles(f.path, time.Now(), "-wal")
-		if e != nil {
-			return e
-		}
-		f.log.Error("the last changes to the store are lost", "store", f.path, "moved_to", to+"-wal", "err", err)
-		return nil
-	}
-	if err != nil {
-		f.log.Error("the last changes to the store are lost, by a power cut or by damage", "store", f.path, "err", err)
-	}
-	return nil
 }

@@ -23,7 +23,7 @@ func WithMigration(t *testing.T, script string) (remove func()) {
 // Migrations returns the scripts that make a database of the current version.
 func Migrations() []string { return migrations }
 
-// Resum gives every row of the database the checksum of what the row says.
+// Resum computes the checksum of every row of the database anew.
 func Resum(t *testing.T, db *sql.DB) {
 	ctx := t.Context()
 	tx, err := db.BeginTx(ctx, nil)

@@ -19,24 +19,24 @@ import (
 
 // The files of a database that this process has claimed.
 type files struct {
-	path string // absolute, without symbolic links but for the file itself
+	path string // absolute; no directory in it is a symbolic link
 	log  *slog.Logger
 	used bool     // a kcmd used the path before
 	ours bool     // the database is or was kcmd's
-	lock *os.File // locked by the process that uses the path
-	file *os.File // the database, locked by the process that uses it by any path
+	lock *os.File // the lock of the path
+	file *os.File // the database, locked against use by another path
 }
 
-// lockSuffix is that of the file which the process that uses the database has
-// locked. It stays, and shows that the database is ours.
+// lockSuffix ends the name of the file whose lock protects the path. The file stays,
+// and shows that the database is kcmd's.
 const lockSuffix = "-lock"
 
-// MaxPath is the longest path of a database in bytes, without symbolic links:
-// what SQLite can open, with room for what is added to the names of its files.
+// MaxPath is the longest path of a database in bytes after symbolic links are
+// resolved: SQLite's limit, less the suffixes of its files.
 const MaxPath = 480
 
-// claim has no other process use the database at path, and no other user change
-// it. A file that is none of kcmd's is refused.
+// claim locks the database at path against other processes. It refuses a path that
+// other users could change, and a file that is not kcmd's.
 func claim(path string, log *slog.Logger) (*files, error) {
 	path, err := resolve(path)
 	if err != nil {
@@ -46,7 +46,7 @@ func claim(path string, log *slog.Logger) (*files, error) {
 		return nil, err
 	}
 	f := &files{path: path, log: log, used: exists(path + lockSuffix)}
-	if f.ours, err = checkBeginning(path, f.used, unix.O_NOFOLLOW); err != nil {
+	if f.ours, err = checkMagic(path, f.used, unix.O_NOFOLLOW); err != nil {
 		return nil, err
 	}
 	if f.lock, err = flock.Open(path + lockSuffix); err != nil {
@@ -55,20 +55,20 @@ func claim(path string, log *slog.Logger) (*files, error) {
 	return f, nil
 }
 
-// release ends the claim after a failure, and leaves no trace beside a file that
-// is not ours.
+// release ends the claim after a failure. It removes a lock file that it created,
+// so that nothing is left beside a file that is not kcmd's.
 func (f *files) release() {
-	f.letGo()
+	f.unlockDatabase()
 	f.lock.Close()
 	if !f.used {
 		os.Remove(f.path + lockSuffix)
 	}
 }
 
-// hold creates the database if it is missing, and locks it: it may have another
-// name, at which another process uses it. SQLite loses its own locks when anybody
-// in the process closes the file, so that it stays open until SQLite has closed it.
-func (f *files) hold() (err error) {
+// lockDatabase creates the database if it is missing, and locks it: another process
+// may use it by a hard link. Closing the file would drop SQLite's own locks on it,
+// so that it stays open until SQLite has closed it.
+func (f *files) lockDatabase() (err error) {
 	if f.file != nil {
 		return nil
 	}
@@ -76,23 +76,23 @@ func (f *files) hold() (err error) {
 		return err
 	}
 	if err = flock.Lock(f.file); err != nil {
-		f.letGo()
+		f.unlockDatabase()
 	}
 	return err
 }
 
-// letGo gives the database free. SQLite has closed it.
-func (f *files) letGo() {
+// unlockDatabase unlocks the database once SQLite has closed it.
+func (f *files) unlockDatabase() {
 	if f.file != nil {
 		f.file.Close()
 		f.file = nil
 	}
 }
 
-// checkBeginning refuses a file that is not a database, unless kcmd used it and it
-// is damaged. It opens the file with the additional flags, and reports whether the
-// file is or was ours.
-func checkBeginning(path string, used bool, flags int) (ours bool, err error) {
+// checkMagic refuses a file that does not begin as an SQLite database, unless kcmd
+// used it: then it is damaged. It opens the file with the additional flags, and
+// reports whether the file is or was kcmd's.
+func checkMagic(path string, used bool, flags int) (ours bool, err error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|flags, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return used, nil
@@ -113,8 +113,8 @@ func checkBeginning(path string, used bool, flags int) (ours bool, err error) {
 	return used || binary.BigEndian.Uint32(header[68:]) == applicationID, nil
 }
 
-// checkPresent warns if the database was there once and is missing. A WAL that is
-// left of it is quarantined: SQLite would delete it.
+// checkPresent warns if the database existed once and is missing now. It quarantines
+// a WAL without its database, which SQLite would delete.
 func (f *files) checkPresent() error {
 	st, err := os.Lstat(f.path)
 	if err == nil && st.Size() > 0 || err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -128,13 +128,13 @@ func (f *files) checkPresent() error {
 		return f.quarantine(errors.New("write-ahead log without its database"))
 	}
 	if f.used {
-		f.log.Warn("the store is missing or an empty file, though there was one; it is made anew", "store", f.path)
+		f.log.Warn("the store existed before and is now missing or empty; creating a new one", "store", f.path)
 	}
 	return nil
 }
 
-// resolve returns the absolute path of a file, without symbolic links in its
-// directories: after the check of these, nobody can change where it leads.
+// resolve returns the absolute path of a file without symbolic links in its
+// directories, so that it leads through the directories that are checked.
 func resolve(path string) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -151,7 +151,7 @@ func resolve(path string) (string, error) {
 	return path, nil
 }
 
-// createFile opens the file, created if it is missing, and refuses one that other
+// createFile opens a file, creates it if it is missing, and refuses one that other
 // users may use.
 func createFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)

@@ -13,7 +13,7 @@ import (
 // KeySize is the size of the key of a store, in bytes.
 const KeySize = seal.KeySize
 
-// What Open says of a key that does not fit the database.
+// The errors of Open for a key that does not match the database.
 var (
 	// ErrNoKey is the error for an encrypted database if there is no key.
 	ErrNoKey = errors.New("the database is encrypted but no key is configured")
@@ -21,8 +21,8 @@ var (
 	// ErrWrongKey is the error for a database that is encrypted with another key.
 	ErrWrongKey = errors.New("the database is encrypted with another key than the configured one")
 
-	// ErrNotEncrypted is the error for a database with credentials that are not
-	// encrypted if there is a key. Rekey encrypts them.
+	// ErrNotEncrypted is the error for unencrypted credentials if there is a key.
+	// Rekey encrypts them.
 	ErrNotEncrypted = errors.New("a key is configured but the database is not encrypted")
 )
 
@@ -32,9 +32,8 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// findKey returns the key that the store is sealed with, made from the one that
-// is given; nil if the store is not sealed. It fails with ErrNoKey and
-// ErrWrongKey.
+// findKey derives the key of the store from the given one; nil if the store is not
+// encrypted. It fails with ErrNoKey and ErrWrongKey.
 func findKey(ctx context.Context, q querier, given []byte) (*storeKey, error) {
 	var id int64
 	var salt, proof []byte
@@ -62,12 +61,12 @@ func findKey(ctx context.Context, q querier, given []byte) (*storeKey, error) {
 	return &storeKey{id, secret}, nil
 }
 
-// A keyCheck refuses a database for its key, and changes nothing.
+// A keyCheck refuses a database that has the wrong key. It changes nothing.
 type keyCheck func(ctx context.Context, q querier) error
 
-// keyIs refuses a database with another key than the one that is given, and one
-// with credentials and without a key if there is one: somebody could have deleted
-// the key and put credentials of his own in the place of the encrypted ones.
+// keyIs refuses a database with another key than the given one. If a key is given it
+// also refuses unencrypted credentials: an attacker could have deleted the row of the
+// key and replaced the encrypted credentials.
 func keyIs(given []byte) keyCheck {
 	return func(ctx context.Context, q querier) error {
 		key, err := findKey(ctx, q, given)
@@ -97,9 +96,9 @@ func keyIsEither(a, b []byte) keyCheck {
 	}
 }
 
-// unlock returns the key of the database. A database that has none and no
-// credentials gets the one that is given, if there is one.
-func (f *files) unlock(ctx context.Context, db *sql.DB, given []byte) (*storeKey, error) {
+// ensureKey returns the key of the database. A database without key and credentials
+// gets the given one.
+func (f *files) ensureKey(ctx context.Context, db *sql.DB, given []byte) (*storeKey, error) {
 	key, err := findKey(ctx, db, given)
 	if err != nil || key != nil || given == nil {
 		return key, err
@@ -112,8 +111,8 @@ func (f *files) unlock(ctx context.Context, db *sql.DB, given []byte) (*storeKey
 	return key, nil
 }
 
-// setKey makes the key that is given the key of the store, or has it have none
-// if that is nil. What is stored is not sealed anew by that.
+// setKey makes the given key, nil for none, the key of the store. It does not reseal
+// the credentials.
 func setKey(ctx context.Context, tx *sql.Tx, given []byte) (*storeKey, error) {
 	if _, err := tx.ExecContext(ctx, "UPDATE keys SET current = NULL"); err != nil {
 		return nil, err
@@ -139,7 +138,7 @@ func setKey(ctx context.Context, tx *sql.Tx, given []byte) (*storeKey, error) {
 	return &storeKey{id, secret}, err
 }
 
-// dropKeys removes the keys with which nothing is sealed any longer.
+// dropKeys deletes the former keys with which no credential is sealed.
 func dropKeys(ctx context.Context, tx *sql.Tx) error {
 	_, err := tx.ExecContext(ctx, `DELETE FROM keys WHERE current IS NULL
 		AND id NOT IN (SELECT sealed FROM credentials WHERE sealed IS NOT NULL)`)

@@ -21,8 +21,8 @@ func TestStoreSealed(t *testing.T) {
 	})
 }
 
-// TestSealed has tickets stored with a key: they are in no file at any time,
-// and there again when the store is opened again.
+// TestSealed stores tickets with a key: no file ever has them in plain, and the
+// reopened store serves them.
 func TestSealed(t *testing.T) {
 	path := filepath.Join(privateDir(t), "kcmd.db")
 	s := ccstore.Open(openWith(t, path, keyOf('A')), ccstore.Options{})
@@ -46,7 +46,7 @@ func TestSealed(t *testing.T) {
 	}
 }
 
-// files returns what is in the files of a database.
+// files returns the contents of the files of a database.
 func files(t *testing.T, path string) map[string]string {
 	t.Helper()
 	all := make(map[string]string)
@@ -60,12 +60,12 @@ func files(t *testing.T, path string) map[string]string {
 	return all
 }
 
-// TestKeyRefused opens a store with what is not its key.
+// TestKeyRefused opens a store with a wrong key.
 func TestKeyRefused(t *testing.T) {
 	path := filepath.Join(privateDir(t), "kcmd.db")
 	s := storetest.New(t, openWith(t, path, keyOf('A')))
 	fillOne(t, s, 1000)
-	// As a killed daemon leaves it: with a WAL that could be folded.
+	// A killed daemon leaves a WAL.
 	left := filepath.Join(privateDir(t), "kcmd.db")
 	for suffix, text := range files(t, path) {
 		if err := os.WriteFile(left+suffix, []byte(text), 0o600); err != nil {
@@ -104,8 +104,8 @@ func TestKeyRefused(t *testing.T) {
 	}
 }
 
-// TestSealedLater gives a key for a store that was used without one: it is refused
-// until Rekey has encrypted all of it, also what is quarantined.
+// TestSealedLater configures a key for an unencrypted store: Open refuses it until
+// Rekey has encrypted all of it, quarantined credentials too.
 func TestSealedLater(t *testing.T) {
 	path := filepath.Join(privateDir(t), "kcmd.db")
 	s := ccstore.Open(open(t, path), ccstore.Options{})
@@ -143,7 +143,7 @@ func TestSealedLater(t *testing.T) {
 	mustNotOpen(t, path, nil, sqlite.ErrNoKey)
 }
 
-// mustNotOpen opens a store with what is not its key: the files stay as they are.
+// mustNotOpen opens a store with a wrong key, which must not change the files.
 func mustNotOpen(t *testing.T, path string, key []byte, want error) {
 	t.Helper()
 	before := files(t, path)
@@ -159,8 +159,8 @@ func mustNotOpen(t *testing.T, path string, key []byte, want error) {
 	}
 }
 
-// TestKeyDeleted deletes the key of an encrypted store and puts plain credentials
-// in the place of the encrypted ones: they are not served.
+// TestKeyDeleted deletes the key of an encrypted store and replaces the credentials
+// by plain ones: Open refuses it.
 func TestKeyDeleted(t *testing.T) {
 	dir := privateDir(t)
 	plain, sealed := filepath.Join(dir, "plain.db"), filepath.Join(dir, "kcmd.db")
@@ -174,7 +174,7 @@ func TestKeyDeleted(t *testing.T) {
 	exec(t, sealed, "DELETE FROM keys; DELETE FROM credentials; ATTACH '"+plain+"' AS plain; INSERT INTO credentials SELECT * FROM plain.credentials")
 	mustNotOpen(t, sealed, keyOf('A'), sqlite.ErrNotEncrypted)
 
-	// Without any credentials there is nothing to refuse.
+	// Without credentials the database gets the key.
 	exec(t, sealed, "DELETE FROM credentials")
 	s := ccstore.Open(openWith(t, sealed, keyOf('A')), ccstore.Options{})
 	fillSecret(t, s, 1)
@@ -186,7 +186,7 @@ func TestKeyDeleted(t *testing.T) {
 	}
 }
 
-// resum makes the checksums right after rows were tampered with.
+// resum makes the checksums valid after rows were changed.
 func resum(t *testing.T, path string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
@@ -197,19 +197,19 @@ func resum(t *testing.T, path string) {
 	sqlite.Resum(t, db)
 }
 
-// TestTampered changes rows of a sealed store. What was changed is quarantined and
-// not served; all else is.
+// TestTampered changes rows of an encrypted store. Only the changed ones are
+// quarantined.
 func TestTampered(t *testing.T) {
 	const first = "rowid = (SELECT min(rowid) FROM credentials)"
 	for _, tt := range []struct {
 		name, query string
-		left        int // of the 12 credentials
+		left        int // served, of 12 credentials
 	}{
 		{"a byte more", "UPDATE credentials SET data = CAST(data || x'00' AS BLOB) WHERE " + first, 11},
 		{"cut", "UPDATE credentials SET data = substr(data, 1, 20) WHERE " + first, 11},
 		{"called plain", "UPDATE credentials SET sealed = NULL WHERE " + first, 11},
 		{"another UUID", "UPDATE credentials SET uuid = randomblob(16) WHERE " + first, 11},
-		{"put in the place of another", `UPDATE credentials SET data = (SELECT data FROM credentials WHERE ` + first + `)
+		{"copied to another row", `UPDATE credentials SET data = (SELECT data FROM credentials WHERE ` + first + `)
 			WHERE rowid = (SELECT max(rowid) FROM credentials)`, 11},
 		{"moved to another cache", `UPDATE credentials SET generation = 2, seq = 100 WHERE ` + first, 11},
 		{"moved to another user", `UPDATE credentials SET generation = 3, seq = 100 WHERE ` + first, 11},
@@ -226,7 +226,7 @@ func TestTampered(t *testing.T) {
 			if err := s.Close(); err != nil {
 				t.Fatal(err)
 			}
-			// Whoever does that can also see to the checksums.
+			// An attacker can compute checksums.
 			tamper(t, path, tt.query)
 			resum(t, path)
 			s = storetest.New(t, openWith(t, path, keyOf('A')))
@@ -239,18 +239,18 @@ func TestTampered(t *testing.T) {
 					t.Errorf("%s is served, and is not what it was", id)
 				}
 			}
-			aside := 0
+			quarantined := 0
 			owners, err := s.Owners(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, o := range owners {
-				if err := s.View(t.Context(), o, func(c *ccstore.Collection) error { aside += c.Quarantined(); return nil }); err != nil {
+				if err := s.View(t.Context(), o, func(c *ccstore.Collection) error { quarantined += c.Quarantined(); return nil }); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if aside != 12-tt.left {
-				t.Errorf("%d are quarantined, want %d", aside, 12-tt.left)
+			if quarantined != 12-tt.left {
+				t.Errorf("%d are quarantined, want %d", quarantined, 12-tt.left)
 			}
 		})
 	}

@@ -11,13 +11,18 @@ import (
 )
 
 // load reads the collection of owner from a store with that key.
-func load(ctx context.Context, tx *sql.Tx, owner ccstore.Owner, key *storeKey) (*ccstore.Record, error) {
+func load(ctx context.Context, db *sql.DB, owner ccstore.Owner, key *storeKey) (*ccstore.Record, error) {
+	// The transaction gives all statements one snapshot.
+	tx, err := db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	defer tx.Rollback()
 	r := &ccstore.Record{}
 	l := &loader{tx: tx, owner: ownerBytes(owner)}
 	if err := l.collection(ctx, owner, r); err != nil || l.id == 0 {
 		return r, err
 	}
-	var err error
 	if l.key, err = key.owner(l.owner); err != nil {
 		return nil, err
 	}
@@ -35,7 +40,7 @@ type loader struct {
 	tx    *sql.Tx
 	owner []byte
 	key   *ownerKey
-	id    int64 // of the collection; 0: it was never written
+	id    int64 // of the collection; 0: there is none
 }
 
 func (l *loader) collection(ctx context.Context, owner ccstore.Owner, r *ccstore.Record) error {

@@ -7,31 +7,31 @@ import (
 	"log/slog"
 )
 
-// Synchronous says what a commit waits for.
+// Synchronous is the durability that a commit waits for.
 type Synchronous string
 
-// What a commit waits for.
+// The values of Synchronous.
 const (
-	Full   Synchronous = "full"   // the disk: survives a power cut
-	Normal Synchronous = "normal" // the kernel: survives the end of the daemon; a power cut may lose the last commits
+	Full   Synchronous = "full"   // on the disk: survives a power cut
+	Normal Synchronous = "normal" // in the kernel: survives a killed daemon; a power cut may lose the last commits
 )
 
 // Options configures a Backend. The zero value is fine.
 type Options struct {
 	Synchronous Synchronous  // default Full
-	Key         []byte       // seals the credentials, KeySize bytes; default: none, they are stored as they are
+	Key         []byte       // encrypts the credentials; KeySize bytes; default: none
 	Logger      *slog.Logger // default: none
 }
 
-// Open opens the database at path, creates it if it is missing, and brings it to
-// the current version. The file and its directory must be the caller's own and
-// closed to others, and nobody else may be able to replace a directory above them.
+// Open opens the database at path, creates it if it is missing, and upgrades it to
+// the current version. The file must belong to the caller and have mode 0600, its
+// directory 0700 to 0755, and no other user may be able to replace a directory above.
 //
-// A database of another program, of a newer version, or that another process has
-// open is refused and left as it is. So is one that is encrypted with another key
-// than o.Key (ErrNoKey, ErrWrongKey), and one that holds credentials that are not
-// encrypted if there is a key (ErrNotEncrypted): Rekey encrypts them. A damaged
-// database is quarantined, and an empty one takes its place; the log says so.
+// Open refuses a database of another program or of a newer version, one that another
+// process has open, one with another key than o.Key (ErrNoKey, ErrWrongKey), and,
+// if there is a key, one with unencrypted credentials (ErrNotEncrypted), and does
+// not change them. It quarantines a damaged database, logs that, and creates an empty
+// one.
 func Open(ctx context.Context, path string, o Options) (*Backend, error) {
 	b, err := open(ctx, path, o)
 	if err != nil {
@@ -72,21 +72,21 @@ func open(ctx context.Context, path string, o Options) (_ *Backend, err error) {
 	return b, nil
 }
 
-// start opens the connections of b, and returns that of the writer.
+// start opens the connections of b and returns the writer.
 func (b *Backend) start(ctx context.Context, o Options) (w *writer, err error) {
-	killed, err := b.walSize() // what a daemon leaves that was killed
+	wal, err := b.walSize() // a killed daemon leaves one
 	if err != nil {
 		return nil, err
 	}
 	if b.write, err = b.openCurrent(ctx, o.Synchronous, keyIs(o.Key)); err != nil {
 		return nil, err
 	}
-	if b.key, err = b.unlock(ctx, b.write, o.Key); err != nil {
+	if b.key, err = b.ensureKey(ctx, b.write, o.Key); err != nil {
 		return nil, err
 	}
-	// The end of a WAL that a killed process has left can be read, but need not be
-	// on the disk yet: a client would see it, and not any more after a power cut. On
-	// a full disk that has to wait, and what is stored is served all the same.
+	// The end of the WAL of a killed process can be read, but need not be on the disk
+	// yet: a power cut could undo it after a client has seen it. A full disk must not
+	// prevent the start, though.
 	_ = checkpoint(ctx, b.write)
 	if b.read, err = connect(b.path, "_txlock=deferred", append(settings(o.Synchronous), "query_only(1)"), readers); err != nil {
 		return nil, err
@@ -94,20 +94,19 @@ func (b *Backend) start(ctx context.Context, o Options) (w *writer, err error) {
 	if w, err = newWriter(ctx, b.write, b.key); err != nil {
 		return nil, err
 	}
-	if killed > 0 {
-		b.checkBeside()
+	if wal > 0 {
+		b.checkInBackground()
 	}
 	return w, nil
 }
 
-// openCurrent returns the connection that writes to the database, once that is
-// known to be ours, whole as far as a short look tells, and of the right key, and is
-// of the current version. A database that is refused is left as it is.
+// openCurrent examines the database, upgrades it to the current version and returns
+// the connection that writes to it. It does not change a database that it refuses.
 func (f *files) openCurrent(ctx context.Context, sync Synchronous, checkKey keyCheck) (*sql.DB, error) {
 	if err := f.checkPresent(); err != nil {
 		return nil, err
 	}
-	if err := f.hold(); err != nil {
+	if err := f.lockDatabase(); err != nil {
 		return nil, err
 	}
 	if err := f.examine(ctx, checkKey); err != nil {

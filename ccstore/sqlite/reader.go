@@ -11,21 +11,20 @@ import (
 	"kcmd.org/kcmd/ccstore"
 )
 
-// A Reader looks at a database that may be another process's, and changes
-// nothing. Each call sees one moment; none holds on to it afterwards, since that
-// would keep the WAL from being emptied for as long as somebody looks at what
-// was printed.
+// A Reader reads a database that another process may use, and changes nothing. Each
+// call reads one snapshot and ends it: an open one would keep the WAL from being
+// emptied.
 type Reader struct {
 	path    string
-	alone   fs.FileInfo // the file, if nobody used it when it was opened
+	alone   fs.FileInfo // the file, if no process used it when it was opened
 	version int
 	key     *storeKey
-	noKey   bool // it is sealed, and no key was given
+	noKey   bool // it is encrypted, and no key was given
 	db      *sql.DB
 }
 
 // OpenReader opens the database at path, which must be of the current version.
-// Its owner and mode do not matter, and it may be in use. If it is sealed and key
+// Its owner and mode do not matter, and it may be in use. If it is encrypted and key
 // is nil, the Err of its credentials is ErrNoKey.
 func OpenReader(ctx context.Context, path string, key []byte) (*Reader, error) {
 	r, err := openReader(ctx, path, key)
@@ -50,7 +49,7 @@ func openReader(ctx context.Context, path string, key []byte) (_ *Reader, err er
 	if !st.Mode().IsRegular() {
 		return nil, errors.New("it is not a regular file")
 	}
-	if _, err := checkBeginning(r.path, exists(r.path+lockSuffix), 0); err != nil {
+	if _, err := checkMagic(r.path, exists(r.path+lockSuffix), 0); err != nil {
 		return nil, err
 	}
 	if !exists(r.path + "-wal") {
@@ -59,36 +58,30 @@ func openReader(ctx context.Context, path string, key []byte) (_ *Reader, err er
 	if r.db, err = openReadOnly(r.path); err != nil {
 		return nil, err
 	}
-	if err = r.checkVersion(ctx); err == nil {
-		err = r.findKey(ctx, key)
-	}
-	if err != nil {
+	if err = r.prepare(ctx, key); err != nil {
 		r.db.Close()
 		return nil, err
 	}
 	return r, nil
 }
 
-func (r *Reader) findKey(ctx context.Context, given []byte) (err error) {
-	r.key, err = findKey(ctx, r.db, given)
-	if r.noKey = errors.Is(err, ErrNoKey); r.noKey {
-		return nil
-	}
-	return err
-}
-
-func (r *Reader) checkVersion(ctx context.Context) (err error) {
+// prepare checks the version and finds the key.
+func (r *Reader) prepare(ctx context.Context, key []byte) (err error) {
 	if r.version, err = checkHeader(ctx, r.db); err != nil {
 		return err
 	}
 	if current := len(migrations); r.version < current {
 		return fmt.Errorf("its version is %d; kcmd brings it to version %d when it starts", r.version, current)
 	}
-	return nil
+	r.key, err = findKey(ctx, r.db, key)
+	if r.noKey = errors.Is(err, ErrNoKey); r.noKey {
+		return nil
+	}
+	return err
 }
 
-// Close ends the use of r. It returns an error if somebody began to use the
-// database meanwhile, so that what was read need not belong together.
+// Close closes r. It fails if another process began to use the database meanwhile:
+// the results may then be inconsistent.
 func (r *Reader) Close() error {
 	if err := r.db.Close(); err != nil {
 		return err
@@ -101,7 +94,7 @@ func (r *Reader) Close() error {
 		return err
 	}
 	if exists(r.path+"-wal") || !now.ModTime().Equal(r.alone.ModTime()) || !os.SameFile(now, r.alone) {
-		return errors.New("somebody has begun to use it; try again")
+		return errors.New("another process has begun to use it; try again")
 	}
 	return nil
 }
@@ -109,19 +102,14 @@ func (r *Reader) Close() error {
 // Version returns the version of the database.
 func (r *Reader) Version() int { return r.version }
 
-// Owners returns every owner for whom something is stored, in order.
+// Owners returns the owners of all collections, in order.
 func (r *Reader) Owners(ctx context.Context) ([]ccstore.Owner, error) {
 	return listOwners(ctx, r.db, "")
 }
 
-// Load returns what is stored for owner.
+// Load returns the collection of owner.
 func (r *Reader) Load(ctx context.Context, owner ccstore.Owner) (*ccstore.Record, error) {
-	tx, err := r.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
-	if err != nil {
-		return nil, err
-	}
-	defer tx.Rollback()
-	record, err := load(ctx, tx, owner, r.key)
+	record, err := load(ctx, r.db, owner, r.key)
 	if err != nil {
 		return nil, err
 	}
@@ -133,8 +121,8 @@ func (r *Reader) Load(ctx context.Context, owner ccstore.Owner) (*ccstore.Record
 	return record, nil
 }
 
-// Check has SQLite look at the whole file, and returns what is wrong with it:
-// about 100 things at most in its structure, and every row that belongs to none.
+// Check checks the whole file. It returns at most about 100 findings on its
+// structure, and every row whose parent row is missing.
 func (r *Reader) Check(ctx context.Context) ([]string, error) {
 	findings, err := integrity(ctx, r.db, "")
 	if err != nil {
@@ -147,7 +135,7 @@ func (r *Reader) Check(ctx context.Context) ([]string, error) {
 	return append(findings, orphans...), err
 }
 
-// orphans returns the rows that refer to others that are not there.
+// orphans returns the rows whose parent row is missing.
 func (r *Reader) orphans(ctx context.Context) (findings []string, err error) {
 	rows, err := r.db.QueryContext(ctx, `SELECT "table", rowid, parent FROM pragma_foreign_key_check
 		UNION ALL SELECT 'credentials', rowid, 'caches' FROM credentials

@@ -23,7 +23,7 @@ func openReader(t *testing.T, path string) *sqlite.Reader {
 	return r
 }
 
-// TestReader reads what a backend has, which goes on meanwhile.
+// TestReader reads the database of a running backend.
 func TestReader(t *testing.T) {
 	path := filepath.Join(privateDir(t), "kcmd.db")
 	b := open(t, path)
@@ -53,8 +53,8 @@ func TestReader(t *testing.T) {
 	}
 }
 
-// TestReaderLeavesNothing reads a database that nobody uses, in a state in which
-// SQLite by itself would make files beside it.
+// TestReaderLeavesNothing reads a closed database, for which SQLite by default would
+// create files.
 func TestReaderLeavesNothing(t *testing.T) {
 	path := filepath.Join(privateDir(t), "kcmd.db")
 	s := ccstore.Open(open(t, path), ccstore.Options{})
@@ -71,11 +71,11 @@ func TestReaderLeavesNothing(t *testing.T) {
 		t.Error(err)
 	}
 	if after, _ := filepath.Glob(filepath.Dir(path) + "/*"); !slices.Equal(before, after) {
-		t.Errorf("it left %v, there was %v", after, before)
+		t.Errorf("files after: %v, before: %v", after, before)
 	}
 }
 
-// TestReaderIsOvertaken has somebody begin to use the database meanwhile.
+// TestReaderIsOvertaken has a backend open the database after the reader did.
 func TestReaderIsOvertaken(t *testing.T) {
 	path := filepath.Join(privateDir(t), "kcmd.db")
 	open(t, path).Close()
@@ -95,12 +95,12 @@ func TestReaderIsOvertaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := r.Close(); err == nil || !strings.Contains(err.Error(), "begun to use it") {
-		t.Errorf("Close after the other has ended: %v", err)
+		t.Errorf("Close after the backend was closed: %v", err)
 	}
 }
 
-// TestReaderChecks finds rows that belong to none. What SQLite itself finds is in
-// the tests of damage.
+// TestReaderChecks finds rows without parent row. The tests of damage cover the
+// findings of SQLite.
 func TestReaderChecks(t *testing.T) {
 	for _, tt := range []struct{ change, want string }{
 		{"DELETE FROM caches", "row 1 of credentials belongs to no row of caches"},
@@ -123,7 +123,7 @@ func TestReaderChecks(t *testing.T) {
 	}
 }
 
-// TestStrangeRows has values in rows that no kcmd has stored there.
+// TestStrangeRows reads rows with values that kcmd never writes.
 func TestStrangeRows(t *testing.T) {
 	for _, change := range []string{
 		"UPDATE caches SET uuid = x'00'", "UPDATE credentials SET uuid = zeroblob(17)", "UPDATE caches SET kdc_offset = 1 << 40",
@@ -172,7 +172,7 @@ func TestReaderRefuses(t *testing.T) {
 	}
 }
 
-// TestReaderOfSealed reads a sealed store with its key, with none, and with
+// TestReaderOfSealed reads an encrypted store with its key, without one, and with
 // another one.
 func TestReaderOfSealed(t *testing.T) {
 	path := filepath.Join(privateDir(t), "kcmd.db")

@@ -13,7 +13,7 @@ import (
 	"kcmd.org/kcmd/ccstore/sqlite"
 )
 
-// exec runs SQL on a database that is made if it is not there.
+// exec runs SQL on a database, and creates it if it is missing.
 func exec(t *testing.T, path, query string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
@@ -29,14 +29,14 @@ func exec(t *testing.T, path, query string) {
 	}
 }
 
-// execKilled does so and leaves what a program leaves that is killed then.
+// execKilled runs SQL and leaves the files that a killed program leaves.
 func execKilled(t *testing.T, path, journal, query string) {
 	t.Helper()
-	there := filepath.Join(privateDir(t), "kcmd.db")
+	copied := filepath.Join(privateDir(t), "kcmd.db")
 	if b, err := os.ReadFile(path); err == nil {
-		write(t, there, b)
+		write(t, copied, b)
 	}
-	db, err := sql.Open("sqlite", there+"?_pragma=cache_size(1)&_pragma=journal_mode("+journal+")")
+	db, err := sql.Open("sqlite", copied+"?_pragma=cache_size(1)&_pragma=journal_mode("+journal+")")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,12 +45,12 @@ func execKilled(t *testing.T, path, journal, query string) {
 	if _, err := db.Exec(query); err != nil {
 		t.Fatal(err)
 	}
-	files, err := filepath.Glob(there + "*")
+	files, err := filepath.Glob(copied + "*")
 	if err != nil || len(files) < 2 {
-		t.Fatalf("nothing is left but %v, %v", files, err)
+		t.Fatalf("only %v is left, %v", files, err)
 	}
 	for _, file := range files {
-		if suffix := strings.TrimPrefix(file, there); suffix != "-shm" {
+		if suffix := strings.TrimPrefix(file, copied); suffix != "-shm" {
 			b, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
@@ -60,8 +60,8 @@ func execKilled(t *testing.T, path, journal, query string) {
 	}
 }
 
-// snapshot returns what is in the files of a directory, but for the index that
-// SQLite makes of a WAL, which holds nothing of its own.
+// snapshot returns the contents of the files of a directory, without the index of a
+// WAL, which SQLite can rebuild.
 func snapshot(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files := make(map[string]string)
@@ -88,8 +88,8 @@ func needRoot(t *testing.T) {
 	}
 }
 
-// TestRefused has what is not ours to use: it is refused twice, and stays as it
-// is.
+// TestRefused opens files that are not kcmd's twice: Open refuses and does not change
+// them.
 func TestRefused(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -189,8 +189,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestDirectoriesAbove has a private directory below one in which others could
-// put another in its place.
+// TestDirectoriesAbove has a private directory below one that other users can
+// change.
 func TestDirectoriesAbove(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -237,8 +237,8 @@ func TestDirectoriesAbove(t *testing.T) {
 	}
 }
 
-// TestLinkToDirectory reaches the directory through a symbolic link, which does
-// not hide what is wrong behind it.
+// TestLinkToDirectory opens the database through a symbolic link to its directory.
+// The directories behind the link are checked.
 func TestLinkToDirectory(t *testing.T) {
 	dir := privateDir(t)
 	state := filepath.Join(dir, "open", "state")
@@ -251,7 +251,7 @@ func TestLinkToDirectory(t *testing.T) {
 	}
 	open(t, filepath.Join(link, "kcmd.db")).Close()
 	if !exists(filepath.Join(state, "kcmd.db")) {
-		t.Error("the database is not there")
+		t.Error("the database is missing")
 	}
 	if err := os.Chmod(filepath.Dir(state), 0o777); err != nil {
 		t.Fatal(err)

@@ -13,17 +13,16 @@ import (
 	"kcmd.org/kcmd/ccstore"
 )
 
-// Resealed says what was done to a store to have it sealed with a key, or with
-// none.
+// Resealed counts what Rekey has changed.
 type Resealed struct {
-	Credentials int // that are sealed as they shall be now
-	Quarantined int // that could not be opened, and are quarantined
+	Credentials int // sealed with the new key
+	Quarantined int // could not be opened, and are quarantined
 }
 
-// Rekey has the store at path sealed with the key to in place of from; nil is
-// none. It does so in one transaction: a store is sealed with one key or with
-// the other, whenever it is interrupted. Where it was done already, only what
-// is left of the former contents is wiped out, and the result is empty.
+// Rekey encrypts the store at path with the key to in place of from; nil means
+// unencrypted. It does so in one transaction: if it is interrupted, the store has
+// one of the two keys. If the store has the key to already, Rekey only erases the
+// rest of its former contents, and the result is zero.
 func Rekey(ctx context.Context, path string, from, to []byte) (Resealed, error) {
 	done, err := rekey(ctx, path, from, to)
 	if err != nil {
@@ -34,7 +33,7 @@ func Rekey(ctx context.Context, path string, from, to []byte) (Resealed, error) 
 
 func rekey(ctx context.Context, path string, from, to []byte) (Resealed, error) {
 	if _, err := os.Stat(path); err != nil {
-		return Resealed{}, err // there is nothing to change
+		return Resealed{}, err // openCurrent would create it
 	}
 	f, err := claim(path, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -45,7 +44,7 @@ func rekey(ctx context.Context, path string, from, to []byte) (Resealed, error) 
 		f.release()
 		return Resealed{}, err
 	}
-	f.letGo()
+	f.unlockDatabase()
 	return done, f.lock.Close()
 }
 
@@ -55,9 +54,11 @@ func (f *files) rekey(ctx context.Context, from, to []byte) (done Resealed, err 
 		return done, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if sealed, err := sealedWith(ctx, db, to); err != nil {
+	sealed, err := sealedWith(ctx, db, to)
+	if err != nil {
 		return done, err
-	} else if !sealed {
+	}
+	if !sealed {
 		key, err := findKey(ctx, db, from)
 		if err != nil {
 			return done, err
@@ -66,11 +67,11 @@ func (f *files) rekey(ctx context.Context, from, to []byte) (done Resealed, err 
 			return Resealed{}, err
 		}
 	}
-	// Where it was done already, the wiping may be missing.
+	// An interrupted Rekey may have left former contents in the WAL.
 	return done, checkpoint(ctx, db)
 }
 
-// sealedWith reports whether that is the key of the store, nil being none.
+// sealedWith reports whether the store has the given key, nil for none.
 func sealedWith(ctx context.Context, q querier, given []byte) (bool, error) {
 	key, err := findKey(ctx, q, given)
 	if errors.Is(err, ErrNoKey) || errors.Is(err, ErrWrongKey) {
@@ -79,15 +80,15 @@ func sealedWith(ctx context.Context, q querier, given []byte) (bool, error) {
 	return err == nil && (key == nil) == (given == nil), err
 }
 
-// reseal has all credentials sealed with the key to, which becomes the key of
-// the store, in place of from.
+// reseal encrypts all credentials with the key to, which replaces from as the key of
+// the store, in one transaction.
 func reseal(ctx context.Context, db *sql.DB, from *storeKey, to []byte) (*storeKey, Resealed, error) {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return nil, Resealed{}, err
 	}
 	defer tx.Rollback() // does nothing after Commit
-	// What belongs to no cache would stay as it is.
+	// Credentials without cache have no owner to seal them for.
 	if _, err := tx.ExecContext(ctx, "DELETE FROM credentials WHERE generation IN (SELECT generation FROM discarded)"); err != nil {
 		return nil, Resealed{}, err
 	}
@@ -95,8 +96,8 @@ func reseal(ctx context.Context, db *sql.DB, from *storeKey, to []byte) (*storeK
 	if err != nil {
 		return nil, Resealed{}, err
 	}
-	r := &resealing{from: from, to: key}
-	if err := r.all(ctx, tx); err != nil {
+	r := &resealer{from: from, to: key}
+	if err := r.run(ctx, tx); err != nil {
 		return nil, Resealed{}, err
 	}
 	if err := dropKeys(ctx, tx); err != nil {
@@ -105,15 +106,15 @@ func reseal(ctx context.Context, db *sql.DB, from *storeKey, to []byte) (*storeK
 	return key, r.done, tx.Commit()
 }
 
-// A resealing goes through the credentials of all owners.
-type resealing struct {
+// A resealer seals the credentials of all owners with another key.
+type resealer struct {
 	from, to *storeKey
 	done     Resealed
 
 	next, update, quarantine *sql.Stmt
 }
 
-// A sealedRow is what a resealing needs to know of a credential.
+// A sealedRow is a credential as stored.
 type sealedRow struct {
 	rowid, generation, sum int64
 	owner                  ccstore.Owner
@@ -123,45 +124,32 @@ type sealedRow struct {
 	quarantined            bool
 }
 
-// all goes through them one by one: all together may be more than the memory
-// holds.
-func (r *resealing) all(ctx context.Context, tx *sql.Tx) error {
-	for _, s := range []struct {
-		stmt  **sql.Stmt
-		query string
-	}{
+// run reads the credentials one by one: all of them may not fit into memory.
+func (r *resealer) run(ctx context.Context, tx *sql.Tx) error {
+	err := prepare(ctx, tx, []statement{
 		{&r.next, `SELECT credentials.rowid, namespace, uid, level, generation, seq, credentials.uuid,
 			sealed, data, credentials.sum, credentials.quarantined IS NOT NULL
 			FROM credentials JOIN caches USING (generation) JOIN collections ON collections.id = collection
 			WHERE credentials.rowid > ? ORDER BY credentials.rowid LIMIT 1`},
 		{&r.update, "UPDATE credentials SET sealed = ?, data = ?, sum = ? WHERE rowid = ?"},
 		{&r.quarantine, "UPDATE credentials SET quarantined = ? WHERE rowid = ?"},
-	} {
-		var err error
-		if *s.stmt, err = tx.PrepareContext(ctx, s.query); err != nil {
-			return err
-		}
-		defer (*s.stmt).Close()
-	}
-	var row sealedRow
-	for {
-		err := r.next.QueryRowContext(ctx, row.rowid).Scan(&row.rowid, &row.owner.Namespace, &row.owner.UID, &row.owner.Level,
+	})
+	for row := (sealedRow{}); err == nil; {
+		err = r.next.QueryRowContext(ctx, row.rowid).Scan(&row.rowid, &row.owner.Namespace, &row.owner.UID, &row.owner.Level,
 			&row.generation, &row.stored.Seq, &row.uuid, &row.sealed, &row.stored.Data, &row.sum, &row.quarantined)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
-		if err != nil {
-			return err
-		}
-		if err := r.one(ctx, &row); err != nil {
-			return err
+		if err == nil {
+			err = r.reseal(ctx, &row)
 		}
 	}
+	return err
 }
 
-// one seals a credential anew. One that cannot be opened is quarantined, as it
-// would be when it is loaded, and stays sealed as it is.
-func (r *resealing) one(ctx context.Context, row *sealedRow) error {
+// reseal seals a credential with the new key. One that cannot be opened is
+// quarantined, as when it is loaded, and keeps its key.
+func (r *resealer) reseal(ctx context.Context, row *sealedRow) error {
 	owner := ownerBytes(row.owner)
 	from, err := r.from.owner(owner)
 	if err != nil {
@@ -183,14 +171,13 @@ func (r *resealing) one(ctx context.Context, row *sealedRow) error {
 		_, err = r.quarantine.ExecContext(ctx, why.Error(), row.rowid)
 		return err
 	}
-	stored, sealed := to.seal(row.generation, row.stored.UUID, data)
-	row.stored.Data = stored
 	r.done.Credentials++
-	_, err = r.update.ExecContext(ctx, sealed, stored, credentialSum(owner, row.generation, &row.stored), row.rowid)
+	row.stored.Data, row.sealed = to.seal(row.generation, row.stored.UUID, data)
+	_, err = r.update.ExecContext(ctx, row.sealed, row.stored.Data, credentialSum(owner, row.generation, &row.stored), row.rowid)
 	return err
 }
 
-// open returns the credential of the row, unless it is not what was stored.
+// open checks the checksum and returns the opened credential.
 func (row *sealedRow) open(owner []byte, key *ownerKey) ([]byte, error) {
 	if err := checkSum(row.sum, credentialSum(owner, row.generation, &row.stored)); err != nil {
 		return nil, err

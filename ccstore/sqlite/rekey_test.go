@@ -18,8 +18,7 @@ import (
 	"kcmd.org/kcmd/ccstore/storetest"
 )
 
-// filled makes a store that is sealed with key, and returns its path and what
-// is in it.
+// filled creates a store encrypted with key, and returns its path and contents.
 func filled(t *testing.T, users int, key []byte) (path string, all map[string]string) {
 	t.Helper()
 	path = filepath.Join(privateDir(t), "kcmd.db")
@@ -32,7 +31,7 @@ func filled(t *testing.T, users int, key []byte) (path string, all map[string]st
 	return path, all
 }
 
-// expectContents opens a store with key and looks for all in it.
+// expectContents compares the contents of a store.
 func expectContents(t *testing.T, path string, key []byte, all map[string]string) {
 	t.Helper()
 	s := ccstore.Open(openWith(t, path, key), ccstore.Options{})
@@ -42,7 +41,7 @@ func expectContents(t *testing.T, path string, key []byte, all map[string]string
 	}
 }
 
-// stored returns what stands in the rows of the credentials.
+// stored returns the data of the credentials as stored.
 func stored(t *testing.T, path string) []string {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
@@ -69,8 +68,8 @@ func stored(t *testing.T, path string) []string {
 	return list
 }
 
-// TestRekey changes the key: all is there with the new one, nothing of it can
-// be read with the old one, and to do it again changes nothing.
+// TestRekey changes the key: the new key opens everything, the old one is refused, and
+// a second Rekey changes nothing.
 func TestRekey(t *testing.T) {
 	for _, tt := range []struct {
 		name     string
@@ -97,11 +96,11 @@ func TestRekey(t *testing.T) {
 				}
 				want = sqlite.Resealed{}
 			}
-			// An overflow page has a part of the row in one piece.
+			// An overflow page has a part of the row without gaps.
 			text := strings.Join([]string{files(t, path)[""], files(t, path)["-wal"]}, "")
 			for _, data := range before {
 				if changes == strings.Contains(text, data[:min(len(data), 500)]) {
-					t.Fatalf("that what was stored before is gone: %v", !changes)
+					t.Fatalf("the former data is gone: %v", !changes)
 				}
 			}
 			if found := secretsIn(t, path); len(found) > 0 && tt.to != nil {
@@ -121,8 +120,8 @@ func TestRekey(t *testing.T) {
 	}
 }
 
-// TestRekeyQuarantined has rows that cannot be opened. They are kept as they are, with
-// the key that they may have been sealed with, and do not come back.
+// TestRekeyQuarantined has rows that cannot be opened. They keep their data and their
+// key, and are never served.
 func TestRekeyQuarantined(t *testing.T) {
 	path, all := filled(t, 1, keyOf('A'))
 	tamper(t, path, "UPDATE credentials SET data = CAST(data || x'00' AS BLOB) WHERE rowid IN (1, 2)")
@@ -140,7 +139,7 @@ func TestRekeyQuarantined(t *testing.T) {
 	after := stored(t, path)
 	for i := range before {
 		if kept := before[i] == after[i]; kept != (i < 2) {
-			t.Errorf("row %d is as it was: %v", i+1, kept)
+			t.Errorf("row %d is unchanged: %v", i+1, kept)
 		}
 	}
 	s := ccstore.Open(openWith(t, path, keyOf('C')), ccstore.Options{})
@@ -161,7 +160,7 @@ func TestRekeyQuarantined(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	// The first key goes with the last row that was sealed with it.
+	// The first key is deleted with the last row that it sealed.
 	if _, err := sqlite.Rekey(t.Context(), path, keyOf('C'), nil); err != nil {
 		t.Error(err)
 	}
@@ -177,8 +176,8 @@ func TestRekeyQuarantined(t *testing.T) {
 	}
 }
 
-// TestRekeyInterrupted ends it anywhere: the store has one key or the other, and
-// all that it had.
+// TestRekeyInterrupted interrupts Rekey at random: the store has one of the two keys
+// and all its contents.
 func TestRekeyInterrupted(t *testing.T) {
 	path, all := filled(t, 40, keyOf('A'))
 	from, to := keyOf('A'), keyOf('B')
@@ -233,6 +232,6 @@ func TestRekeyRefused(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(missing); err == nil {
-		t.Error("a store was made")
+		t.Error("a store was created")
 	}
 }

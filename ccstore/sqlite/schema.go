@@ -3,39 +3,22 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"embed"
+	_ "embed" // for the scripts
 	"fmt"
-	"io/fs"
 	"slices"
 )
 
-// applicationID is in the header of our databases: "kcmd" in ASCII.
+// applicationID in the header marks the databases of kcmd: "kcmd" in ASCII.
 const applicationID = 0x6b636d64
 
-//go:embed schema/*.sql
-var schemaFiles embed.FS
+//go:embed schema/0001_initial.sql
+var firstSchema string
 
-// migrations are the scripts that bring a database from each version to the next;
+// migrations are the scripts that upgrade a database from each version to the next;
 // the first one starts from an empty file. Their number is the current version.
-var migrations = readScripts(schemaFiles)
+var migrations = []string{firstSchema}
 
-func readScripts(files fs.FS) []string {
-	names, err := fs.Glob(files, "schema/*.sql") // in lexical order
-	if err != nil {
-		panic(err)
-	}
-	scripts := make([]string, len(names))
-	for i, name := range names {
-		b, err := fs.ReadFile(files, name)
-		if err != nil {
-			panic(err) // it is part of the program
-		}
-		scripts[i] = string(b)
-	}
-	return scripts
-}
-
-// migrate brings the database to the current version.
+// migrate upgrades the database to the current version.
 func migrate(ctx context.Context, db *sql.DB) error {
 	version, err := checkHeader(ctx, db)
 	if err != nil {
@@ -49,8 +32,8 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-// checkHeader returns the version of the database, 0 if it is empty, and an
-// error if it is not ours or newer than we are.
+// checkHeader returns the version of the database, 0 if it is empty. It fails if the
+// database is not kcmd's or newer than this kcmd.
 func checkHeader(ctx context.Context, db *sql.DB) (version int, err error) {
 	current := len(migrations)
 	var id int
@@ -62,7 +45,11 @@ func checkHeader(ctx context.Context, db *sql.DB) (version int, err error) {
 	}
 	switch {
 	case id == 0 && version == 0:
-		return 0, checkEmpty(ctx, db)
+		list, err := tables(ctx, db)
+		if err == nil && len(list) > 0 {
+			err = notOurs(id)
+		}
+		return 0, err
 	case id != applicationID:
 		return 0, notOurs(id)
 	case version < 1 || version > current:
@@ -71,8 +58,8 @@ func checkHeader(ctx context.Context, db *sql.DB) (version int, err error) {
 	return version, nil
 }
 
-// checkTables finds out whether a database of the current version has the tables
-// and indexes of that version. Of an older one the upgrade finds out.
+// checkTables checks that a database of the current version has the tables and
+// indexes of that version. An older one fails in its upgrade.
 func checkTables(ctx context.Context, db *sql.DB, version int) error {
 	if version < len(migrations) {
 		return nil
@@ -91,7 +78,7 @@ func checkTables(ctx context.Context, db *sql.DB, version int) error {
 	return nil
 }
 
-// currentTables returns what tables returns for a new database.
+// currentTables returns the tables of a new database.
 func currentTables(ctx context.Context) ([]string, error) {
 	db, err := sql.Open("sqlite", ":memory:")
 	if err != nil {
@@ -105,7 +92,7 @@ func currentTables(ctx context.Context) ([]string, error) {
 	return tables(ctx, db)
 }
 
-// tables returns the statements that have made what is in a database.
+// tables returns the statements that created the tables and indexes of a database.
 func tables(ctx context.Context, db *sql.DB) (list []string, err error) {
 	rows, err := db.QueryContext(ctx, "SELECT type || ' ' || name || ' ' || tbl_name || coalesce(' ' || sql, '') FROM sqlite_schema ORDER BY type, name")
 	if err != nil {
@@ -122,23 +109,11 @@ func tables(ctx context.Context, db *sql.DB) (list []string, err error) {
 	return list, rows.Err()
 }
 
-// checkEmpty refuses a database that has tables and does not say whose it is.
-func checkEmpty(ctx context.Context, db *sql.DB) error {
-	var tables int
-	if err := db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil {
-		return err
-	}
-	if tables > 0 {
-		return notOurs(0)
-	}
-	return nil
-}
-
 func notOurs(id int) error {
 	return fmt.Errorf("it is a database of another program (application_id %#x, ours is %#x)", id, applicationID)
 }
 
-// upgrade runs one script. The version is set in the same transaction.
+// upgrade runs one script and sets the version in one transaction.
 func upgrade(ctx context.Context, db *sql.DB, script string, version int) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"kcmd.org/kcmd/ccstore/storetest"
 )
 
-// BenchmarkSealed stores a ticket of 1000 bytes, and loads collections, with a
-// key and without.
+// BenchmarkSealed stores a ticket of 1000 bytes and loads collections, with and
+// without a key.
 func BenchmarkSealed(b *testing.B) {
 	for name, key := range map[string][]byte{"plain": nil, "sealed": keyOf('A')} {
 		for _, sync := range []sqlite.Synchronous{sqlite.Full, sqlite.Normal} {
@@ -45,7 +45,7 @@ type benched struct {
 	backend *sqlite.Backend
 }
 
-// benchOpen makes a store with so many tickets of one user.
+// benchOpen creates a store with tickets of one user.
 func benchOpen(b *testing.B, key []byte, sync sqlite.Synchronous, tickets int) benched {
 	backend, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "kcmd.db"), sqlite.Options{Synchronous: sync, Key: key})
 	if err != nil {

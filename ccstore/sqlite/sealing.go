@@ -10,14 +10,14 @@ import (
 	"kcmd.org/kcmd/ccstore/seal"
 )
 
-// A storeKey is the key of the whole store, with its number in the table of keys.
-// nil is the key of a store that is not encrypted.
+// A storeKey is the key of a store, with its id in the table of keys; nil if the
+// store is not encrypted.
 type storeKey struct {
 	id int64
 	*seal.StoreKey
 }
 
-// owner derives the key of one owner. That is quick enough to keep none.
+// owner derives the key of one owner.
 func (k *storeKey) owner(owner []byte) (*ownerKey, error) {
 	if k == nil {
 		return nil, nil
@@ -29,22 +29,21 @@ func (k *storeKey) owner(owner []byte) (*ownerKey, error) {
 	return &ownerKey{k.id, key}, nil
 }
 
-// An ownerKey seals and opens the credentials of one owner. nil leaves them as
-// they are.
+// An ownerKey seals and opens the credentials of one owner; nil leaves them plain.
 type ownerKey struct {
 	id int64
 	*seal.OwnerKey
 }
 
-// What is wrong with a row that does not open.
+// The errors for credentials that cannot be opened.
 var (
 	errNotSealed = errors.New("it is not encrypted, and the store is")
 	errSealed    = errors.New("it is encrypted, and the store is not")
 	errOtherKey  = errors.New("it is encrypted with another key than that of the store")
 )
 
-// seal returns what is stored of a credential of a generation, and the key for the
-// column sealed.
+// seal returns the values of the columns data and sealed for a credential of a
+// generation.
 func (k *ownerKey) seal(generation int64, id uuid.UUID, data []byte) (stored []byte, sealed sql.NullInt64) {
 	if k == nil {
 		return data, sealed
@@ -52,7 +51,7 @@ func (k *ownerKey) seal(generation int64, id uuid.UUID, data []byte) (stored []b
 	return k.Seal(place(generation, id), data), sql.NullInt64{Int64: k.id, Valid: true}
 }
 
-// open returns the credential that was sealed for that place.
+// open returns the credential that was sealed for its generation and UUID.
 func (k *ownerKey) open(generation int64, id uuid.UUID, stored []byte, sealed sql.NullInt64) ([]byte, error) {
 	switch {
 	case k == nil && !sealed.Valid:
@@ -67,7 +66,8 @@ func (k *ownerKey) open(generation int64, id uuid.UUID, stored []byte, sealed sq
 	return k.Open(place(generation, id), stored)
 }
 
-// place identifies a credential among those of its owner, who is in the key.
+// place identifies a credential among those of an owner. Each owner has another
+// key.
 func place(generation int64, id uuid.UUID) []byte {
 	return append(binary.BigEndian.AppendUint64(nil, uint64(generation)), id[:]...)
 }

@@ -17,24 +17,23 @@ import (
 	"kcmd.org/kcmd/ccstore/storetest"
 )
 
-// magic is what every secret of these tests is full of. Nothing else has it.
+// magic repeats in every secret of these tests, and occurs nowhere else.
 var magic = func() []byte {
 	b := make([]byte, 12)
 	rand.Read(b)
 	return b
 }()
 
-// secret returns n bytes made of magic and a number, so that a piece of them
-// tells which one it was. The number stands before and behind, since pages end
-// anywhere.
+// secret returns n bytes of magic and a number, so that every piece identifies the
+// secret. The number is before and after magic, since a page may end anywhere.
 func secret(number uint32, n int) []byte {
 	unit := binary.BigEndian.AppendUint32(nil, number)
 	unit = binary.BigEndian.AppendUint32(append(unit, magic...), ^number)
 	return bytes.Repeat(unit, n/len(unit)+1)[:n]
 }
 
-// secretTicket makes a ticket whose session key and whose ticket of size bytes
-// are the secret of that number.
+// secretTicket returns a credential whose session key and ticket of size bytes are
+// the secret with that number.
 func secretTicket(number uint32, server string, size int) *ccache.Credential {
 	c := storetest.Ticket("alice@EXAMPLE.COM", server)
 	c.Key.Value = secret(number, 40)
@@ -42,8 +41,7 @@ func secretTicket(number uint32, server string, size int) *ccache.Credential {
 	return c
 }
 
-// secretsIn returns the numbers of the secrets that stand in the files of the
-// database at path.
+// secretsIn returns the numbers of the secrets in the files of the database at path.
 func secretsIn(t *testing.T, path string) map[uint32]bool {
 	t.Helper()
 	files, err := filepath.Glob(path + "*")
@@ -73,7 +71,7 @@ func secretsIn(t *testing.T, path string) map[uint32]bool {
 	return found
 }
 
-// keyOf returns a key: another one for each letter.
+// keyOf returns a key for a letter.
 func keyOf(letter byte) []byte { return bytes.Repeat([]byte{letter}, sqlite.KeySize) }
 
 // openWith opens the database with a key, nil for none.
@@ -91,8 +89,8 @@ func user(uid uint32) ccstore.Owner {
 	return ccstore.Owner{Namespace: ccstore.DefaultNamespace, UID: uid}
 }
 
-// fillSecret gives users from 1000 on two caches each, with tickets of all
-// sizes; some take pages of their own.
+// fillSecret gives users from 1000 on two caches each, with secret tickets of several
+// sizes; the largest overflow their pages.
 func fillSecret(t *testing.T, s *ccstore.Store, users int) {
 	t.Helper()
 	number := uint32(0)
@@ -115,7 +113,7 @@ func fillSecret(t *testing.T, s *ccstore.Store, users int) {
 	}
 }
 
-// contents returns all that a store can tell of its credentials.
+// contents returns all credentials of a store.
 func contents(t *testing.T, s *ccstore.Store) map[string]string {
 	t.Helper()
 	all := make(map[string]string)
@@ -139,7 +137,7 @@ func contents(t *testing.T, s *ccstore.Store) map[string]string {
 	return all
 }
 
-// tamper changes the database behind the back of kcmd, which has closed it.
+// tamper changes a closed database.
 func tamper(t *testing.T, path, query string, args ...any) {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
@@ -152,6 +150,6 @@ func tamper(t *testing.T, path, query string, args ...any) {
 		t.Fatal(err)
 	}
 	if n, err := res.RowsAffected(); n == 0 || err != nil {
-		t.Fatalf("%s: nothing was changed, %v", query, err)
+		t.Fatalf("%s: no row was changed, %v", query, err)
 	}
 }

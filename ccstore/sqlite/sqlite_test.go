@@ -21,7 +21,7 @@ func TestStore(t *testing.T) {
 	})
 }
 
-// privateDir returns a directory to which only we may write, whatever the umask.
+// privateDir returns a directory with mode 0700, whatever the umask.
 func privateDir(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -70,8 +70,8 @@ func fillOne(t *testing.T, s *ccstore.Store, uid uint32) {
 	}
 }
 
-// TestBatch has many owners commit at once, so that transactions are shared.
-// One commit of the batch is refused; the others are not harmed.
+// TestBatch has many owners commit at the same time, so that they share transactions.
+// Commits that conflict do not affect the others.
 func TestBatch(t *testing.T) {
 	path := filepath.Join(privateDir(t), "kcmd.db")
 	b := open(t, path)
@@ -103,8 +103,8 @@ func TestNoDirectory(t *testing.T) {
 	}
 }
 
-// TestAfterKill opens what a killed daemon leaves: a WAL that was not folded
-// into the file, without the index that processes share.
+// TestAfterKill opens the files of a killed daemon: a database and its WAL, without
+// the shared index.
 func TestAfterKill(t *testing.T) {
 	path := filepath.Join(privateDir(t), "kcmd.db")
 	s := storetest.New(t, open(t, path))
@@ -126,9 +126,8 @@ func TestAfterKill(t *testing.T) {
 	}
 }
 
-// TestMadeHalf opens what is left when a daemon is killed that has just begun to
-// make the database: its first page, and a journal by which the file was empty
-// before.
+// TestMadeHalf opens the files of a daemon killed while it created the database: the
+// first page, and a journal that says the file was empty.
 func TestMadeHalf(t *testing.T) {
 	path := filepath.Join(privateDir(t), "kcmd.db")
 	if err := open(t, path).Close(); err != nil {
@@ -148,7 +147,7 @@ func TestMadeHalf(t *testing.T) {
 	fillOne(t, s, 1000)
 }
 
-// TestCloseFolds closes: what is left is one file, which can be copied.
+// TestCloseFolds checks that Close leaves a single file, which can be copied.
 func TestCloseFolds(t *testing.T) {
 	path := filepath.Join(privateDir(t), "kcmd.db")
 	s := ccstore.Open(open(t, path), ccstore.Options{})

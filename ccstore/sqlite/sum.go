@@ -8,17 +8,17 @@ import (
 	"kcmd.org/kcmd/ccstore/checksum"
 )
 
-// errSum is the error for a row that is not the one that was written.
+// errSum is the error for a row that kcmd did not write.
 var errSum = errors.New("its checksum is wrong: the file was damaged or changed")
 
-// cacheSum returns the checksum of a cache, but for what ccstore computes from its
-// credentials.
+// cacheSum returns the checksum of a cache, without the values that ccstore computes
+// from its credentials.
 func cacheSum(owner []byte, r *ccstore.CacheRecord) int64 {
 	return int64(checksum.Sum(0).Bytes(owner).Uint64(r.ID).Bytes(r.UUID[:]).Text(r.Name).Bytes(r.Principal).
 		Uint64(uint64(r.KDCOffset)).Text(r.Label).Uint64(uint64(r.Changed)))
 }
 
-// credentialSum returns the checksum of a credential of a generation, as it is
+// credentialSum returns the checksum of a credential of a generation, of its data as
 // stored.
 func credentialSum(owner []byte, generation int64, r *ccstore.CredentialRecord) int64 {
 	return int64(checksum.Sum(0).Bytes(owner).Uint64(uint64(generation)).Uint64(r.Seq).Bytes(r.UUID[:]).Bytes(r.Data))
@@ -32,7 +32,7 @@ func checkSum(stored, sum int64) error {
 	return nil
 }
 
-// ownerBytes returns bytes that no other owner has.
+// ownerBytes encodes an owner; each owner has another encoding.
 func ownerBytes(o ccstore.Owner) []byte {
 	b := binary.BigEndian.AppendUint32(nil, o.UID)
 	for _, s := range []string{o.Namespace, o.Level} {

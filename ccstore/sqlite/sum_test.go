@@ -9,9 +9,8 @@ import (
 	"kcmd.org/kcmd/ccstore/storetest"
 )
 
-// TestSums has rows changed behind the back of the store, in ways that leave
-// them readable: what is not what was stored, or not there where it was stored,
-// is quarantined, and the rest stays.
+// TestSums changes rows of a closed store to other valid values. Rows that were
+// changed or moved are quarantined, and only those.
 func TestSums(t *testing.T) {
 	for _, tt := range []struct {
 		name, change string

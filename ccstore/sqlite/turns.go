@@ -2,18 +2,17 @@ package sqlite
 
 import "kcmd.org/kcmd/ccstore"
 
-// Turns decides which of the commits that wait share the next transaction. Each
-// owner has at most one that waits. Small ones share a transaction, in the order in
-// which they came, of as much as one portion; a large one has a transaction for
-// itself. Between two large ones all small ones that wait have their turn, so that a
-// small commit waits for one large one at most, and a large one only for those that
-// came before.
+// Turns orders the commits that wait. Each owner has at most one of them. Small
+// commits share transactions of one portion, in order of arrival; a large commit has
+// a transaction of its own. After a large commit all small ones that wait by then go
+// before the next large one. So a small commit waits for one large commit at most, and
+// a large one only for earlier ones.
 type turns struct {
 	small, large []*request
-	ahead        int // small ones whose turn is before that of the first large one
+	ahead        int // small ones before the first large one
 }
 
-// maxBatch bounds the commits that share a transaction.
+// maxBatch limits the commits of a transaction.
 const maxBatch = 256
 
 func (t *turns) add(r *request) {
@@ -29,7 +28,7 @@ func (t *turns) add(r *request) {
 
 var always = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
-// ready is closed if a commit waits.
+// ready returns a closed channel if a commit waits, nil otherwise.
 func (t *turns) ready() <-chan struct{} {
 	if len(t.small)+len(t.large) == 0 {
 		return nil
@@ -54,7 +53,7 @@ func (t *turns) next() (batch []*request) {
 	return batch
 }
 
-// sizeOf returns about how much a commit writes.
+// sizeOf estimates how much a commit writes.
 func sizeOf(c *ccstore.Commit) portion {
 	p := portion{rows: len(c.Ops)}
 	for _, op := range c.Ops {

@@ -8,8 +8,7 @@ import (
 	"kcmd.org/kcmd/ccstore"
 )
 
-// waiting makes a commit of an owner that writes so many credentials of so many
-// bytes each.
+// waiting returns a commit of an owner that writes credentials of that size.
 func waiting(uid uint32, credentials, bytes int) *request {
 	c := &ccstore.Commit{Owner: ccstore.Owner{UID: uid}}
 	for range credentials {
@@ -18,7 +17,7 @@ func waiting(uid uint32, credentials, bytes int) *request {
 	return &request{commit: c}
 }
 
-// take returns the owners whose commits share the next transaction.
+// take returns the owners of the commits of the next transaction.
 func take(t *turns) (uids []uint32) {
 	for _, r := range t.next() {
 		uids = append(uids, r.commit.Owner.UID)
@@ -26,12 +25,12 @@ func take(t *turns) (uids []uint32) {
 	return uids
 }
 
-// TestTurns has small and large commits wait: each transaction is bounded but for
-// a large commit in it, and no small commit waits for two large ones.
+// TestTurns has small and large commits wait: transactions of small commits are
+// bounded, and no small commit waits for two large ones.
 func TestTurns(t *testing.T) {
 	var w turns
 	if w.ready() != nil {
-		t.Error("it is somebody's turn, and nobody waits")
+		t.Error("ready without a commit that waits")
 	}
 	for _, r := range []*request{
 		waiting(3, 1, 1000), waiting(1, 5000, 10), waiting(2, 1, 300<<10), waiting(4, 400, 10), waiting(5, 200, 10), waiting(6, 1, 1000),
@@ -40,19 +39,19 @@ func TestTurns(t *testing.T) {
 	}
 	for i, want := range [][]uint32{{3, 4}, {1}, {5, 6}, {2}, nil} {
 		if wait := w.ready() != nil; wait != (want != nil) {
-			t.Errorf("transaction %d: somebody waits: %v", i+1, wait)
+			t.Errorf("transaction %d: ready: %v", i+1, wait)
 		}
 		if got := take(&w); !slices.Equal(got, want) {
 			t.Errorf("transaction %d: %v, want %v", i+1, got, want)
 		}
 	}
 	if w.ready() != nil {
-		t.Error("it is somebody's turn, and nobody waits")
+		t.Error("ready without a commit that waits")
 	}
 }
 
-// TestTurnsEnd has more small commits come all the time than a transaction takes: a
-// large one is not put off for ever.
+// TestTurnsEnd has small commits arrive faster than transactions take them: a large
+// commit still gets its turn.
 func TestTurnsEnd(t *testing.T) {
 	var w turns
 	for i := range uint32(5) {
@@ -69,7 +68,7 @@ func TestTurnsEnd(t *testing.T) {
 	t.Error(fmt.Sprint("the large commit has had no turn among 7, small ones wait: ", len(w.small)))
 }
 
-// TestTurnsBatch bounds how many share a transaction.
+// TestTurnsBatch checks the limit of commits in a transaction.
 func TestTurnsBatch(t *testing.T) {
 	var w turns
 	for i := range uint32(maxBatch + 3) {

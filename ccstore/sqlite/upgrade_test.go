@@ -15,7 +15,7 @@ import (
 	"kcmd.org/kcmd/ccstore/sqlite"
 )
 
-// laterMigration is what a version after the current one could change.
+// laterMigration is a script of an imaginary later version.
 const laterMigration = `
 ALTER TABLE caches ADD COLUMN note TEXT;
 CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
@@ -23,7 +23,7 @@ INSERT INTO notes SELECT generation, 'a note' FROM caches;
 UPDATE caches SET note = (SELECT text FROM notes WHERE id = generation);
 `
 
-// current makes a database of the current version with something in it.
+// current creates a database of the current version with credentials.
 func current(t *testing.T) (path string) {
 	t.Helper()
 	path = filepath.Join(privateDir(t), "kcmd.db")
@@ -69,8 +69,7 @@ func query(t *testing.T, path, query string) []string {
 	return list
 }
 
-// everything returns what a database of the current version holds, whatever a later
-// one adds to it.
+// everything returns all rows of a database in the columns of the current version.
 func everything(t *testing.T, path string) (list []string) {
 	t.Helper()
 	for _, q := range []string{
@@ -80,7 +79,7 @@ func everything(t *testing.T, path string) (list []string) {
 	} {
 		rows := query(t, path, q)
 		if len(rows) == 0 {
-			t.Fatalf("there is nothing: %s", q)
+			t.Fatalf("no rows: %s", q)
 		}
 		list = append(list, rows...)
 	}
@@ -102,9 +101,9 @@ func userVersion(t *testing.T, path string) (version int) {
 
 const schemaOf = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name"
 
-// TestUpgrade opens a database with a later version of kcmd: all is there, the
-// schema is that of a new one, and opening it again changes nothing. This version
-// refuses it then.
+// TestUpgrade opens a database with a later version of kcmd: the rows are kept, the
+// schema is that of a new database, and opening it again changes nothing. The current
+// version then refuses it.
 func TestUpgrade(t *testing.T) {
 	path := current(t)
 	before, version := everything(t, path), len(sqlite.Migrations())
@@ -145,8 +144,8 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// TestUpgradeFails has a script fail at its end: the database stays what it was,
-// and is used by the older version.
+// TestUpgradeFails has a script fail at its end: the database is unchanged, and the
+// current version can open it.
 func TestUpgradeFails(t *testing.T) {
 	path := current(t)
 	version := len(sqlite.Migrations())
@@ -170,8 +169,8 @@ func TestUpgradeFails(t *testing.T) {
 	open(t, path).Close()
 }
 
-// TestUpgradeKilled has an upgrade killed before it was committed, when it had
-// written already.
+// TestUpgradeKilled opens a database after an upgrade was killed between its writes
+// and its commit.
 func TestUpgradeKilled(t *testing.T) {
 	path := current(t)
 	before := everything(t, path)
@@ -189,7 +188,7 @@ func TestUpgradeKilled(t *testing.T) {
 	}
 }
 
-// TestReaderRefusesOlder reads a database of an older version, which it could not
+// TestReaderRefusesOlder reads a database of an older version, which a Reader cannot
 // upgrade.
 func TestReaderRefusesOlder(t *testing.T) {
 	path := current(t)

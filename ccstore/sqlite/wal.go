@@ -8,14 +8,15 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"time"
 )
 
-// The WAL holds commits that are not yet in the database itself. SQLite reads it
-// up to the first frame that is not right and forgets the rest without a word:
-// after a power cut that is what was never finished. (File format: "The
-// Write-Ahead Log" in SQLite's documentation.)
+// The WAL holds commits that are not yet in the database file. SQLite reads it up to
+// the first invalid frame and silently ignores the rest: usually a commit that a power
+// cut interrupted, but damage looks the same. (File format: "WAL-mode File Format" in
+// SQLite's documentation.)
 
-// errWALHeader says that nothing of a WAL can be used.
+// errWALHeader is the error for a WAL without a valid header.
 var errWALHeader = errors.New("nothing of the write-ahead log can be read")
 
 const (
@@ -35,10 +36,26 @@ func (f *files) walSize() (int64, error) {
 	return st.Size(), nil
 }
 
-// checkWAL returns an error that says which commits in the WAL of the database
-// at path SQLite does not see, though they were written.
-func checkWAL(path string) error {
-	f, err := os.Open(path + "-wal")
+// checkWAL logs which commits in the WAL of a killed daemon cannot be read.
+func (f *files) checkWAL() error {
+	err := lostCommits(f.path + "-wal")
+	if errors.Is(err, errWALHeader) {
+		// SQLite would overwrite it.
+		to, e := quarantineFiles(f.path, time.Now(), "-wal")
+		if e != nil {
+			return e
+		}
+		f.log.Error("the last changes to the store are lost", "store", f.path, "moved_to", to+"-wal", "err", err)
+	} else if err != nil {
+		f.log.Error("the last changes to the store are lost, by a power cut or by damage", "store", f.path, "err", err)
+	}
+	return nil
+}
+
+// lostCommits returns an error that counts the written commits in a WAL that SQLite
+// ignores.
+func lostCommits(wal string) error {
+	f, err := os.Open(wal)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -49,7 +66,7 @@ func checkWAL(path string) error {
 	r := bufio.NewReaderSize(f, 1<<16)
 	header := make([]byte, walHeader)
 	if _, err := io.ReadFull(r, header); err != nil {
-		// Not even one frame was written.
+		// It has no frame.
 		return notShort(err)
 	}
 	w, err := newWALReader(header)
@@ -67,8 +84,8 @@ func notShort(err error) error {
 	return err
 }
 
-// A walReader checks frames, each of whose checksums goes on from that of the
-// frame before it.
+// A walReader checks frames. The checksum of each frame continues that of the one
+// before.
 type walReader struct {
 	order    binary.ByteOrder
 	salt     [8]byte
@@ -94,7 +111,7 @@ func newWALReader(header []byte) (*walReader, error) {
 	return w, nil
 }
 
-// sum takes bytes into the checksum.
+// sum adds bytes to the checksum.
 func (w *walReader) sum(b []byte) {
 	for ; len(b) >= 8; b = b[8:] {
 		w.s0 += w.order.Uint32(b) + w.s1
@@ -102,15 +119,15 @@ func (w *walReader) sum(b []byte) {
 	}
 }
 
-// summed reports whether b begins with the checksum.
+// summed reports whether b begins with the checksum so far.
 func (w *walReader) summed(b []byte) bool {
 	return binary.BigEndian.Uint32(b) == w.s0 && binary.BigEndian.Uint32(b[4:]) == w.s1
 }
 
-// lost looks for commits of this WAL behind a frame that is not right.
+// lost counts the commits of this WAL after an invalid frame.
 func (w *walReader) lost(r io.Reader) error {
 	frame := make([]byte, walFrame+w.pageSize)
-	right, lost := true, 0
+	valid, lost := true, 0
 	for {
 		if _, err := io.ReadFull(r, frame); err != nil {
 			if err := notShort(err); err != nil {
@@ -118,14 +135,14 @@ func (w *walReader) lost(r io.Reader) error {
 			}
 			break
 		}
-		// Frames of an earlier use of the file have another salt.
+		// Frames from before the last reset of the WAL have another salt.
 		ours := string(frame[8:16]) == string(w.salt[:])
-		if right {
+		if valid {
 			w.sum(frame[:8])
 			w.sum(frame[walFrame:])
-			right = ours && w.summed(frame[16:])
+			valid = ours && w.summed(frame[16:])
 		}
-		if commits := binary.BigEndian.Uint32(frame[4:]) != 0; !right && ours && commits {
+		if commits := binary.BigEndian.Uint32(frame[4:]) != 0; !valid && ours && commits {
 			lost++
 		}
 	}

@@ -14,8 +14,8 @@ import (
 	"kcmd.org/kcmd/ccstore/storetest"
 )
 
-// A killed store is what a daemon that was killed has left of a store with a
-// cache for each of users, made in this order.
+// killed has the files of a killed daemon, in whose store each of users created a
+// cache in order.
 type killed struct {
 	main, wal, shm []byte
 	users          uint32
@@ -38,7 +38,7 @@ func kill(t *testing.T, users uint32) killed {
 	return killed{read(""), read("-wal"), read("-shm"), users}
 }
 
-// leave makes the files in a directory of their own. Nil is none.
+// leave writes the files to a new directory. A nil one is missing.
 func leave(t *testing.T, main, wal, shm []byte) (path string) {
 	t.Helper()
 	path = filepath.Join(privateDir(t), "kcmd.db")
@@ -51,7 +51,7 @@ func leave(t *testing.T, main, wal, shm []byte) (path string) {
 	return path
 }
 
-// left returns the users whose caches are still there.
+// left returns the users whose caches still exist.
 func left(t *testing.T, s *ccstore.Store, of uint32) []uint32 {
 	t.Helper()
 	var list []uint32
@@ -69,7 +69,7 @@ func left(t *testing.T, s *ccstore.Store, of uint32) []uint32 {
 	return list
 }
 
-// TestWAL starts after a kill, with a WAL or its index that is not as it was.
+// TestWAL starts after a kill with a damaged WAL, or a damaged index of it.
 func TestWAL(t *testing.T) {
 	k := kill(t, 10)
 	all := []uint32{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}
@@ -83,11 +83,11 @@ func TestWAL(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		path string
-		left []uint32 // nil: the first ones, as many as there may be, but not all
-		log  string   // "" is nothing at all
-		kept string   // name of a file that was quarantined, behind the date
+		left []uint32 // nil: the first ones, at least one and not all
+		log  string   // "": nothing is logged
+		kept string   // suffix of the quarantined file
 	}{
-		{"as it was", leave(t, k.main, k.wal, k.shm), all, "", ""},
+		{"unchanged", leave(t, k.main, k.wal, k.shm), all, "", ""},
 		{"without its index", leave(t, k.main, k.wal, nil), all, "", ""},
 		{"index of nothing", leave(t, k.main, k.wal, make([]byte, len(k.shm))), all, "", ""},
 		{"index garbled", leave(t, k.main, k.wal, garbled(k.shm, 0)), all, "", ""},
@@ -134,7 +134,7 @@ func TestWAL(t *testing.T) {
 	}
 }
 
-// TestEmptyWAL has a WAL without anything in it.
+// TestEmptyWAL starts with an empty WAL.
 func TestEmptyWAL(t *testing.T) {
 	file, contents := smallStore(t)
 	path := used(t, file)
@@ -144,9 +144,9 @@ func TestEmptyWAL(t *testing.T) {
 	}
 }
 
-// TestForeignWAL has the WAL of one store beside another, as when a backup is
-// copied over the database of a daemon that was killed. SQLite takes the pages
-// for its own. Nobody gets what was not his, and it is noticed.
+// TestForeignWAL has the WAL of one store beside another one, as if a backup was
+// copied over the database of a killed daemon. SQLite uses the pages of both. No user
+// gets the tickets of another one, and the damage is detected.
 func TestForeignWAL(t *testing.T) {
 	file, contents := smallStore(t)
 	other, otherContents := storeWith(t, 25)
@@ -155,7 +155,7 @@ func TestForeignWAL(t *testing.T) {
 	for uid := range uint32(8) {
 		fillOne(t, s, uid)
 		err := s.View(t.Context(), user(uid), func(c *ccstore.Collection) error {
-			// What each of the two had is what he may be given.
+			// The user may get contents of both stores.
 			contents[user(uid)] = slices.Concat(contents[user(uid)], otherContents[user(uid)], described(c))
 			return nil
 		})
@@ -175,14 +175,14 @@ func TestForeignWAL(t *testing.T) {
 			t.Logf("%d: %v", uid, err)
 		}
 	}
-	// The check that goes on beside finds what nobody meets.
-	eventually(t, "somebody to notice", func() bool { return strings.Contains(log.String(), "the store is damaged") })
+	// The check in the background finds what no request meets.
+	eventually(t, "the damage to be detected", func() bool { return strings.Contains(log.String(), "the store is damaged") })
 	_ = mixed.Close()
 	serveAfterMark(t, path)
 }
 
-// TestCheckBeside has a daemon killed, and damage where nobody looks.
-func TestCheckBeside(t *testing.T) {
+// TestCheckInBackground starts after a kill with damage that no request meets.
+func TestCheckInBackground(t *testing.T) {
 	file, _ := smallStore(t)
 	path := used(t, file)
 	s, _ := openLogged(t, path)
@@ -195,13 +195,13 @@ func TestCheckBeside(t *testing.T) {
 	clear(leaf(t, hurt, wal))
 	path = leave(t, hurt, wal, nil)
 	s, log := openLogged(t, path)
-	eventually(t, "somebody to notice", func() bool { return strings.Contains(log.String(), "the store is damaged") })
+	eventually(t, "the damage to be detected", func() bool { return strings.Contains(log.String(), "the store is damaged") })
 	eventually(t, "the mark", func() bool { return exists(path + "-damaged") })
 	_ = s.Close()
 	serveAfterMark(t, path)
 }
 
-// leaf returns a page of a database that has rows, and that is not in the WAL.
+// leaf returns a page of a database with rows that is not in the WAL.
 func leaf(t *testing.T, file, wal []byte) []byte {
 	t.Helper()
 	written := make(map[int]bool)
@@ -218,7 +218,7 @@ func leaf(t *testing.T, file, wal []byte) []byte {
 	return nil
 }
 
-// TestJournal has somebody else's tool killed that does not use a WAL.
+// TestJournal starts after another program without WAL was killed.
 func TestJournal(t *testing.T) {
 	file, contents := smallStore(t)
 	path := used(t, file)

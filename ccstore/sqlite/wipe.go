@@ -8,30 +8,29 @@ import (
 	"time"
 )
 
-// What was deleted is overwritten in the pages of the database, but these
-// stand in the WAL first: the file itself still has the former page until a
-// checkpoint, and the WAL keeps the former ones until it is written over, which
-// may be never. So the WAL is folded into the file and emptied once nothing has
-// been committed for wipeQuiet, and at the latest wipeLimit after a commit.
+// SQLite overwrites deleted content, but writes the new page to the WAL: the file has
+// the old page until a checkpoint, and the WAL has older versions of the page until
+// they are overwritten, which may never happen. So a checkpoint empties the WAL when
+// there was no commit for wipeQuiet, and at the latest wipeLimit after a commit.
 const (
 	wipeQuiet = 500 * time.Millisecond
 	wipeLimit = 5 * time.Second
 )
 
-// A wiper knows when to wipe.
+// A wiper decides when to empty the WAL.
 type wiper struct {
 	timer  *time.Timer
-	since  time.Time // of the first commit after the last time; zero: there was none
-	failed bool      // the last time
+	since  time.Time // of the first commit since the last checkpoint; zero: there was none
+	failed bool      // the last checkpoint failed
 }
 
-// newWiper has the first time come soon: a daemon that was killed has not
-// wiped after its last commit.
+// newWiper returns a wiper whose first checkpoint comes soon: a killed daemon has not
+// emptied the WAL.
 func newWiper() *wiper {
 	return &wiper{timer: time.NewTimer(wipeQuiet), since: time.Now()}
 }
 
-// committed takes note of a commit.
+// committed schedules a checkpoint after a commit.
 func (w *wiper) committed() {
 	if w.since.IsZero() {
 		w.since = time.Now()
@@ -39,8 +38,9 @@ func (w *wiper) committed() {
 	w.timer.Reset(min(wipeQuiet, time.Until(w.since.Add(wipeLimit))))
 }
 
-// wiped takes note of how it went. What failed is tried again.
-func (w *wiper) wiped(err error, log *slog.Logger) {
+// finished takes the result of a checkpoint. A failed one is logged once and tried
+// again.
+func (w *wiper) finished(err error, log *slog.Logger) {
 	if err == nil {
 		w.since, w.failed = time.Time{}, false
 		return
@@ -52,11 +52,11 @@ func (w *wiper) wiped(err error, log *slog.Logger) {
 	w.timer.Reset(wipeLimit)
 }
 
-// wipePatience is how long wiping waits for readers, in milliseconds. Commits
-// wait for it as well.
+// wipePatience is how long a checkpoint waits for readers, in milliseconds. Commits
+// wait meanwhile.
 const wipePatience = 500
 
-// checkpoint empties the WAL on the connection that writes.
+// checkpoint empties the WAL.
 func (w *writer) checkpoint() error {
 	if err := w.setPatience(wipePatience); err != nil {
 		return err
@@ -70,15 +70,15 @@ func (w *writer) setPatience(milliseconds int) error {
 	return err
 }
 
-// checkpoint writes the WAL into the database, durably, and empties it. It fails if
-// somebody reads the database for longer than the connection waits.
+// checkpoint writes the WAL into the database durably, and empties it. It fails if a
+// reader keeps a snapshot for longer than the connection waits.
 func checkpoint(ctx context.Context, q querier) error {
 	var busy, frames, folded int
 	if err := q.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &folded); err != nil {
 		return err
 	}
 	if busy != 0 {
-		return errors.New("somebody reads the database all the time")
+		return errors.New("another connection keeps reading the database")
 	}
 	return nil
 }

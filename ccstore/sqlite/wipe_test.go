@@ -13,8 +13,8 @@ import (
 	"kcmd.org/kcmd/ccstore/storetest"
 )
 
-// gone waits until none of those secrets is in the files any longer, for as
-// long as the manual page says that it may take.
+// gone waits until the files have none of those secrets, for the time that the manual
+// page gives.
 func gone(t *testing.T, path string, is func(number uint32) bool) {
 	t.Helper()
 	begin := time.Now()
@@ -38,14 +38,13 @@ func gone(t *testing.T, path string, is func(number uint32) bool) {
 
 func every(uint32) bool { return true }
 
-// TestDestroyed has a ticket destroyed: it is in no file any longer soon after
-// that, and does not stay in the WAL until it is written over.
+// TestDestroyed destroys tickets: soon after, no file has them, the WAL neither.
 func TestDestroyed(t *testing.T) {
 	path := filepath.Join(privateDir(t), "kcmd.db")
 	s := storetest.New(t, open(t, path))
 	fillSecret(t, s, 1)
 	if len(secretsIn(t, path)) != 6 {
-		t.Fatal("the tickets are not where this test looks for them")
+		t.Fatal("the tickets are not found in the files")
 	}
 	err := s.Update(t.Context(), user(1000), func(tx *ccstore.Tx) error {
 		if err := tx.Destroy("a"); err != nil {
@@ -59,8 +58,8 @@ func TestDestroyed(t *testing.T) {
 	gone(t, path, every)
 }
 
-// TestDestroyedThenKilled opens what a daemon leaves that is killed before it
-// has wiped.
+// TestDestroyedThenKilled starts after a kill between the destruction of a cache and
+// the next checkpoint.
 func TestDestroyedThenKilled(t *testing.T) {
 	path := filepath.Join(privateDir(t), "kcmd.db")
 	s := storetest.New(t, open(t, path))
@@ -80,15 +79,14 @@ func TestDestroyedThenKilled(t *testing.T) {
 		}
 	}
 	if !secretsIn(t, left)[1] {
-		t.Fatal("it was wiped already")
+		t.Fatal("the WAL was emptied already")
 	}
 	storetest.New(t, open(t, left))
 	gone(t, left, func(number uint32) bool { return number <= 3 })
 }
 
-// TestNothingIsLeft stores, replaces and destroys at random: in the pages that
-// were divided, joined and freed by that there is nothing of what is not there
-// any longer.
+// TestNothingIsLeft stores, replaces and destroys at random: the pages that were
+// split, merged and freed have nothing of the deleted tickets.
 func TestNothingIsLeft(t *testing.T) {
 	path := filepath.Join(privateDir(t), "kcmd.db")
 	b, err := sqlite.Open(t.Context(), path, sqlite.Options{Synchronous: sqlite.Normal})
@@ -132,7 +130,7 @@ func TestNothingIsLeft(t *testing.T) {
 	found := secretsIn(t, path)
 	for number := range living {
 		if !found[number] {
-			t.Fatalf("ticket %d is not where this test looks for it", number)
+			t.Fatalf("ticket %d is not found in the files", number)
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// TestWiper looks at when it is time to wipe.
+// TestWiper checks when the WAL is emptied.
 func TestWiper(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var text bytes.Buffer
@@ -25,33 +25,33 @@ func TestWiper(t *testing.T) {
 			}
 			begin = time.Now()
 		}
-		next(wipeQuiet) // for what a killed daemon has left
-		w.wiped(nil, log)
+		next(wipeQuiet) // for the WAL of a killed daemon
+		w.finished(nil, log)
 
 		w.committed()
 		next(wipeQuiet)
-		w.wiped(nil, log)
+		w.finished(nil, log)
 
-		// Commits that do not cease put it off for so long only.
+		// Commits without a pause delay it by wipeLimit at most.
 		for range 49 {
 			w.committed()
 			time.Sleep(wipeLimit / 50)
 		}
 		w.committed()
 		next(wipeLimit)
-		w.wiped(errors.New("busy"), log)
+		w.finished(errors.New("busy"), log)
 		next(wipeLimit)
-		w.wiped(errors.New("busy"), log)
+		w.finished(errors.New("busy"), log)
 		next(wipeLimit)
-		w.wiped(nil, log)
+		w.finished(nil, log)
 		if n := strings.Count(text.String(), "cannot empty"); n != 1 {
 			t.Errorf("%d lines in the log, want one:\n%s", n, text.String())
 		}
 
-		// Nothing happens by itself.
+		// Without a commit nothing happens.
 		select {
 		case <-w.timer.C:
-			t.Error("it is time to wipe, though there was no commit")
+			t.Error("a checkpoint without a commit")
 		case <-time.After(time.Hour):
 		}
 	})

@@ -9,16 +9,14 @@ import (
 	"kcmd.org/kcmd/ccstore"
 )
 
-// A writer holds the connection that writes, with its statements.
+// A writer has the connection that writes to the database, and its statements.
 type writer struct {
 	key            *storeKey
 	conn           *sql.Conn
 	nextGeneration int64
-	generations    map[cacheKey]int64 // some of those in the database: nobody else writes to it
-	portion        portion            // what is left of that of the transaction
-	noted          bool               // a generation was noted for later
-
-	stmts []*sql.Stmt // all that follow
+	generations    map[cacheKey]int64 // some of those in the database; only the writer changes them
+	portion        portion            // rest of the portion of the transaction
+	discarded      bool               // a generation was left to deleteDiscarded
 
 	begin, commit, rollback                                       *sql.Stmt
 	revise, create, setDefault                                    *sql.Stmt
@@ -30,13 +28,13 @@ type writer struct {
 	nextDiscarded, noteDiscarded, forgetDiscarded                 *sql.Stmt
 }
 
-// A cacheKey identifies a cache in the database.
+// A cacheKey identifies a cache.
 type cacheKey struct {
 	collection int64
 	cache      uint64
 }
 
-// maxGenerations bounds the generations in memory.
+// maxGenerations limits the generations in memory.
 const maxGenerations = 4096
 
 // keptCommits is the size of collections.commits: ccstore.KeptCommits ids.
@@ -47,7 +45,7 @@ func newWriter(ctx context.Context, db *sql.DB, key *storeKey) (_ *writer, err e
 	if w.conn, err = db.Conn(ctx); err != nil {
 		return nil, err
 	}
-	if err = w.prepare(ctx); err == nil {
+	if err = prepare(ctx, w.conn, w.statements()); err == nil {
 		err = w.findGeneration(ctx)
 	}
 	if err != nil {
@@ -57,11 +55,27 @@ func newWriter(ctx context.Context, db *sql.DB, key *storeKey) (_ *writer, err e
 	return w, nil
 }
 
-func (w *writer) prepare(ctx context.Context) error {
-	for _, s := range []struct {
-		stmt  **sql.Stmt
-		query string
-	}{
+// A statement is a query, and the variable for its prepared statement.
+type statement struct {
+	stmt  **sql.Stmt
+	query string
+}
+
+// prepare prepares statements on a connection or in a transaction. The end of a
+// transaction closes its statements.
+func prepare(ctx context.Context, on interface {
+	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
+}, list []statement) (err error) {
+	for _, s := range list {
+		if *s.stmt, err = on.PrepareContext(ctx, s.query); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *writer) statements() []statement {
+	return []statement{
 		{&w.begin, "BEGIN IMMEDIATE"},
 		{&w.commit, "COMMIT"},
 		{&w.rollback, "ROLLBACK"},
@@ -92,33 +106,27 @@ func (w *writer) prepare(ctx context.Context) error {
 		{&w.nextDiscarded, "SELECT generation FROM discarded ORDER BY generation LIMIT 1"},
 		{&w.noteDiscarded, "INSERT INTO discarded (generation) VALUES (?)"},
 		{&w.forgetDiscarded, "DELETE FROM discarded WHERE generation = ?"},
-	} {
-		var err error
-		if *s.stmt, err = w.conn.PrepareContext(ctx, s.query); err != nil {
-			return err
-		}
-		w.stmts = append(w.stmts, *s.stmt)
 	}
-	return nil
 }
 
-// findGeneration finds a generation after which none was given.
+// findGeneration finds the first generation that no row has.
 func (w *writer) findGeneration(ctx context.Context) error {
 	return w.conn.QueryRowContext(ctx, `SELECT 1 + max((SELECT coalesce(max(generation), 0) FROM caches),
 		(SELECT coalesce(max(generation), 0) FROM credentials), (SELECT coalesce(max(generation), 0) FROM discarded))`).Scan(&w.nextGeneration)
 }
 
 func (w *writer) close() {
-	for _, stmt := range w.stmts {
-		stmt.Close()
+	for _, s := range w.statements() {
+		if *s.stmt != nil {
+			(*s.stmt).Close()
+		}
 	}
 	w.conn.Close()
 }
 
-// writeBatch writes the commits of the batch in one transaction, and sets the
-// error of each. If one fails by itself, each of them gets a transaction of its
-// own: a savepoint for each, in one transaction, would have SQLite walk through
-// all that was changed at every statement.
+// writeBatch writes the commits of a batch in one transaction, and sets the error of
+// each. If one fails, each gets a transaction of its own: with a savepoint for each
+// commit SQLite would walk through all changed pages at every statement.
 func (w *writer) writeBatch(batch []*request) {
 	if err := w.beginTransaction(); err != nil {
 		fail(batch, err)
@@ -161,13 +169,13 @@ func (w *writer) beginTransaction() error {
 	return w.run(w.begin)
 }
 
-// rollBack undoes the transaction, which SQLite may have done by itself.
+// rollBack undoes the transaction, unless SQLite has done that already.
 func (w *writer) rollBack() {
 	clear(w.generations)
 	w.run(w.rollback)
 }
 
-// fail sets the error of every commit that has none yet.
+// fail sets the error of the commits without one.
 func fail(batch []*request, err error) {
 	for _, r := range batch {
 		if r.err == nil {

@@ -24,7 +24,7 @@ import (
 
 const pageSize = 4096
 
-// A logText is what was logged, while it is still written to.
+// A logText is a log that can be read while it is written.
 type logText struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -42,7 +42,7 @@ func (l *logText) String() string {
 	return l.text.String()
 }
 
-// openLogged opens a store at path. Unlike storetest.New it may be damaged.
+// openLogged opens a store at path, which unlike with storetest.New may be damaged.
 func openLogged(t *testing.T, path string) (*ccstore.Store, *logText) {
 	t.Helper()
 	text := &logText{}
@@ -56,15 +56,14 @@ func openLogged(t *testing.T, path string) (*ccstore.Store, *logText) {
 	return s, text
 }
 
-// smallStore makes a database of a few users with pages of all kinds: in trees
-// of two levels, overflowing, and free. It returns its bytes and what each of
-// the users has.
+// smallStore creates a database with pages of all kinds: in trees of two levels,
+// overflow pages and free ones. It returns its bytes and the contents of each user.
 func smallStore(t *testing.T) (file []byte, contents map[ccstore.Owner][]string) {
 	t.Helper()
 	return storeWith(t, 40)
 }
 
-// storeWith makes one in which each user has so many tickets in a cache.
+// storeWith creates a database in which a cache of each user has that many tickets.
 func storeWith(t *testing.T, tickets int) (file []byte, contents map[ccstore.Owner][]string) {
 	t.Helper()
 	path := filepath.Join(privateDir(t), "kcmd.db")
@@ -109,7 +108,7 @@ func update(t *testing.T, s *ccstore.Store, o ccstore.Owner, f func(tx *ccstore.
 	}
 }
 
-// described returns all that a client can get to know of a collection.
+// described returns all that a client can see of a collection.
 func described(c *ccstore.Collection) []string {
 	list := []string{}
 	for _, cache := range c.Caches() {
@@ -121,18 +120,17 @@ func described(c *ccstore.Collection) []string {
 	return list
 }
 
-// What became of a damaged store.
+// The outcomes for a damaged store.
 const (
 	whole  = "whole"
 	moved  = "quarantined"
-	failed = "failed for some" // and not for others
+	failed = "failed for some" // but not for all
 	none   = "failed for all"
 	lost   = "entries quarantined"
 )
 
-// serve uses a damaged store as a daemon does, and returns what became of it.
-// Nobody gets what is not his or is not what was stored, and what is missing is
-// in the log.
+// serve uses a damaged store as a daemon does, and returns the outcome. No user gets
+// anything but what they stored, and the log names what is missing.
 func serve(t *testing.T, path string, contents map[ccstore.Owner][]string) string {
 	t.Helper()
 	damaged, err := os.ReadFile(path)
@@ -141,12 +139,12 @@ func serve(t *testing.T, path string, contents map[ccstore.Owner][]string) strin
 	}
 	s, log := openLogged(t, path)
 	outcome := whole
-	if aside, _ := filepath.Glob(path + ".corrupt-*"); len(aside) > 0 {
+	if quarantined, _ := filepath.Glob(path + ".corrupt-*"); len(quarantined) > 0 {
 		outcome = moved
-		if kept, err := os.ReadFile(aside[0]); err != nil || !bytes.Equal(kept, damaged) {
-			t.Errorf("%s is not the damaged file", aside[0])
+		if kept, err := os.ReadFile(quarantined[0]); err != nil || !bytes.Equal(kept, damaged) {
+			t.Errorf("%s is not the damaged file", quarantined[0])
 		}
-		if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), aside[0]) {
+		if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), quarantined[0]) {
 			t.Errorf("the log does not say where the file went:\n%s", log)
 		}
 		contents = nil
@@ -159,7 +157,7 @@ func serve(t *testing.T, path string, contents map[ccstore.Owner][]string) strin
 		case !left:
 			outcome = lost
 			if !strings.Contains(log.String(), "quarantined") {
-				t.Errorf("something of %d is missing, and the log does not say so:\n%s", uid, log)
+				t.Errorf("entries of %d are missing, and the log does not say so:\n%s", uid, log)
 			}
 		}
 	}
@@ -186,14 +184,14 @@ func serve(t *testing.T, path string, contents map[ccstore.Owner][]string) strin
 	return outcome
 }
 
-// look reports whether a user still has everything.
+// look reports whether a user still has all entries.
 func look(t *testing.T, s *ccstore.Store, o ccstore.Owner, had []string) (all bool, err error) {
 	t.Helper()
 	err = s.View(t.Context(), o, func(c *ccstore.Collection) error {
 		has := described(c)
 		for _, entry := range has {
 			if !slices.Contains(had, entry) {
-				t.Errorf("%s is given what was not stored: %.200s", o, entry)
+				t.Errorf("%s gets an entry that was not stored: %.200s", o, entry)
 			}
 		}
 		all = len(has) == len(had)
@@ -206,7 +204,7 @@ func look(t *testing.T, s *ccstore.Store, o ccstore.Owner, had []string) (all bo
 	return all, err
 }
 
-// add stores a ticket in a new cache, and looks whether it is there.
+// add stores a ticket in a new cache and reads it.
 func add(t *testing.T, s *ccstore.Store, o ccstore.Owner) error {
 	t.Helper()
 	ticket := storetest.Ticket("new@EXAMPLE.COM", "host/new@EXAMPLE.COM")
@@ -223,20 +221,20 @@ func add(t *testing.T, s *ccstore.Store, o ccstore.Owner) error {
 	return s.View(t.Context(), o, func(c *ccstore.Collection) error {
 		cache, err := c.Cache("new")
 		if err != nil || cache.Tickets() != 1 {
-			t.Errorf("what was stored is not there: %v", err)
+			t.Errorf("the stored ticket is missing: %v", err)
 		}
 		return nil
 	})
 }
 
-// serveAfterMark starts again after damage was met: the file has been moved
-// aside, and everybody is served.
+// serveAfterMark starts again after damage was detected: the file is quarantined, and
+// all users are served.
 func serveAfterMark(t *testing.T, path string) {
 	t.Helper()
 	s, log := openLogged(t, path)
 	defer s.Close()
-	if aside, _ := filepath.Glob(path + ".corrupt-*"); len(aside) != 1 || !strings.Contains(log.String(), aside[0]) {
-		t.Errorf("the damaged file was not quarantined at the next start: %v\n%s", aside, log)
+	if quarantined, _ := filepath.Glob(path + ".corrupt-*"); len(quarantined) != 1 || !strings.Contains(log.String(), quarantined[0]) {
+		t.Errorf("the damaged file was not quarantined at the next start: %v\n%s", quarantined, log)
 	}
 	for uid := range uint32(9) {
 		if err := add(t, s, user(uid)); err != nil {
@@ -247,7 +245,7 @@ func serveAfterMark(t *testing.T, path string) {
 		t.Errorf("after the next start: %v", err)
 	}
 	if exists(path + "-damaged") {
-		t.Error("the mark is still there")
+		t.Error("the mark still exists")
 	}
 }
 
@@ -256,8 +254,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// used makes files as a daemon leaves them, and returns the path of the
-// database.
+// used writes a database as a daemon leaves it, and returns its path.
 func used(t *testing.T, file []byte) string {
 	t.Helper()
 	path := filepath.Join(privateDir(t), "kcmd.db")
@@ -273,7 +270,7 @@ func write(t *testing.T, path string, b []byte) {
 	}
 }
 
-// TestZeroedPages has each page of a database zeroed in turn.
+// TestZeroedPages zeroes each page of a database in turn.
 func TestZeroedPages(t *testing.T) {
 	file, contents := smallStore(t)
 	if outcome := serve(t, used(t, file), contents); outcome != whole {
@@ -296,8 +293,7 @@ func TestZeroedPages(t *testing.T) {
 	}
 }
 
-// TestTruncated has a database that ends too early: at the end of each page and
-// in its middle.
+// TestTruncated truncates a database at the end and in the middle of each page.
 func TestTruncated(t *testing.T) {
 	file, contents := smallStore(t)
 	for size := pageSize / 2; size < len(file); size += pageSize / 2 {
@@ -307,18 +303,18 @@ func TestTruncated(t *testing.T) {
 			t.Errorf("cut to %d bytes of %d: %s, want %s", size, len(file), outcome, moved)
 		}
 	}
-	// Nothing tells an empty file from one that was never filled.
+	// An empty file looks like one that was never filled.
 	s, log := openLogged(t, used(t, nil))
 	if all, err := look(t, s, user(0), nil); err != nil || !all {
 		t.Errorf("empty file: %v", err)
 	}
 	if !strings.Contains(log.String(), "level=WARN") {
-		t.Errorf("nothing is said of an empty file:\n%s", log)
+		t.Errorf("the log does not mention the empty file:\n%s", log)
 	}
 }
 
-// TestGarbage has bytes changed at random. Whatever becomes of it, nobody gets
-// what was not stored for him.
+// TestGarbage changes bytes at random. Whatever the outcome, no user gets anything but
+// what they stored.
 func TestGarbage(t *testing.T) {
 	file, contents := smallStore(t)
 	outcomes := make(map[string]int)
@@ -326,7 +322,7 @@ func TestGarbage(t *testing.T) {
 		rnd := rand.New(rand.NewPCG(seed, 0))
 		hurt := slices.Clone(file)
 		for range 1 + rnd.IntN(200) {
-			// Behind the header, which could say that it is another's.
+			// Not in the header, which could name another program.
 			hurt[100+rnd.IntN(len(hurt)-100)] = byte(rnd.Uint32())
 		}
 		path := used(t, hurt)
@@ -339,7 +335,7 @@ func TestGarbage(t *testing.T) {
 				}
 				_ = add(t, s, user(uid))
 			}
-			if aside, _ := filepath.Glob(path + ".corrupt-*"); len(aside) > 0 {
+			if quarantined, _ := filepath.Glob(path + ".corrupt-*"); len(quarantined) > 0 {
 				outcome = moved
 			}
 			outcomes[outcome]++
@@ -348,8 +344,7 @@ func TestGarbage(t *testing.T) {
 	t.Logf("outcomes: %v", outcomes)
 }
 
-// TestGarbageTables has a letter changed in the name of each table, in what the
-// database says of itself.
+// TestGarbageTables changes a letter of a table's name in the schema of the database.
 func TestGarbageTables(t *testing.T) {
 	file, contents := smallStore(t)
 	for _, table := range []string{"collections", "caches", "credentials", "keys", "discarded", "caches_by_reaping"} {
@@ -367,7 +362,7 @@ func TestGarbageTables(t *testing.T) {
 	}
 }
 
-// TestGarbageHeader has a database that does not begin as one.
+// TestGarbageHeader has a database without a valid header.
 func TestGarbageHeader(t *testing.T) {
 	file, contents := smallStore(t)
 	hurt := slices.Clone(file)
@@ -377,8 +372,7 @@ func TestGarbageHeader(t *testing.T) {
 	}
 }
 
-// TestMovedTwice has two damaged files quarantined in one second: none takes the
-// place of the other.
+// TestMovedTwice quarantines damaged files within a second: none replaces another.
 func TestMovedTwice(t *testing.T) {
 	file, _ := smallStore(t)
 	path := used(t, file[:pageSize])
@@ -390,14 +384,14 @@ func TestMovedTwice(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if aside, _ := filepath.Glob(path + ".corrupt-*"); len(aside) != n+1 {
-			t.Errorf("%d files are kept, want %d: %v", len(aside), n+1, aside)
+		if quarantined, _ := filepath.Glob(path + ".corrupt-*"); len(quarantined) != n+1 {
+			t.Errorf("%d files are kept, want %d: %v", len(quarantined), n+1, quarantined)
 		}
 		write(t, path, file[:pageSize])
 	}
 }
 
-// TestFalseAlarm has a mark at a database that is as it should be.
+// TestFalseAlarm has a mark beside an undamaged database.
 func TestFalseAlarm(t *testing.T) {
 	file, contents := smallStore(t)
 	path := used(t, file)
@@ -406,6 +400,6 @@ func TestFalseAlarm(t *testing.T) {
 		t.Errorf("%s, want %s", outcome, whole)
 	}
 	if exists(path + "-damaged") {
-		t.Error("the mark is still there")
+		t.Error("the mark still exists")
 	}
 }
