@@ -10,12 +10,11 @@ import (
 	"kcmd.org/kcmd/kcmserver/selinux"
 )
 
-// busPatience is how long a start waits for the bus, and an end for leaving it.
-// The KCM side works without a bus, so nothing that waits for the daemon should
-// wait for longer.
+// busPatience limits the wait for the bus at the start and at the end. KCM requests
+// work without a bus, so it must not delay the daemon for longer.
 const busPatience = 2 * time.Second
 
-// newBus returns the part that shows the store on the configured bus.
+// newBus returns the part that publishes the store on the configured bus.
 func (d *daemon) newBus() *dbus.Service {
 	return dbus.New(d.store, dbus.Config{
 		Address:       d.bus,
@@ -35,23 +34,23 @@ func (d *daemon) newBus() *dbus.Service {
 	})
 }
 
-// A lastBus is the bus that started the daemon: they end together.
+// A lastBus is the bus that started the daemon. The daemon ends with it.
 type lastBus struct {
 	*dbus.Service
 	log *slog.Logger
 }
 
-// Run serves until ctx is done or the bus goes away.
+// Run serves until ctx is done or the bus disconnects.
 func (b lastBus) Run(ctx context.Context) error {
 	err := b.Service.Run(ctx)
 	if ctx.Err() == nil {
-		b.log.Info("the bus that started kcmd is gone, ending", "err", err)
+		b.log.Info("the bus that started kcmd disconnected; ending", "err", err)
 	}
 	return nil
 }
 
-// levelOf returns what D-Bus needs to keep callers with SELinux labels apart, nil
-// if labels do not count.
+// levelOf returns the function that finds the SELinux level of a D-Bus caller's label,
+// nil to ignore labels.
 func levelOf(policy *selinux.Policy) func(label string) (string, error) {
 	if policy == nil {
 		return nil
@@ -59,13 +58,14 @@ func levelOf(policy *selinux.Policy) func(label string) (string, error) {
 	return selinux.Level
 }
 
-// broadcasts tells whether all on the bus may see the signals: it is the bus
-// of one user. On the system bus it never is, whatever the mode.
+// broadcasts reports whether every client of the bus may receive the signals, because
+// it is the bus of one user. The system bus never is.
 func (c *config) broadcasts() bool {
 	return c.bus == "session" || c.session && c.bus != "system"
 }
 
-// defaultPath returns the path of the socket that shows what D-Bus shows.
+// defaultPath returns the path of a socket with the collections that D-Bus shows, ""
+// if there is no such socket.
 func defaultPath(sockets []*socket) string {
 	for _, s := range sockets {
 		if s.namespace == ccstore.DefaultNamespace {

@@ -13,29 +13,29 @@ import (
 	"kcmd.org/kcmd/safetext"
 )
 
-// newCheck is the command that verifies a store.
+// newCheck returns the command that verifies a store.
 func newCheck() *cobra.Command {
 	return newInspector(&cobra.Command{
 		Use:   "check [options] [STORE]",
-		Short: "verify a store: that it holds together, and that all of it can be read",
-		Long: `kcmd check verifies the database of the configuration, or STORE. It changes
-nothing, and a daemon may use the database meanwhile.
+		Short: "verify the structure and the contents of a store",
+		Long: `kcmd check verifies the configured database, or STORE: its structure and all
+entries. It changes nothing and works while a daemon uses the database.
 
-It exits with 0 if nothing is wrong, with 1 if the store is damaged, and with 2
-if it cannot be verified.`,
+Exit status: 0 if the store is intact; 1 if it is damaged; 2 if it cannot be
+checked.`,
 	}, check)
 }
 
-// A checker counts what it finds.
+// A checker counts entries and faults.
 type checker struct {
 	out                 io.Writer
 	wrong, quarantined  int
 	owners, readable    int
-	caches, credentials int // that can be read
-	sealed              int // of the credentials: no key to look into them
+	caches, credentials int // readable
+	sealed              int // credentials that cannot be decrypted without the key
 }
 
-// check verifies a store and says all that is wrong with it.
+// check verifies a store and prints all faults.
 func check(ctx context.Context, r *sqlite.Reader, path string, out io.Writer) error {
 	c := &checker{out: out}
 	fmt.Fprintf(out, "store %s, version %d\n", path, r.Version())
@@ -60,7 +60,7 @@ func check(ctx context.Context, r *sqlite.Reader, path string, out io.Writer) er
 	return nil
 }
 
-// collections verifies what is stored for each owner.
+// collections verifies the collection of each owner.
 func (c *checker) collections(ctx context.Context, r *sqlite.Reader) error {
 	owners, err := r.Owners(ctx)
 	if sqlite.Damaged(err) {
@@ -107,7 +107,7 @@ func (c *checker) collection(owner ccstore.Owner, r *ccstore.Record) {
 		}
 	}
 	if sealed {
-		return // what follows from what is in them cannot be told
+		return // the other checks compare decrypted credentials
 	}
 	for _, err := range ccstore.CheckRecord(owner, r) {
 		c.damage(fmt.Sprintf("collection of %s: %v", owner, err))

@@ -13,13 +13,13 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// run is the program. It returns when ctx is done, with nil, or when it cannot
-// start or go on.
+// run runs the program. It returns nil when ctx is done, or the error that
+// prevents the start or the work.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	cmd := newCommand(stderr)
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
-	// With nil, cobra would take the arguments of the process.
+	// Not nil, for which cobra uses the arguments of the process.
 	cmd.SetArgs(append([]string{}, args...))
 	err := cmd.ExecuteContext(ctx)
 	if exitStatus(err) == exitConfig {
@@ -32,15 +32,16 @@ func newCommand(stderr io.Writer) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "kcmd",
 		Short: "Kerberos credential cache manager",
-		Long: `kcmd keeps Kerberos tickets for all users of a machine, or with --session for
-one user. Programs reach it as credential cache "KCM:".
+		Long: `kcmd keeps the Kerberos tickets of all users of a machine, or of one user with
+--session. Programs use it as the credential cache "KCM:".
 
-Each option but --config, --session and --version can also stand in the
-configuration file, with "_" for "-" (log_level = "debug"), and in a variable
-(KCMD_LOG_LEVEL=debug). Flags win over variables, and these over files.`,
+All options but --config, --session and --version can also be set in the
+configuration file, where "_" replaces "-" (log_level = "debug"), and in the
+environment (KCMD_LOG_LEVEL=debug). Flags take precedence over the environment,
+and the environment over files.`,
 		Version:           programVersion(),
 		Args:              noArguments,
-		SilenceErrors:     true, // main prints it
+		SilenceErrors:     true, // main prints the error
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -72,12 +73,12 @@ Options:
 	return cmd
 }
 
-// addFlags adds the flags that readConfig reads: those of the settings with the
-// keys, or of all.
+// addFlags adds the flags that readConfig reads: for the settings with the keys, or
+// for all settings.
 func addFlags(flags *pflag.FlagSet, keys ...string) {
 	flags.SortFlags = false
-	flags.Bool("session", false, "serve one user: socket, store and bus of the session")
-	flags.String("config", "", "configuration `FILE` in place of /etc/kcmd/kcmd.toml")
+	flags.Bool("session", false, "serve one user, with the socket, store and bus of the session")
+	flags.String("config", "", "read this configuration `FILE` instead of /etc/kcmd/kcmd.toml")
 	for _, s := range settings {
 		if len(keys) == 0 || slices.Contains(keys, s.key) {
 			flags.Var(&flagValue{word: s.word}, s.flag(), s.help())
@@ -85,15 +86,15 @@ func addFlags(flags *pflag.FlagSet, keys ...string) {
 	}
 }
 
-// A flagValue holds what a flag was given, unchecked: readConfig checks it as
-// it checks what comes from elsewhere.
+// A flagValue holds the unchecked value of a flag. readConfig checks it like values
+// from files and variables.
 type flagValue struct{ value, word string }
 
 func (v *flagValue) Set(s string) error { v.value = s; return nil }
 func (v *flagValue) String() string     { return v.value }
 func (v *flagValue) Type() string       { return v.word }
 
-// help returns the meaning with the default.
+// help returns the meaning and the default.
 func (s *setting) help() string {
 	if s.value == "" {
 		return s.meaning
@@ -108,7 +109,7 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	allowed := "options only"
 	var names []string
 	for _, c := range cmd.Commands() {
-		if c.Name() != "help" { // cobra's own, for those who try it
+		if !c.Hidden {
 			names = append(names, c.Name())
 		}
 	}
@@ -118,7 +119,7 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	return badCommandLine(cmd, "unexpected argument %s; allowed: %s", quoted(args[0]), allowed)
 }
 
-// flagError says what a flag without a value may be given.
+// flagError adds the allowed values to the error for a boolean flag.
 func flagError(err error) error {
 	if e := (*pflag.InvalidValueError)(nil); errors.As(err, &e) && e.GetFlag().Value.Type() == "bool" {
 		return fmt.Errorf("--%s: %s is not allowed; allowed: true, false, or no value", e.GetFlag().Name, quoted(e.GetValue()))
@@ -126,7 +127,7 @@ func flagError(err error) error {
 	return err
 }
 
-// newHelp is the command by which people look for help on a command.
+// newHelp returns the command that prints the help of another command.
 func newHelp() *cobra.Command {
 	return &cobra.Command{
 		Use:    "help [COMMAND]",
@@ -142,9 +143,8 @@ func newHelp() *cobra.Command {
 	}
 }
 
-// badCommandLine returns the error for a command line that a command does not
-// take. Its exit status is that of a configuration error for the daemon, and the
-// one for a failure for its commands.
+// badCommandLine returns the error for a command line that cmd does not allow. For
+// the daemon it has the exit status of a configuration error.
 func badCommandLine(cmd *cobra.Command, format string, args ...any) error {
 	err := fmt.Errorf("cannot read the command line: "+format+"; see %s --help", append(args, cmd.CommandPath())...)
 	if cmd.HasParent() {

@@ -16,9 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readConfig gathers the configuration from the file, the files in
-// kcmd.conf.d beside it, the variables and the flags. The later wins, but
-// every value is checked, also one that another overrides.
+// readConfig reads the configuration from the file, the files in kcmd.conf.d beside
+// it, the variables and the flags. The later source takes precedence, but all values
+// are checked.
 func readConfig(flags *pflag.FlagSet) (*config, error) {
 	c := new(config)
 	c.session, _ = flags.GetBool("session")
@@ -52,8 +52,8 @@ func readConfig(flags *pflag.FlagSet) (*config, error) {
 	return c, nil
 }
 
-// defaultConfig returns the configuration without files, variables and flags.
-// What has no default in this environment is left out.
+// defaultConfig returns the configuration without files, variables and flags. It
+// leaves out settings without a default in this environment.
 func defaultConfig(session bool) *config {
 	c := &config{session: session}
 	values := defaults(session)
@@ -63,7 +63,7 @@ func defaultConfig(session bool) *config {
 	return c
 }
 
-// defaults returns the values of what nothing sets.
+// defaults returns the default of each setting.
 func defaults(session bool) map[string]string {
 	d := make(map[string]string)
 	for _, s := range settings {
@@ -85,8 +85,7 @@ func defaults(session bool) map[string]string {
 	return d
 }
 
-// noDefault returns the error for a setting whose default the environment does
-// not give.
+// noDefault returns the error for a setting without a default in this environment.
 func noDefault(s *setting) error {
 	for variable := range strings.SplitSeq(needed[s.key], " or ") {
 		if value := os.Getenv(variable); value != "" {
@@ -96,11 +95,11 @@ func noDefault(s *setting) error {
 	return fmt.Errorf("%s: no default, because %s is not set; set it or give --%s", s.key, needed[s.key], s.flag())
 }
 
-// needed says what the defaults of the session are made from.
+// needed lists the variables from which the defaults of the session follow.
 var needed = map[string]string{"socket": "XDG_RUNTIME_DIR", "store": "XDG_STATE_HOME or HOME"}
 
-// userDir returns the directory that an XDG variable names, or its default in
-// the home directory, or "". The specification has relative paths ignored.
+// userDir returns the directory that an XDG variable names, or its default in the home
+// directory, or "". It ignores relative paths, as the XDG specification requires.
 func userDir(variable, inHome string) string {
 	if dir := os.Getenv(variable); filepath.IsAbs(dir) {
 		return dir
@@ -111,10 +110,10 @@ func userDir(variable, inHome string) string {
 	return ""
 }
 
-// files gathers what the configuration files say.
+// files merges the configuration files.
 type files struct {
 	v       *viper.Viper
-	sockets []socketConfig // of the last file that has [[socket]] tables, nil if a later one has a plain socket
+	sockets []socketConfig // of the last file with [[socket]] tables; nil if a later file sets socket
 }
 
 // merge adds the configuration file and those in kcmd.conf.d.
@@ -136,7 +135,7 @@ func (f *files) merge(flags *pflag.FlagSet, session bool) error {
 		return err
 	}
 	for _, e := range entries {
-		// Editors keep their own in hidden files.
+		// Hidden files are those of editors.
 		if strings.HasSuffix(e.Name(), ".toml") && !strings.HasPrefix(e.Name(), ".") {
 			if err := f.mergeFile(filepath.Join(dir, e.Name())); err != nil {
 				return err
@@ -146,8 +145,8 @@ func (f *files) merge(flags *pflag.FlagSet, session bool) error {
 	return nil
 }
 
-// configFile returns the path of the configuration file, "" for none, and
-// whether somebody asked for it, so that it must exist.
+// configFile returns the path of the configuration file, "" for none, and whether a
+// flag or a variable names it, so that it must exist.
 func configFile(flags *pflag.FlagSet, session bool) (path string, asked bool) {
 	if path, _ := flags.GetString("config"); flags.Changed("config") {
 		return path, true
@@ -165,8 +164,8 @@ func configFile(flags *pflag.FlagSet, session bool) (path string, asked bool) {
 	return filepath.Join(dir, "kcmd/kcmd.toml"), false
 }
 
-// mergeFile adds one file. It is decoded outside of viper, which would take keys
-// in any case and would not show empty tables.
+// mergeFile adds one file. It does not use viper's decoding, which ignores the case of
+// keys and hides empty tables.
 func (f *files) mergeFile(path string) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -202,7 +201,7 @@ func (f *files) mergeFile(path string) error {
 	return f.v.MergeConfigMap(values)
 }
 
-// allows tells whether a value of a file is allowed.
+// allows reports whether a value of a file is allowed.
 func (s *setting) allows(value any) bool {
 	switch value := value.(type) {
 	case string:
@@ -214,7 +213,7 @@ func (s *setting) allows(value any) bool {
 	}
 }
 
-// tomlText returns a value of a file as an error shows it.
+// tomlText formats a value of a file for an error.
 func tomlText(value any) string {
 	switch value := value.(type) {
 	case string:
@@ -228,7 +227,7 @@ func tomlText(value any) string {
 	}
 }
 
-// quoted returns a value as an error shows it.
+// quoted formats a value for an error.
 func quoted(s string) string {
 	if len(s) <= maxShown {
 		return strconv.Quote(s)
@@ -236,7 +235,7 @@ func quoted(s string) string {
 	return fmt.Sprintf("%q... (%d bytes)", s[:maxShown/2], len(s))
 }
 
-// plain returns a name as an error shows it, as it is unless it is a strange one.
+// plain formats a name for an error, without quotes if possible.
 func plain(name string) string {
 	if len(name) > maxShown || strings.ContainsFunc(name, unicode.IsControl) {
 		return quoted(name)
@@ -244,10 +243,10 @@ func plain(name string) string {
 	return name
 }
 
-// maxShown is the longest value in bytes that an error shows whole.
+// maxShown is the longest value, in bytes, that an error shows in full.
 const maxShown = 200
 
-// syntaxError says where in a file it is.
+// syntaxError adds the position in the file to an error.
 func syntaxError(path string, err error) error {
 	var at interface{ Position() (line, column int) }
 	if errors.As(err, &at) {
@@ -257,8 +256,8 @@ func syntaxError(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// mergeVariables adds the KCMD_ variables. One that is empty counts as not
-// set: some programs pass those on that they do not have.
+// mergeVariables adds the KCMD_ variables. An empty variable is not set: some programs
+// pass on a variable that they do not have as an empty one.
 func mergeVariables(v *viper.Viper) error {
 	known := map[string]*setting{"KCMD_CONFIG": nil}
 	for i := range settings {
@@ -284,12 +283,12 @@ func mergeVariables(v *viper.Viper) error {
 	return nil
 }
 
-// mergeFlags adds the flags that were given.
+// mergeFlags adds the given flags.
 func mergeFlags(v *viper.Viper, flags *pflag.FlagSet) error {
 	for i := range settings {
 		s := &settings[i]
 		f := flags.Lookup(s.flag())
-		if f == nil || !f.Changed { // not every command has them all
+		if f == nil || !f.Changed { // some commands have only some flags
 			continue
 		}
 		value := f.Value.String()
@@ -313,7 +312,7 @@ func notAllowed(origin string, value any, allowed string) error {
 	return fmt.Errorf("%w; its absolute path %s has %d bytes", err, plain(whole), len(whole))
 }
 
-// unknown returns the error for a name that means no setting.
+// unknown returns the error for an unknown name of a setting.
 func unknown(what string, name func(*setting) string, more ...string) error {
 	names := more
 	for i := range settings {

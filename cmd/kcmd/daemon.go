@@ -17,15 +17,15 @@ import (
 	"kcmd.org/kcmd/lifecycle"
 )
 
-// serve is the life of the daemon, until ctx is done.
+// serve runs the daemon until ctx is done.
 func serve(ctx context.Context, c *config, log *slog.Logger) error {
-	// Registered before another process can find this one and send a hangup.
+	// Before another process can find this one and send SIGHUP, which would end it.
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, unix.SIGHUP)
 	defer signal.Stop(hangups)
 
-	// The sockets come first: a second daemon must not touch the store of the
-	// first. Clients that connect meanwhile wait in the sockets' queues.
+	// The sockets come first: a second daemon fails here, before it touches the
+	// store. Clients that connect meanwhile wait in the queues of the sockets.
 	sockets, err := fromSystemd()
 	if err != nil {
 		return err
@@ -36,17 +36,14 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	passed := len(sockets) > 0
 	if passed {
 		warnUnused(c, sockets, log)
-	}
-	if !passed {
-		if sockets, err = listen(c.sockets); err != nil {
-			return err
-		}
+	} else if sockets, err = listen(c.sockets); err != nil {
+		return err
 	}
 	defer removeSockets(sockets)
 	clk := clock.System{}
 	store, err := openStore(ctx, c, clk, log)
 	if err != nil && ctx.Err() != nil {
-		return nil // ended before it began
+		return nil // a signal interrupted the start
 	}
 	if err != nil {
 		if passed {
@@ -63,17 +60,17 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	return runParts(ctx, d.parts(hangups), log)
 }
 
-// A daemon is what its parts share.
+// A daemon has the state that its parts share.
 type daemon struct {
 	*config
 	store   *ccstore.Store
 	sockets []*socket
-	policy  *selinux.Policy // nil if labels do not count
+	policy  *selinux.Policy // nil: ignore labels
 	clock   clock.Clock
 	log     *slog.Logger
 }
 
-// parts lists what the daemon is made of, in the order in which to start.
+// parts returns the parts of the daemon in the order in which to start them.
 func (d *daemon) parts(hangups <-chan os.Signal) []row {
 	rows := []row{
 		{name: "hangups", part: ignoring(hangups, d.log)},
@@ -98,13 +95,13 @@ func (d *daemon) parts(hangups <-chan os.Signal) []row {
 	return append(rows, row{name: "systemd", part: reporting(onBus, d.log)})
 }
 
-// ignoring is the part that logs hangups.
+// ignoring returns the part that logs hangups.
 func ignoring(hangups <-chan os.Signal, log *slog.Logger) task {
 	return func(ctx context.Context) error {
 		for {
 			select {
 			case <-hangups:
-				log.Info("SIGHUP ignored: kcmd reads its configuration only at the start")
+				log.Info("SIGHUP ignored: kcmd reads its configuration only when it starts")
 			case <-ctx.Done():
 				return nil
 			}
@@ -112,7 +109,7 @@ func ignoring(hangups <-chan os.Signal, log *slog.Logger) task {
 	}
 }
 
-// closing is the part that closes the store at the end.
+// closing returns the part that closes the store at the end.
 func closing(store *ccstore.Store) task {
 	return func(ctx context.Context) error {
 		<-ctx.Done()
@@ -123,10 +120,10 @@ func closing(store *ccstore.Store) task {
 	}
 }
 
-// stopPatience is how long the requests under way may take at the end.
+// stopPatience limits the time for the requests in progress at the end.
 const stopPatience = 10 * time.Second
 
-// loadPolicy returns the SELinux policy, nil if labels do not count.
+// loadPolicy returns the SELinux policy, nil to ignore labels.
 func loadPolicy(c *config, log *slog.Logger) *selinux.Policy {
 	if !c.selinux {
 		return nil
@@ -134,7 +131,7 @@ func loadPolicy(c *config, log *slog.Logger) *selinux.Policy {
 	return selinux.Load(log)
 }
 
-// servers is the part that answers KCM requests on all sockets.
+// servers is the part that answers KCM requests at all sockets.
 type servers struct {
 	server  *kcmserver.Server
 	sockets []*socket
@@ -153,11 +150,11 @@ func (d *daemon) newServers() *servers {
 	return &servers{server: server, sockets: d.sockets, log: d.log}
 }
 
-// Ready: clients that connect from now on are answered.
+// Ready returns a closed channel: the sockets queue clients before Run.
 func (*servers) Ready() <-chan struct{} { return closed }
 
-// Run serves until ctx is done, or a socket cannot be served any longer. Then it
-// lets requests under way end.
+// Run serves until ctx is done or a socket fails. Then it waits for the requests in
+// progress.
 func (s *servers) Run(ctx context.Context) error {
 	failed := make(chan error, len(s.sockets))
 	for _, socket := range s.sockets {
@@ -177,8 +174,8 @@ func (s *servers) Run(ctx context.Context) error {
 	return err
 }
 
-// removeSockets removes our own sockets, so that clients see that there is no
-// daemon. Those of systemd stay, for the next one.
+// removeSockets removes the sockets that we made, so that clients see that no daemon
+// runs. The sockets of systemd stay for the next daemon.
 func removeSockets(sockets []*socket) {
 	for _, s := range sockets {
 		s.remove()

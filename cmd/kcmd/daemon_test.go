@@ -35,7 +35,7 @@ func TestBadStart(t *testing.T) {
 		{"run", exitConfig, `kcmd: cannot read the command line: unexpected argument "run"; allowed: options, and the commands check, dump, rekey; see kcmd --help`},
 		{"--socket " + socket + " --bus none --store sqlite:" + notes, 1, "kcmd: cannot open store " + notes + ": "},
 		{"--socket " + socket + " --bus none --store sqlite:" + dir + "/a/b/k.db", 1, "kcmd: cannot open store " + dir + "/a/b/k.db: mkdir " + dir + "/a/b: no such file or directory"},
-		{"--socket " + socket + " --bus none --store sqlite:" + link, 1, "kcmd: cannot open store " + link + ": it is a symbolic link; allowed: the path that it leads to"},
+		{"--socket " + socket + " --bus none --store sqlite:" + link, 1, "kcmd: cannot open store " + link + ": it is a symbolic link; allowed: the path of the file itself"},
 		{"--session=maybe", exitConfig, `kcmd: cannot read the command line: --session: "maybe" is not allowed; allowed: true, false, or no value; see kcmd --help`},
 		{"help nothing", 2, `kcmd: no help on "nothing"; allowed: kcmd help, kcmd help check, kcmd help dump, kcmd help rekey`},
 		{"check a b", 2, `kcmd: cannot read the command line: unexpected argument "b"; allowed: options and one STORE; see kcmd check --help`},
@@ -62,7 +62,7 @@ func TestSecondDaemon(t *testing.T) {
 	first.startServing(socket)
 
 	got := kcmd(t, []string{"--socket", socket, "--bus", "none", "--store", "sqlite:" + dir + "/other/k.db"}).fails(1)
-	if want := "kcmd: cannot listen: socket " + socket + " is in use by kcmd.test (pid " + pid(first) + "); stop that, or give another path with --socket"; got != want {
+	if want := "kcmd: cannot listen: socket " + socket + " is in use by kcmd.test (pid " + pid(first) + "); stop it, or give another path with --socket"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	got = kcmd(t, []string{"--socket", socket + "2", "--bus", "none", "--store", "sqlite:" + dir + "/state/k.db"}).fails(1)

@@ -1,24 +1,23 @@
-// Command kcmd is the daemon: it reads its options, takes its sockets from
-// systemd or makes its own, wires the store to the KCM server and to D-Bus, and
-// starts and stops them in order. Other commands inspect a database or change its
-// key.
+// Command kcmd is the daemon. It reads its options, takes its sockets from systemd
+// or makes them, connects the store to the KCM server and to D-Bus, and starts and
+// ends these parts in order. Other commands read a database or change its key.
 //
-// It may import every other package of kcmd; no package imports it. What a
-// request means is not known here.
+// It may import every other package of kcmd; no package imports it. It does not
+// interpret requests.
 //
 // Files, in the order in which to read them:
 //
 //   - main.go, command.go: the program and its command line
-//   - settings.go, sockets.go, config.go: the table of settings, the tables of
-//     sockets, and how files, variables and flags are merged
-//   - daemon.go, parts.go: the list of the daemon's parts, and how parts start
-//     and end
-//   - listen.go, lock.go, session.go: sockets, the lock that keeps two daemons
-//     apart while they make one, and when a session needs no daemon
+//   - settings.go, sockets.go, config.go: the settings, the [[socket]] tables, and how
+//     files, variables and flags are merged
+//   - daemon.go, parts.go: the parts of the daemon, and how parts start and end
+//   - listen.go, lock.go, rivals.go: sockets, the lock for making one, and other KCM
+//     servers at the same path
+//   - session.go, refuse.go: when a daemon of the session is not needed, and errors for
+//     clients of a daemon that cannot start
 //   - store.go, key.go: opening the store, and reading its key
 //   - bus.go, systemd.go: D-Bus, and reports to systemd
-//   - log.go, harden.go, version.go: as they say
-//   - inspect.go, check.go, dump.go: the commands that read a
-//     database
-//   - rekey.go: the command that changes its key
+//   - log.go, harden.go, version.go: log lines, protection of the memory, the version
+//   - inspect.go, check.go, dump.go: the commands that read a database
+//   - rekey.go: the command that changes the key of a database
 package main

@@ -13,13 +13,13 @@ import (
 	"kcmd.org/kcmd/ccstore/sqlite"
 )
 
-// What the commands that look at a store exit with, besides 0.
+// Exit statuses of the commands that read a store, besides 0.
 const (
-	exitDamaged   = 1 // something is wrong with it
-	exitUnchecked = 2 // nobody can tell
+	exitDamaged   = 1 // the store is damaged
+	exitUnchecked = 2 // the store could not be checked
 )
 
-// A failure ends the program with a status of its own.
+// A failure is an error with an exit status.
 type failure struct {
 	error
 	status int
@@ -27,7 +27,7 @@ type failure struct {
 
 func (f failure) Unwrap() error { return f.error }
 
-// exitStatus returns what the program exits with after an error.
+// exitStatus returns the exit status of the program for an error, 0 for nil.
 func exitStatus(err error) int {
 	if f := (failure{}); errors.As(err, &f) {
 		return f.status
@@ -38,17 +38,17 @@ func exitStatus(err error) int {
 	return 1
 }
 
-// newInspector returns a command that looks at the store that its argument or
-// the configuration names.
+// newInspector makes cmd run inspect on the store that its argument or the
+// configuration names.
 func newInspector(cmd *cobra.Command, inspect func(ctx context.Context, r *sqlite.Reader, path string, out io.Writer) error) *cobra.Command {
-	cmd.Args = func(_ *cobra.Command, args []string) error {
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 1 {
-			return failure{fmt.Errorf("cannot read the command line: unexpected argument %s; allowed: options and one STORE; see kcmd %s --help", quoted(args[1]), cmd.Name()), exitUnchecked}
+			return failure{badCommandLine(cmd, "unexpected argument %s; allowed: options and one STORE", quoted(args[1])), exitUnchecked}
 		}
 		return nil
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := harden(); err != nil { // tickets go through the memory
+		if err := harden(); err != nil { // tickets are decrypted in memory
 			return err
 		}
 		c, err := readConfig(cmd.Flags())
@@ -61,8 +61,8 @@ func newInspector(cmd *cobra.Command, inspect func(ctx context.Context, r *sqlit
 		}
 		key, err := loadKey(c.encryptionKey)
 		if err != nil {
-			// Much can be told without.
-			fmt.Fprintf(cmd.ErrOrStderr(), "kcmd: %s; what is encrypted is not read\n", oneLine(err))
+			// The rest of the store is still readable.
+			fmt.Fprintf(cmd.ErrOrStderr(), "kcmd: %s; encrypted tickets are not read\n", oneLine(err))
 		}
 		defer clear(key)
 		r, err := sqlite.OpenReader(cmd.Context(), path, key)
@@ -75,27 +75,27 @@ func newInspector(cmd *cobra.Command, inspect func(ctx context.Context, r *sqlit
 			return failure{fmt.Errorf("cannot print: %w", e), exitUnchecked}
 		}
 		if e := r.Close(); e != nil {
-			return failure{fmt.Errorf("cannot tell about store %s: %w", path, e), exitUnchecked}
+			return failure{fmt.Errorf("cannot check store %s: %w", path, e), exitUnchecked}
 		}
 		return err
 	}
 	cmd.SetUsageTemplate("Usage: {{.UseLine}}\n\nOptions:\n{{.LocalFlags.FlagUsages}}")
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return failure{fmt.Errorf("cannot read the command line: %w; see kcmd %s --help", flagError(err), cmd.Name()), exitUnchecked}
+		return failure{badCommandLine(cmd, "%w", flagError(err)), exitUnchecked}
 	})
 	cmd.DisableFlagsInUseLine = true
 	addFlags(cmd.Flags(), "store", "encryption_key")
 	return cmd
 }
 
-// storePath returns the path of the database to look at.
+// storePath returns the path of the database to read.
 func storePath(c *config, args []string) (string, error) {
 	store := c.store
 	if len(args) > 0 {
 		store = args[0]
 	}
 	if store == memoryStore {
-		return "", errors.New("cannot look into store memory:, which only its daemon can")
+		return "", errors.New("cannot read store memory:, which is in the memory of its daemon; allowed: sqlite:PATH or PATH")
 	}
 	path, ok := absolute(strings.TrimPrefix(store, sqliteStore))
 	if !ok || len(path) > sqlite.MaxPath {
@@ -104,7 +104,8 @@ func storePath(c *config, args []string) (string, error) {
 	return path, nil
 }
 
-// unreadable tells a store that is damaged from one that cannot be looked at.
+// unreadable adds the exit status to the error for a store that is damaged or that
+// cannot be read.
 func unreadable(err error) error {
 	if sqlite.Damaged(err) {
 		return failure{err, exitDamaged}

@@ -128,7 +128,7 @@ func TestCheckCommand(t *testing.T) {
 		{"garbage", "", []string{garbage}, 1, "", "kcmd: cannot open store " + garbage + ": file is not a database"},
 		{"missing", "", []string{dir + "/none.db"}, 2, "", "kcmd: cannot open store " + dir + "/none.db: there is no such file\n"},
 		{"directory", "", []string{dir}, 2, "", "kcmd: cannot open store " + dir + ": "},
-		{"memory", "", []string{"memory:"}, 2, "", "kcmd: cannot look into store memory:, which only its daemon can\n"},
+		{"memory", "", []string{"memory:"}, 2, "", "kcmd: cannot read store memory:, which is in the memory of its daemon; allowed: sqlite:PATH or PATH\n"},
 		{"empty name", "", []string{""}, 2, "", `kcmd: store "" is not allowed; allowed: sqlite:PATH or PATH, of at most 480 bytes without control characters` + "\n"},
 		{"two", "", []string{whole, whole}, 2, "", `kcmd: cannot read the command line: unexpected argument "` + whole + `"; allowed: options and one STORE; see kcmd check --help` + "\n"},
 		{"flag", "", []string{"--sokcet=x"}, 2, "", "kcmd: cannot read the command line: unknown flag: --sokcet; see kcmd check --help\n"},

@@ -16,11 +16,11 @@ import (
 	"kcmd.org/kcmd/ccstore"
 )
 
-// A socket is where clients come in.
+// A socket is a listening socket for clients.
 type socket struct {
 	net.Listener
 	namespace string
-	file      fs.FileInfo // of a socket that is ours; nil of systemd's, and once it is removed
+	file      fs.FileInfo // of a socket that we made; nil for systemd's, and after remove
 }
 
 // listen makes the configured sockets.
@@ -40,9 +40,8 @@ func listen(configured []socketConfig) ([]*socket, error) {
 // path returns the path of the socket.
 func (s *socket) path() string { return s.Addr().String() }
 
-// remove removes the file of a socket that is ours, unless another stands in
-// its place. It is called while we still listen: before that, nobody replaces
-// a socket that answers, and after that, one that does not may be anybody's.
+// remove removes the file of a socket that we made, unless another file has replaced
+// it. It must be called while we listen: no daemon replaces a socket that answers.
 func (s *socket) remove() {
 	if s.file == nil {
 		return
@@ -50,15 +49,15 @@ func (s *socket) remove() {
 	if now, err := os.Lstat(s.path()); err == nil && os.SameFile(s.file, now) {
 		os.Remove(s.path())
 	}
-	// Not twice: the next one at this path may get the same inode number.
+	// Not twice: the next file at this path may get the same inode number.
 	s.file = nil
 }
 
-// fromSystemd returns the sockets that systemd passed, if it did.
+// fromSystemd returns the sockets that systemd passed.
 func fromSystemd() ([]*socket, error) { return activated(activation.Files(true)) }
 
-// activated returns the sockets that systemd passed as files. It does not use
-// activation.Listeners, which is silent on files that are no listeners.
+// activated returns the sockets that systemd passed as files. Unlike
+// activation.Listeners, it fails for files that do not listen.
 func activated(files []*os.File) ([]*socket, error) {
 	var sockets []*socket
 	for _, f := range files {
@@ -92,24 +91,24 @@ func checkListener(f *os.File) error {
 	return nil
 }
 
-// namespace returns the namespace of a socket by the name that its unit gives
-// it with FileDescriptorName=. Of the names of sockets that were given none,
-// only our own unit's means the default: a unit made for a container must not
-// open the collections of the host because a line was forgotten.
+// namespace returns the namespace of a socket from the FileDescriptorName= of its
+// unit. Without that line the name is the unit's, and only the name of our own unit
+// selects the default namespace: a unit for a container that lacks the line must not
+// give access to the collections of the host.
 func namespace(name string) string {
 	switch name {
 	case "kcm", "kcmd.socket", "unknown":
 		return ccstore.DefaultNamespace
 	}
-	// What go-systemd calls those that were passed without any names.
+	// The name that go-systemd gives to sockets without LISTEN_FDNAMES.
 	if strings.HasPrefix(name, "LISTEN_FD_") {
 		return ccstore.DefaultNamespace
 	}
 	return name
 }
 
-// makeSocket makes a socket of our own. The socket of a live daemon is never
-// taken, one that a killed daemon has left is replaced.
+// makeSocket makes a socket. It replaces the socket of a killed daemon, never that of
+// a running daemon.
 func makeSocket(c socketConfig) (*socket, error) {
 	path := c.path
 	fail := func(err error) (*socket, error) {
@@ -122,8 +121,8 @@ func makeSocket(c socketConfig) (*socket, error) {
 	if err := makeDir(filepath.Dir(path), 0o755); err != nil {
 		return fail(err)
 	}
-	// Of two daemons that find the same stale socket, the slower one would
-	// otherwise remove what the faster one has just made.
+	// Without the lock, the slower of two daemons that find the same stale socket
+	// would remove the new socket of the faster one.
 	unlock, err := lock(path + ".lock")
 	if err != nil {
 		return fail(err)
@@ -144,7 +143,7 @@ func makeSocket(c socketConfig) (*socket, error) {
 	return &socket{Listener: l, namespace: c.namespace, file: file}, nil
 }
 
-// clearPath removes the socket of a daemon that is gone.
+// clearPath removes the socket of a killed daemon.
 func clearPath(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -162,35 +161,33 @@ func clearPath(path string) error {
 		defer c.Close()
 		return inUse(path, listenerName(c.(*net.UnixConn)))
 	case errors.Is(err, unix.EAGAIN):
-		// Its queue is full, so there is one.
-		return inUse(path, "")
+		return inUse(path, "") // its queue is full
 	case errors.Is(err, unix.ECONNREFUSED):
 		return os.Remove(path)
 	default:
-		return fmt.Errorf("cannot tell whether a daemon uses the socket: %w", err)
+		return fmt.Errorf("cannot check whether a daemon uses socket %s: %w", path, err)
 	}
 }
 
 func inUse(path, server string) error {
-	return fmt.Errorf("cannot listen: socket %s is in use by %s; stop that, or give another path with --socket", path, cmp.Or(server, "a running daemon"))
+	return fmt.Errorf("cannot listen: socket %s is in use by %s; stop it, or give another path with --socket", path, cmp.Or(server, "a running daemon"))
 }
 
-// bind listens on a new socket that has its mode from its first moment. The
-// kernel makes it with the mode that the umask leaves; the umask is the
-// process's, and nothing else makes files yet.
+// bind listens on a new socket, which has the mode from the start. The kernel takes
+// the mode from the umask of the process, which creates no other files yet.
 func bind(path string, mode fs.FileMode) (*net.UnixListener, error) {
 	defer unix.Umask(unix.Umask(0o777 &^ int(mode)))
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		return nil, err
 	}
-	// By then it may be another one's: see remove.
+	// Closing does not remove the file, which may be another daemon's: see remove.
 	l.SetUnlinkOnClose(false)
 	return l, nil
 }
 
-// makeDir makes a directory with exactly this mode, if there is none. The one
-// above it must be there: a mistyped path makes no tree.
+// makeDir creates a missing directory with exactly this mode. Its parent must exist:
+// a mistyped path does not create a tree.
 func makeDir(path string, mode fs.FileMode) error {
 	err := os.Mkdir(path, mode)
 	if errors.Is(err, fs.ErrExist) {

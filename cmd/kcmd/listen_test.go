@@ -115,7 +115,7 @@ func TestMakeSocketLeavesLiveOne(t *testing.T) {
 	}
 	defer l.Close()
 	_, err = makeSocket(defaultSocket(path))
-	want := fmt.Sprintf("cannot listen: socket %s is in use by kcmd.test (pid %d); stop that, or give another path with --socket", path, os.Getpid())
+	want := fmt.Sprintf("cannot listen: socket %s is in use by kcmd.test (pid %d); stop it, or give another path with --socket", path, os.Getpid())
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// newLogger returns a logger that writes lines of text to w. For the journal,
-// which has its own clock, lines have a priority in place of the time.
+// newLogger returns a logger that writes lines of text to w. Lines for the journal,
+// which adds the time itself, have a priority instead of the time.
 func newLogger(w io.Writer, level slog.Level) *slog.Logger {
 	o := &slog.HandlerOptions{Level: level}
 	if isJournal(w) {
@@ -20,10 +20,11 @@ func newLogger(w io.Writer, level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, o))
 }
 
-// A journal gives each line its priority, in the form of sd-daemon(3).
+// A journal prefixes each line with its priority, as in sd-daemon(3).
 type journal struct{ w io.Writer }
 
-// priorities are those of syslog(3), by how the text handler begins a line.
+// priorities are the priorities of syslog(3) for the beginnings of lines that the
+// text handler writes.
 var priorities = []struct{ beginning, prefix string }{
 	{"level=ERROR", errorPrefix},
 	{"level=WARN", "<4>"},
@@ -31,10 +32,10 @@ var priorities = []struct{ beginning, prefix string }{
 	{"level=DEBUG", "<7>"},
 }
 
-// errorPrefix marks a line for the journal as an error.
+// errorPrefix is the priority of an error.
 const errorPrefix = "<3>"
 
-// Write writes a line, which the text handler passes whole.
+// Write writes one whole line, which the text handler writes in one call.
 func (j journal) Write(line []byte) (int, error) {
 	for _, p := range priorities {
 		if bytes.HasPrefix(line, []byte(p.beginning)) {
@@ -52,9 +53,9 @@ func dropTime(groups []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// isJournal tells whether w is the stream that systemd connected to the
-// journal, which the variable JOURNAL_STREAM names. The variable alone does not
-// say so: it is inherited, and w may have been redirected.
+// isJournal reports whether w is the stream to the journal that JOURNAL_STREAM names
+// (systemd.exec(5)). The variable alone proves nothing: it is inherited, and w may be
+// redirected.
 func isJournal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {

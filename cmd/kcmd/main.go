@@ -24,7 +24,7 @@ func main() {
 	}
 }
 
-// printError prints the error with which the program ends.
+// printError prints the error that ends the program.
 func printError(w io.Writer, err error) {
 	prefix := ""
 	if isJournal(w) {
@@ -33,8 +33,8 @@ func printError(w io.Writer, err error) {
 	fmt.Fprintf(w, "%skcmd: %s\n", prefix, oneLine(err))
 }
 
-// oneLine returns the text of an error as a line of moderate length, whatever
-// was on the command line. Errors that were joined are one after the other.
+// oneLine returns the text of an error as one line of bounded length. Joined errors
+// are separated by semicolons.
 func oneLine(err error) string {
 	const most = 4096
 	text := safetext.Escape(strings.ReplaceAll(err.Error(), "\n", "; "))

@@ -8,27 +8,27 @@ import (
 	"time"
 )
 
-// A part is something that the daemon runs beside others.
+// A part is a task of the daemon that runs beside others.
 type part interface {
-	// Run works until ctx is done. It ends in order what it has begun, and
-	// returns nil, or the reason why it could not work or end.
+	// Run works until ctx is done. It then ends in order and returns nil, or the
+	// reason why it could not work or end.
 	Run(ctx context.Context) error
 
-	// Ready returns a channel that is closed once the part does its work.
+	// Ready returns a channel that is closed when the part works.
 	Ready() <-chan struct{}
 }
 
-// A row is a part, and what the daemon does with it.
+// A row is a part and how the daemon starts and ends it.
 type row struct {
 	name  string
 	part  part
-	vital bool          // the daemon ends with it; without others it goes on
-	start time.Duration // how long the next row waits until this part is ready
-	stop  time.Duration // how long the end waits for Run to return; 0: for ever
+	vital bool          // the daemon ends when the part ends
+	start time.Duration // longest wait for Ready before the next part starts
+	stop  time.Duration // longest wait for the end of Run; 0: no limit
 }
 
-// runParts starts the parts in order, and ends them in reverse: when ctx is done,
-// or when Run of a vital one returns. It returns the errors of the vital parts.
+// runParts starts the parts in order. It ends them in reverse when ctx is done or a
+// vital part has ended, and returns the errors of the vital parts.
 func runParts(ctx context.Context, rows []row, log *slog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -48,18 +48,18 @@ func runParts(ctx context.Context, rows []row, log *slog.Logger) error {
 	return errors.Join(errs...)
 }
 
-// A running is a part that was started.
+// A running is a started part.
 type running struct {
 	row
 	log    *slog.Logger
 	cancel context.CancelFunc
 	done   chan struct{} // closed when Run has returned
-	err    error         // of a vital part, for those who saw done
+	err    error         // of a vital part; read after done
 }
 
-// start runs a part. If it is vital, ended is called when it returns.
+// start runs a part, and calls ended when a vital part ends.
 func start(r row, ended func(), log *slog.Logger) *running {
-	// Not the context of the daemon: each part ends at its turn.
+	// Not the context of the daemon: parts end one after the other.
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &running{row: r, log: log, cancel: cancel, done: make(chan struct{})}
 	go func() {
@@ -70,13 +70,13 @@ func start(r row, ended func(), log *slog.Logger) *running {
 			p.err = err
 			ended()
 		case err != nil:
-			log.Error(r.name+" failed, going on without it", "err", err)
+			log.Error(r.name+" failed; continuing without it", "err", err)
 		}
 	}()
 	return p
 }
 
-// waitReady waits until the part is ready, but not for ever.
+// waitReady waits until the part is ready, at most for start.
 func (p *running) waitReady(ctx context.Context) {
 	if p.start == 0 {
 		return
@@ -88,11 +88,11 @@ func (p *running) waitReady(ctx context.Context) {
 	case <-p.done:
 	case <-ctx.Done():
 	case <-timeout.C:
-		p.log.Warn(p.name + " is not ready yet, going on without it")
+		p.log.Warn(p.name + " is not ready yet; continuing without it")
 	}
 }
 
-// end has the part end, and returns its error.
+// end ends the part and returns its error.
 func (p *running) end() error {
 	p.cancel()
 	var timeout <-chan time.Time
@@ -108,14 +108,14 @@ func (p *running) end() error {
 	}
 }
 
-// A task is a part that is ready at once.
+// A task is a part that is always ready.
 type task func(ctx context.Context) error
 
 func (run task) Run(ctx context.Context) error { return run(ctx) }
 
 func (task) Ready() <-chan struct{} { return closed }
 
-// closed is the Ready of what is ready.
+// closed is a closed channel.
 var closed = func() <-chan struct{} {
 	c := make(chan struct{})
 	close(c)

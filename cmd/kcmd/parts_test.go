@@ -97,7 +97,7 @@ func TestPartsThatFail(t *testing.T) {
 	if d.entries[len(d.entries)-1] != "-store" {
 		t.Errorf("order: %v", d.entries)
 	}
-	if !strings.Contains(out.String(), `msg="bus failed, going on without it" err="no bus"`) {
+	if !strings.Contains(out.String(), `msg="bus failed; continuing without it" err="no bus"`) {
 		t.Errorf("log:\n%s", out.String())
 	}
 }
@@ -120,7 +120,7 @@ func TestPartsThatHang(t *testing.T) {
 		t.Error(err)
 	}
 	close(bus.stuck)
-	for _, want := range []string{"D-Bus is not ready yet, going on without it", "timed out disconnecting from D-Bus"} {
+	for _, want := range []string{"D-Bus is not ready yet; continuing without it", "timed out disconnecting from D-Bus"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}

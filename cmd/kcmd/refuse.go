@@ -11,21 +11,20 @@ import (
 	"kcmd.org/kcmd/clock"
 )
 
-// exitConfig is the exit status of a daemon whose command line or configuration
-// is wrong: EX_CONFIG of sysexits.h. It cannot start before an administrator has
-// changed something: RestartPreventExitStatus= of the unit has it.
+// exitConfig is the exit status of a daemon with a wrong command line or
+// configuration: EX_CONFIG of sysexits.h. RestartPreventExitStatus= of the unit
+// names it, because a restart would fail in the same way.
 const exitConfig = 78
 
-// refusal is how long a daemon that cannot start answers with errors. The clients
-// that wait in a socket of systemd's, or for the name on the bus, get an answer
-// in place of none; and as the socket starts the daemon again when the next
-// client comes, it is also how often that can happen.
+// refusal is how long a daemon that cannot start answers with errors. Clients that
+// wait at a socket of systemd, or for the name on the bus, get an answer. It also
+// limits how often the next clients can have systemd start the daemon again.
 const refusal = 2 * time.Second
 
 var errNotStarted = errors.New("kcmd could not start")
 
-// refuse answers every client of the sockets and on the bus with an error for a
-// while.
+// refuse answers clients at the sockets and on the bus with errors, for the time
+// refusal.
 func refuse(ctx context.Context, c *config, sockets []*socket, log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(ctx, refusal)
 	defer cancel()
@@ -38,25 +37,23 @@ func refuse(ctx context.Context, c *config, sockets []*socket, log *slog.Logger)
 		rows = append(rows, row{name: "D-Bus", part: d.newBus(), stop: busPatience})
 	}
 	if err := runParts(ctx, rows, quiet); err != nil {
-		log.Warn("cannot answer the clients that wait", "err", err)
+		log.Warn("cannot answer the waiting clients", "err", err)
 	}
 }
 
-// refuseUnread is refuse for a daemon whose configuration cannot be read: it
-// answers at the sockets of systemd, if there are any, and on the default bus.
+// refuseUnread is refuse for a daemon that cannot read its configuration. It answers
+// at the sockets of systemd and on the default bus, and does nothing without such
+// sockets.
 func refuseUnread(ctx context.Context, session bool, log *slog.Logger) {
 	sockets, err := fromSystemd()
-	if err != nil || len(sockets) == 0 {
-		return
-	}
-	if harden() != nil { // tickets may go through the memory
+	if err != nil || len(sockets) == 0 || harden() != nil { // clients may send tickets
 		return
 	}
 	log.Info("cannot start, answering clients with errors before ending", "for", refusal)
 	refuse(ctx, defaultConfig(session), sockets, log)
 }
 
-// noBackend has nothing that can be read.
+// noBackend is a backend that cannot be read.
 type noBackend struct{ ccstore.Backend }
 
 func (noBackend) Load(context.Context, ccstore.Owner) (*ccstore.Record, error) {

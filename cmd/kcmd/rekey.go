@@ -18,15 +18,15 @@ func newRekey() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rekey",
 		Short: "encrypt the database with another key",
-		Long: `kcmd rekey encrypts the tickets in the database with another key, or with
---plain with none. Their present key is that of the configuration
-(encryption_key). No kcmd may run on the database meanwhile. Then change
-encryption_key and start kcmd. If it is interrupted, run it again.`,
+		Long: `kcmd rekey encrypts the tickets in the configured database with another key, or
+decrypts them with --plain. The present key is the configured one
+(encryption_key). Stop kcmd first; change encryption_key before you start it
+again. If kcmd rekey was interrupted, run it again.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			to, err := newKey(cmd.Flags())
 			if err != nil {
-				return fmt.Errorf("cannot read the command line: %w; see kcmd rekey --help", err)
+				return badCommandLine(cmd, "%w", err)
 			}
 			c, err := readConfig(cmd.Flags())
 			if err != nil {
@@ -41,13 +41,13 @@ encryption_key and start kcmd. If it is interrupted, run it again.`,
 	cmd.SetUsageTemplate("Usage: kcmd rekey --new-key KEY | --plain [options]\n\nOptions:\n{{.LocalFlags.FlagUsages}}")
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.String("new-key", "", "encrypt with the `KEY`, a systemd credential's name or a file")
-	flags.Bool("plain", false, "do not encrypt any longer")
+	flags.String("new-key", "", "encrypt with this `KEY`: name of a systemd credential, or a file")
+	flags.Bool("plain", false, "decrypt")
 	addFlags(flags, "store", "encryption_key")
 	return cmd
 }
 
-// newKey returns where the new key is, "" for none.
+// newKey returns the name of the new key, "" for no key.
 func newKey(flags *pflag.FlagSet) (string, error) {
 	name, _ := flags.GetString("new-key")
 	plain, _ := flags.GetBool("plain")
@@ -62,11 +62,11 @@ func newKey(flags *pflag.FlagSet) (string, error) {
 	return name, nil
 }
 
-// rekey has the database of c encrypted with the key to.
+// rekey encrypts the database of c with the key named to.
 func rekey(ctx context.Context, c *config, to string, stdout io.Writer) error {
 	path, ok := strings.CutPrefix(c.store, sqliteStore)
 	if !ok {
-		return fmt.Errorf("cannot change the key of store %s: it keeps nothing", c.store)
+		return fmt.Errorf("cannot change the key of store %s, which is not a database; allowed: sqlite:PATH", c.store)
 	}
 	oldKey, err := loadKey(c.encryptionKey)
 	if err != nil {

@@ -223,7 +223,7 @@ func TestRekeyCommand(t *testing.T) {
 		{[]string{"--plain", "--new-key", "x"}, "kcmd: cannot read the command line: give either --new-key or --plain; see kcmd rekey --help"},
 		{[]string{"--new-key", ""}, `kcmd: cannot read the command line: --new-key: "" is not allowed; allowed: the name of a systemd credential or the absolute path of a file; see kcmd rekey --help`},
 		{[]string{"now", "--plain"}, `kcmd: cannot read the command line: unexpected argument "now"; allowed: options only; see kcmd rekey --help`},
-		{[]string{"--plain", "--store", "memory:"}, "kcmd: cannot change the key of store memory:: it keeps nothing"},
+		{[]string{"--plain", "--store", "memory:"}, "kcmd: cannot change the key of store memory:, which is not a database; allowed: sqlite:PATH"},
 		{[]string{"--plain", "--store", "sqlite:" + missing}, "kcmd: cannot change the key of store " + missing + ": stat " + missing + ": no such file or directory"},
 		{[]string{"--plain", "--store", store}, "kcmd: cannot change the key of store " + r.path + ": the database is encrypted but no key is configured; set encryption_key"},
 		{[]string{"--plain", "--store", store, "--encryption-key", r.key("b")}, "kcmd: cannot change the key of store " + r.path + `: the database is encrypted with another key than the configured one; encryption_key is "` + r.key("b") + `"`},

@@ -15,25 +15,25 @@ import (
 	"kcmd.org/kcmd/safetext"
 )
 
-// rivals are the units of other programs that serve the default socket.
+// rivals are units of other programs for the default socket.
 var rivals = []string{"sssd-kcm.socket", "sssd-kcm.service", "heimdal-kcm.service"}
 
-// unitDirectory is where systemctl enable puts its links.
+// unitDirectory is the directory for the links that systemctl enable makes.
 const unitDirectory = "/etc/systemd/system"
 
-// warnRivals names the units that are enabled to serve the same socket: which of
-// them serves is decided at each boot anew.
+// warnRivals logs which other units are enabled for the default socket, if that is
+// one of ours: after the next boot, another unit could serve it.
 func warnRivals(sockets []*socket, log *slog.Logger) {
 	if !slices.ContainsFunc(sockets, func(s *socket) bool { return s.path() == systemSocket }) {
 		return
 	}
 	for _, unit := range enabled(unitDirectory, rivals) {
-		log.Warn("another KCM server is enabled for the same socket; only one of them serves; to keep kcmd, run: systemctl disable --now "+unit,
+		log.Warn("another KCM server is enabled for the same socket, which only one can serve; to keep kcmd, run: systemctl disable --now "+unit,
 			"unit", unit, "socket", systemSocket)
 	}
 }
 
-// enabled returns which of the units systemd starts by itself.
+// enabled returns the units that systemd starts at boot.
 func enabled(directory string, units []string) []string {
 	var found []string
 	for _, unit := range units {
@@ -44,8 +44,7 @@ func enabled(directory string, units []string) []string {
 	return found
 }
 
-// serverName names the process that listens at a socket, "" if that cannot be
-// found out.
+// serverName names the process that listens at a socket, "" if it is unknown.
 func serverName(path string) string {
 	conn, err := net.DialTimeout("unix", path, time.Second)
 	if err != nil {
@@ -55,7 +54,8 @@ func serverName(path string) string {
 	return listenerName(conn.(*net.UnixConn))
 }
 
-// listenerName names the process that listens at the other end of a connection.
+// listenerName names the process that listens at the other end of a connection, ""
+// if it is unknown.
 func listenerName(conn *net.UnixConn) string {
 	raw, err := conn.SyscallConn()
 	if err != nil {

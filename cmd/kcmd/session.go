@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -14,22 +15,21 @@ import (
 	"kcmd.org/kcmd/kcmserver/kcm/client"
 )
 
-// systemSocket is where libkrb5 finds a credential cache manager by default.
+// systemSocket is the default path of the KCM socket in libkrb5.
 const systemSocket = "/run/.heim_org.h5l.kcm-socket"
 
-// systemPatience is how long a manager of the machine may take to answer.
+// systemPatience limits the wait for an answer of the machine's KCM server.
 const systemPatience = 2 * time.Second
 
-// stepsBack reports whether a daemon of the session has nothing to do, because
-// one of the machine serves the user already. Somebody wants it all the same where
-// an option names its socket, or a client waits at the one from systemd. Without
-// such a client a bus started it, for a program that would see a second, empty
-// collection.
+// stepsBack reports whether a daemon of the session is not needed, because a daemon
+// of the machine serves the user. It is needed if an option names its socket, or if
+// a client waits at the socket from systemd. Without such a client, a call on the
+// bus started it, and the caller would see a second, empty collection.
 func stepsBack(ctx context.Context, c *config, sockets []*socket, system string) bool {
-	return c.session && !c.socketAsked && !awaited(sockets) && serves(ctx, system)
+	return c.session && !c.socketAsked && !slices.ContainsFunc(sockets, (*socket).awaited) && serves(ctx, system)
 }
 
-// serves reports whether a credential cache manager answers at the socket.
+// serves reports whether a KCM server answers at the socket.
 func serves(ctx context.Context, path string) bool {
 	ctx, cancel := context.WithTimeout(ctx, systemPatience)
 	defer cancel()
@@ -44,18 +44,8 @@ func serves(ctx context.Context, path string) bool {
 	return err == nil
 }
 
-// awaited reports whether a client waits at one of the sockets.
-func awaited(sockets []*socket) bool {
-	for _, s := range sockets {
-		if s.awaited() {
-			return true
-		}
-	}
-	return false
-}
-
-// stepBack ends a daemon of the session that has nothing to do. Callers on the
-// bus that waits for it get an error.
+// stepBack ends a daemon of the session that is not needed. Callers that wait on
+// the bus get an error.
 func stepBack(ctx context.Context, c *config, sockets []*socket, log *slog.Logger) error {
 	const reason = "a daemon of the machine serves this user already; to run one for the session as well, give --socket"
 	if startedByBus() {
@@ -64,19 +54,18 @@ func stepBack(ctx context.Context, c *config, sockets []*socket, log *slog.Logge
 	}
 	log.Info(reason, "socket", systemSocket, "server", serverName(systemSocket))
 	if len(sockets) > 0 {
-		// systemd takes an end before this for a failure. The sockets are left
-		// alone: a client that comes now has the daemon started again, to serve.
+		// For systemd, an end before READY=1 is a failure. The sockets are not
+		// served: for the next client, systemd starts a daemon that serves.
 		notify(log, sd.SdNotifyReady, "STATUS=Ending: a daemon of the machine serves this user")
 		refuse(ctx, c, nil, log)
 	}
 	return nil
 }
 
-// startedByBus reports whether a message bus started this process, without
-// systemd.
+// startedByBus reports whether a message bus started this process without systemd.
 func startedByBus() bool { return os.Getenv("DBUS_STARTER_ADDRESS") != "" }
 
-// awaited reports whether a connection waits to be accepted.
+// awaited reports whether a client waits to be accepted.
 func (s *socket) awaited() bool {
 	l, ok := s.Listener.(syscall.Conn)
 	if !ok {

@@ -17,15 +17,15 @@ import (
 	"kcmd.org/kcmd/ccstore/sqlite"
 )
 
-// A config is what the daemon was told, all checked.
+// A config is the checked configuration of the daemon.
 type config struct {
 	session           bool // for one user, not for the machine
 	sockets           []socketConfig
 	socketAsked       bool   // sockets is not the default
-	socketTables      bool   // sockets are those of [[socket]] tables
+	socketTables      bool   // sockets come from [[socket]] tables
 	store             string // sqlite:PATH with an absolute path, or memory:
 	bus               string // system, session, none, or an address
-	encryptionKey     string // where the key of the store is; "": it has none
+	encryptionKey     string // systemd credential or file with the key of the store; "": no key
 	synchronous       string // full or normal
 	clientTimeout     time.Duration
 	maxConnections    int
@@ -34,25 +34,26 @@ type config struct {
 	defaultFirst      bool
 	reapAfter         time.Duration // 0: never
 	expiryWarning     time.Duration
-	selinux           bool // labels count, if the machine has them
+	selinux           bool // use SELinux labels, if the machine has them
 	logLevel          slog.Level
 }
 
-// A setting is one thing that files, variables and flags can set.
+// A setting is one entry of the configuration, which a file, a variable or a flag
+// can set.
 type setting struct {
-	key     string // in files; the variable and the flag are named after it
-	value   string // default, "" where it depends on the mode
-	word    string // what --help calls the value
+	key     string // in files; the names of the variable and the flag follow from it
+	value   string // default, "" if it depends on the mode
+	word    string // name of the value in --help
 	meaning string // for --help
 	allowed string // for errors
-	number  bool   // in a file it is a number and not a string
+	number  bool   // a number in files, not a string
 
-	// set puts a value into the config. It returns false, and the config is
-	// not to be used, if the value is not allowed.
+	// set stores a value in c. It returns false for a value that is not allowed;
+	// c is not to be used then.
 	set func(c *config, value string) bool
 }
 
-// settings is the table of contents of the configuration.
+// settings lists all settings in the order of --help.
 var settings = []setting{
 	{
 		key:     "socket",
@@ -67,14 +68,14 @@ var settings = []setting{
 	{
 		key:     "store",
 		word:    "STORE",
-		meaning: "where tickets are kept: sqlite:PATH or memory:",
+		meaning: "where to store tickets: sqlite:PATH or memory:",
 		allowed: fmt.Sprintf("sqlite:PATH of at most %d bytes without control characters, memory:", sqlite.MaxPath),
 		set:     setStore,
 	},
 	{
 		key:     "bus",
 		word:    "BUS",
-		meaning: "bus to appear on: system, session, none, or an address",
+		meaning: "message bus to connect to: system, session, none, or an address",
 		allowed: "system, session, none, or the D-Bus address of a UNIX socket such as unix:path=/run/bus",
 		set: func(c *config, s string) bool {
 			c.bus = s
@@ -84,137 +85,89 @@ var settings = []setting{
 	{
 		key:     "encryption_key",
 		word:    "KEY",
-		meaning: "encrypts the tickets in the database: a systemd credential's name or a file",
+		meaning: "encrypt the tickets in the database: name of a systemd credential, or a file",
 		allowed: keyAllowed + `, or "" for none`,
 		set: func(c *config, s string) bool {
 			c.encryptionKey = s
 			return s == "" || isKey(s)
 		},
 	},
-	{
-		key:     "synchronous",
-		value:   "full",
-		word:    "MODE",
-		meaning: "full: a power cut loses nothing; normal: it may lose the last moments",
-		allowed: "full, normal",
-		set: func(c *config, s string) bool {
-			c.synchronous = s
-			return s == "full" || s == "normal"
-		},
-	},
-	{
-		key:     "client_timeout",
-		value:   "30s",
-		word:    "DURATION",
-		meaning: "how long a request or a reply may stop half way",
-		allowed: `a duration above 0 in units h, m, s or ms, such as "30s" (a day is "24h")`,
-		set: func(c *config, s string) (ok bool) {
-			c.clientTimeout, ok = duration(s)
-			return ok && c.clientTimeout > 0
-		},
-	},
-	{
-		key:     "max_connections",
-		value:   "4096",
-		word:    "NUMBER",
-		meaning: "connections of all users",
-		allowed: "a whole number from 1 to 1000000",
-		number:  true,
-		set:     func(c *config, s string) bool { return count(&c.maxConnections, s) },
-	},
-	{
-		key:     "max_uid_connections",
-		value:   "256",
-		word:    "NUMBER",
-		meaning: "connections of one user",
-		allowed: "a whole number from 1 to 1000000",
-		number:  true,
-		set:     func(c *config, s string) bool { return count(&c.maxUIDConnections, s) },
-	},
-	{
-		key:     "max_uid_caches",
-		value:   "256",
-		word:    "NUMBER",
-		meaning: "caches of one user, 0 for any number",
-		allowed: "a whole number from 0 to 1000000",
-		number:  true,
-		set:     func(c *config, s string) bool { return limit(&c.limits.Caches, s) },
-	},
-	{
-		key:     "max_cache_tickets",
-		value:   "0",
-		word:    "NUMBER",
-		meaning: "tickets in one cache, 0 for any number",
-		allowed: "a whole number from 0 to 1000000",
-		number:  true,
-		set:     func(c *config, s string) bool { return limit(&c.limits.Tickets, s) },
-	},
+	choice("synchronous", "full", "MODE", "full: a power cut loses nothing; normal: it may lose the last changes",
+		func(c *config, s string) { c.synchronous = s }, "full", "normal"),
+	duration("client_timeout", "30s", "how long a request or a reply may be incomplete", 1,
+		func(c *config) *time.Duration { return &c.clientTimeout }),
+	number("max_connections", "4096", "connections of all users", 1,
+		func(c *config) *int { return &c.maxConnections }),
+	number("max_uid_connections", "256", "connections of one user", 1,
+		func(c *config) *int { return &c.maxUIDConnections }),
+	number("max_uid_caches", "256", "caches of one user, 0 for no limit", 0,
+		func(c *config) *int { return &c.limits.Caches }),
+	number("max_cache_tickets", "0", "tickets in one cache, 0 for no limit", 0,
+		func(c *config) *int { return &c.limits.Tickets }),
 	{
 		key:     "max_uid_bytes",
 		value:   "64MiB",
 		word:    "SIZE",
-		meaning: "what one user's tickets may take, 0 for any size",
+		meaning: "size of all tickets of one user, 0 for no limit",
 		allowed: `a size such as "64MiB": a whole number, and KiB, MiB, GiB or nothing`,
 		set: func(c *config, s string) (ok bool) {
 			c.limits.Bytes, ok = size(s)
 			return ok
 		},
 	},
-	{
-		key:     "default_cache",
-		value:   "strict",
-		word:    "MODE",
-		meaning: "strict: a missing default cache is missing; first: another one takes its place",
-		allowed: "strict, first",
+	choice("default_cache", "strict", "MODE", "strict: a missing default cache is missing; first: another cache replaces it",
+		func(c *config, s string) { c.defaultFirst = s == "first" }, "strict", "first"),
+	duration("reap_after", "24h", "how long to keep a cache after its last ticket has ended, 0 for ever", 0,
+		func(c *config) *time.Duration { return &c.reapAfter }),
+	duration("expiry_warning", "10m", "how long before its end a ticket is shown as expiring", 0,
+		func(c *config) *time.Duration { return &c.expiryWarning }),
+	choice("selinux", "auto", "MODE", "auto: SELinux labels separate the caches of a user; off: labels are ignored",
+		func(c *config, s string) { c.selinux = s == "auto" }, "auto", "off"),
+	choice("log_level", "info", "LEVEL", "what to log: debug, info, warn, error",
+		func(c *config, s string) { _ = c.logLevel.UnmarshalText([]byte(s)) }, "debug", "info", "warn", "error"),
+}
+
+// choice returns a setting that allows the listed values.
+func choice(key, value, word, meaning string, set func(*config, string), values ...string) setting {
+	return setting{
+		key: key, value: value, word: word, meaning: meaning, allowed: strings.Join(values, ", "),
 		set: func(c *config, s string) bool {
-			c.defaultFirst = s == "first"
-			return s == "strict" || s == "first"
+			set(c, s)
+			return slices.Contains(values, s)
 		},
-	},
-	{
-		key:     "reap_after",
-		value:   "24h",
-		word:    "DURATION",
-		meaning: "how long after its last ticket has ended a cache is kept, 0 for ever",
-		allowed: `a duration from 0 in units h, m, s or ms, such as "24h" (a day is "24h")`,
-		set: func(c *config, s string) (ok bool) {
-			c.reapAfter, ok = duration(s)
-			return ok && c.reapAfter >= 0
-		},
-	},
-	{
-		key:     "expiry_warning",
-		value:   "10m",
-		word:    "DURATION",
-		meaning: "how long before its end a ticket counts as about to expire",
-		allowed: `a duration from 0 in units h, m, s or ms, such as "10m" (a day is "24h")`,
-		set: func(c *config, s string) (ok bool) {
-			c.expiryWarning, ok = duration(s)
-			return ok && c.expiryWarning >= 0
-		},
-	},
-	{
-		key:     "selinux",
-		value:   "auto",
-		word:    "MODE",
-		meaning: "auto: SELinux labels keep caches apart where there are any; off: they do not count",
-		allowed: "auto, off",
+	}
+}
+
+// number returns a setting for a whole number that is not below least.
+func number(key, value, meaning string, least int, field func(*config) *int) setting {
+	const most = 1_000_000
+	return setting{
+		key: key, value: value, word: "NUMBER", meaning: meaning, number: true,
+		allowed: fmt.Sprintf("a whole number from %d to %d", least, most),
 		set: func(c *config, s string) bool {
-			c.selinux = s == "auto"
-			return s == "auto" || s == "off"
+			n, err := strconv.Atoi(s)
+			*field(c) = n
+			return err == nil && least <= n && n <= most
 		},
-	},
-	{
-		key:     "log_level",
-		value:   "info",
-		word:    "LEVEL",
-		meaning: "how much is logged: debug, info, warn, error",
-		allowed: "debug, info, warn, error",
-		set: func(c *config, s string) (ok bool) {
-			c.logLevel, ok = levels[s]
-			return ok
+	}
+}
+
+// duration returns a setting for a duration that is not below least: 0, or 1 ns for
+// a duration above 0.
+func duration(key, value, meaning string, least time.Duration, field func(*config) *time.Duration) setting {
+	from := "from"
+	if least > 0 {
+		from = "above"
+	}
+	return setting{
+		key: key, value: value, word: "DURATION", meaning: meaning,
+		allowed: fmt.Sprintf(`a duration %s 0 in units h, m, s or ms, such as %q (a day is "24h")`, from, value),
+		set: func(c *config, s string) bool {
+			d, err := time.ParseDuration(s)
+			*field(c) = d
+			return err == nil && d >= least
 		},
-	},
+	}
 }
 
 // variable returns the name of the environment variable of s.
@@ -223,7 +176,7 @@ func (s *setting) variable() string { return "KCMD_" + strings.ToUpper(s.key) }
 // flag returns the name of the command line flag of s, without dashes.
 func (s *setting) flag() string { return strings.ReplaceAll(s.key, "_", "-") }
 
-// findSetting returns the setting with a key, nil if there is none.
+// findSetting returns the setting with a key, nil for an unknown key.
 func findSetting(key string) *setting {
 	i := slices.IndexFunc(settings, func(s setting) bool { return s.key == key })
 	if i < 0 {
@@ -232,19 +185,12 @@ func findSetting(key string) *setting {
 	return &settings[i]
 }
 
-// maxSocketPath is what fits into the kernel's sockaddr_un with the NUL at its
-// end, without which not every program can use the path.
+// maxSocketPath is the longest path in a sockaddr_un with a NUL at its end, which
+// some programs need.
 const maxSocketPath = len(unix.RawSockaddrUnix{}.Path) - 1
 
-var levels = map[string]slog.Level{
-	"debug": slog.LevelDebug,
-	"info":  slog.LevelInfo,
-	"warn":  slog.LevelWarn,
-	"error": slog.LevelError,
-}
-
-// busAddress is the form of a D-Bus address, or of a list of them: of UNIX
-// sockets only, since other transports do not say which user calls.
+// busAddress is the form of a list of D-Bus addresses of UNIX sockets. Other
+// transports do not show the user ID of a caller.
 var busAddress = regexp.MustCompile(`^unix:[!-:<-~]*(path|abstract)=[!-:<-~]+(;unix:[!-:<-~]*(path|abstract)=[!-:<-~]+)*$`)
 
 // maxBusAddress leaves room for a list of addresses.
@@ -265,9 +211,9 @@ func setStore(c *config, s string) bool {
 	return s == memoryStore
 }
 
-// absolute returns the absolute form of a path: what it is relative to must
-// not change between reading and using it. No path holds a NUL; other control
-// characters would break the lines that name it.
+// absolute returns the absolute form of a path, which does not depend on a later
+// working directory. It refuses control characters: no path can contain NUL, and
+// the others would break the lines that name the path.
 func absolute(path string) (string, bool) {
 	if path == "" || strings.ContainsFunc(path, unicode.IsControl) {
 		return "", false
@@ -276,22 +222,7 @@ func absolute(path string) (string, bool) {
 	return path, err == nil
 }
 
-func duration(s string) (time.Duration, bool) {
-	d, err := time.ParseDuration(s)
-	return d, err == nil
-}
-
-// limit reads a number of which 0 means none.
-func limit(n *int, s string) bool {
-	i, err := strconv.Atoi(s)
-	*n = i
-	return err == nil && 0 <= i && i <= 1_000_000
-}
-
-// count reads a number of what there must be at least one of.
-func count(n *int, s string) bool { return limit(n, s) && *n > 0 }
-
-// size reads a number of bytes.
+// size parses a number of bytes.
 func size(s string) (int64, bool) {
 	factor := int64(1)
 	for suffix, f := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {

@@ -12,22 +12,22 @@ import (
 	"kcmd.org/kcmd/ccstore"
 )
 
-// A socketConfig is a socket to be made.
+// A socketConfig configures a socket.
 type socketConfig struct {
 	path      string // absolute
-	namespace string // whose collections its clients reach
+	namespace string // of the collections of its clients
 	mode      fs.FileMode
 }
 
-// everybody is the mode of a socket to which everybody may connect: kcmd asks the
-// kernel for the peer's user ID.
+// everybody is the mode of a socket for all users: kcmd asks the kernel for the peer's
+// user ID.
 const everybody = 0o666
 
 func defaultSocket(path string) socketConfig {
 	return socketConfig{path: path, namespace: ccstore.DefaultNamespace, mode: everybody}
 }
 
-// socketKeys are the keys of a [[socket]] table in a file.
+// socketKeys are the keys of a [[socket]] table.
 var socketKeys = map[string]struct {
 	allowed string
 	set     func(c *socketConfig, value string) bool
@@ -95,8 +95,8 @@ func socketTable(where string, table map[string]any) (socketConfig, error) {
 	return c, nil
 }
 
-// warnUnused says that the configured sockets are not made: systemd has passed
-// its own.
+// warnUnused logs the configured sockets that kcmd does not make, because systemd
+// passed sockets.
 func warnUnused(c *config, passed []*socket, log *slog.Logger) {
 	if !c.socketTables {
 		return

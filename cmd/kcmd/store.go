@@ -17,7 +17,7 @@ import (
 	"kcmd.org/kcmd/clock"
 )
 
-// openStore opens the store over the backend that c names.
+// openStore opens the store with the configured backend.
 func openStore(ctx context.Context, c *config, clk clock.Clock, log *slog.Logger) (*ccstore.Store, error) {
 	backend, err := openBackend(ctx, c, log)
 	if err != nil {
@@ -48,18 +48,18 @@ func openBackend(ctx context.Context, c *config, log *slog.Logger) (ccstore.Back
 		Logger:      log,
 	})
 	if errors.Is(err, unix.ELOOP) {
-		return nil, fmt.Errorf("cannot open store %s: it is a symbolic link; allowed: the path that it leads to", path)
+		return nil, fmt.Errorf("cannot open store %s: it is a symbolic link; allowed: the path of the file itself", path)
 	}
 	if err != nil {
 		return nil, keyHint(err, c.encryptionKey)
 	}
 	if key == nil {
-		log.Info("the store is not encrypted, its mode protects it; encryption_key would encrypt it", "store", path)
+		log.Info("the store is not encrypted, only its mode protects it; to encrypt it, set encryption_key", "store", path)
 	}
 	return backend, nil
 }
 
-// keyHint adds to an error of the store what can be done about its key.
+// keyHint adds a remedy to an error of the store about its key.
 func keyHint(err error, key string) error {
 	switch {
 	case errors.Is(err, sqlite.ErrNoKey):
@@ -72,8 +72,8 @@ func keyHint(err error, key string) error {
 	return err
 }
 
-// makeStoreDir makes the directory of the database if it is missing, closed to
-// others. In a session it may be the first to use ~/.local/state.
+// makeStoreDir creates a missing directory of the database, for its owner only. In a
+// session, ~/.local/state may be missing too.
 func makeStoreDir(dir string, session bool) error {
 	if session {
 		return os.MkdirAll(dir, 0o700)

@@ -16,8 +16,8 @@ const (
 	servingNoBus = "STATUS=Serving credential caches, not on D-Bus yet"
 )
 
-// reporting is the part that reports the daemon's state to systemd. It is started
-// last and ended first.
+// reporting returns the part that reports the daemon's state to systemd. It starts
+// last and ends first.
 func reporting(onBus <-chan struct{}, log *slog.Logger) task {
 	return func(ctx context.Context) error {
 		select {
@@ -38,16 +38,16 @@ func reporting(onBus <-chan struct{}, log *slog.Logger) task {
 	}
 }
 
-// notify sends systemd the state of the daemon, if systemd asked for it.
+// notify sends the state of the daemon to systemd, if systemd started it.
 func notify(log *slog.Logger, state ...string) {
 	if _, err := sd.SdNotify(false, strings.Join(state, "\n")); err != nil {
 		log.Warn("cannot notify systemd", "err", err)
 	}
 }
 
-// watchdog is the part that reports to systemd, if systemd asked for it, that the
-// daemon is alive. It reads from the store each time, so that a store that has
-// locked up does not count as alive.
+// watchdog returns the part that serves the watchdog of systemd, if the unit has one.
+// It reads from the store before each report, so that a deadlock of the store stops
+// the reports.
 func watchdog(store *ccstore.Store, log *slog.Logger) task {
 	return func(ctx context.Context) error {
 		limit, err := sd.SdWatchdogEnabled(false)
@@ -56,7 +56,7 @@ func watchdog(store *ccstore.Store, log *slog.Logger) task {
 		}
 		tick := time.NewTicker(limit / 2)
 		defer tick.Stop()
-		// Any collection will do, and it is only read once.
+		// Any collection; the backend reads it only once.
 		probe := ccstore.Owner{Namespace: ccstore.DefaultNamespace}
 		for {
 			select {

@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// release is the version of the source, the same as in meson.build.
+// release is the version of the source, equal to the one in meson.build.
 const release = "0.1.0"
 
-// version is what the build said, with -ldflags "-X main.version=...".
+// version is set by the build with -ldflags "-X main.version=...".
 var version string
 
-// programVersion returns what --version prints: what the build said, else what the go
-// tool knows of a tagged version, else the version of the source.
+// programVersion returns the version for --version: from the build, else from the tag
+// that the go tool recorded, else from the source.
 func programVersion() string {
 	if version != "" {
 		return version
