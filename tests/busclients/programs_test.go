@@ -57,8 +57,8 @@ func (w *world) compile(source, library string, more ...string) string {
 	return program
 }
 
-// TestObjectManagerClient: a GDBusObjectManagerClient needs no call besides,
-// and finds its way back when the daemon is restarted.
+// TestObjectManagerClient: a GDBusObjectManagerClient needs no other call to get
+// signals, and recovers when the daemon is restarted.
 func TestObjectManagerClient(t *testing.T) {
 	needPython(t)
 	onBothBuses(t, func(t *testing.T, w *world) {
@@ -83,7 +83,7 @@ func TestObjectManagerClient(t *testing.T) {
 	})
 }
 
-// TestProxy: nor does a GDBusProxy.
+// TestProxy: a GDBusProxy needs no other call either.
 func TestProxy(t *testing.T) {
 	needPython(t)
 	onBothBuses(t, func(t *testing.T, w *world) {
@@ -91,6 +91,39 @@ func TestProxy(t *testing.T) {
 		l.await("^ready")
 		w.must(w.self(), "kinit", "alice")
 		l.await("^signal changed Caches DefaultCache DefaultCacheName NextExpiry")
+	})
+}
+
+// TestAlias: GDBusProxy and gdbus monitor get the signals of an object from its
+// path below /user/self, which they use. On the system bus gdbus monitor gets them
+// by SubscribeProcess with that path; on a session bus by the proxy's GetAll.
+func TestAlias(t *testing.T) {
+	needPython(t)
+	onBothBuses(t, func(t *testing.T, w *world) {
+		w.must(w.self(), "kinit", "alice")
+		self := rootPath + "/user/self"
+		proxy := func(path, iface string) *listener {
+			l := w.listen(w.self(), python, w.file("listen.py"), string(w.bus.Type), "proxy", path, iface)
+			l.await("^ready")
+			return l
+		}
+		collection := proxy(self, "Collection")
+		cache := proxy(strings.Replace(w.cachePath("alice"), collectionPath(w.self()), self, 1), "Cache")
+		monitor := w.listen(w.self(), "gdbus", "monitor", w.busFlag("gdbus"), "--dest", lab.BusName, "--object-path", self)
+		monitor.await("is owned by")
+		if w.bus.Type == lab.SystemBus {
+			w.gdbus("call", "--object-path", rootPath, "--method", "org.kcmd.KCM1.Manager.SubscribeProcess",
+				pid(monitor), "{'collection': <objectpath '"+self+"'>}")
+		}
+		w.must(w.self(), "kvno", lab.Service)
+		cache.await("^signal TicketsAdded")
+		cache.await("^signal changed .*TicketCount")
+		w.must(w.self(), "kinit", "bob")
+		collection.await("^signal changed Caches DefaultCache DefaultCacheName")
+		monitor.await(`^` + self + `: org\.freedesktop\.DBus\.Properties\.PropertiesChanged \('org\.kcmd\.KCM1\.Collection', .*'Caches'`)
+		w.must(w.self(), "kdestroy", "-A")
+		collection.await("^signal changed .*Caches")
+		monitor.await("'DefaultCacheName': <''>")
 	})
 }
 

@@ -1,5 +1,5 @@
 # Listens to kcmd in one of the ways that programs do, and prints what it is
-# told: "listen.py system|session manager|proxy|subscribe|silent [PATH]".
+# gets: "listen.py system|session manager|proxy|subscribe|silent [PATH [INTERFACE]]".
 import sys
 
 import gi
@@ -28,11 +28,13 @@ def with_manager():
 
 
 def with_proxy():
+    interface = sys.argv[4] if len(sys.argv) > 4 else "Collection"
     proxy = Gio.DBusProxy.new_for_bus_sync(
-        TYPE, Gio.DBusProxyFlags.NONE, None, NAME, sys.argv[3], NAME + ".Collection", None)
+        TYPE, Gio.DBusProxyFlags.NONE, None, NAME, sys.argv[3], NAME + "." + interface, None)
     proxy.connect("g-properties-changed",
                   lambda p, changed, gone: say("signal changed", *sorted(changed.unpack())))
-    say("uid", proxy.get_cached_property("UID").unpack())
+    proxy.connect("g-signal", lambda p, sender, name, args: say("signal", name))
+    say("properties", *sorted(proxy.get_cached_property_names()))
     return proxy
 
 
