@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	godbus "github.com/godbus/dbus/v5"
+
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/ccstore/sqlite"
 	"kcmd.org/kcmd/kcmserver"
@@ -82,6 +84,49 @@ func BenchmarkStoreToSignal(b *testing.B) {
 		}
 		delays = append(delays, time.Since(answered))
 	}
+	report(b, delays)
+}
+
+// BenchmarkOwnChange measures the time from a call that changes a collection to
+// its answer. The caller is subscribed, so that the signals of the change come
+// before the answer. The store is on disk.
+func BenchmarkOwnChange(b *testing.B) {
+	uid := uint32(os.Geteuid())
+	cache := func(c *tester, store *ccstore.Store, name string) godbus.ObjectPath {
+		update(c.t, store, uid, func(tx *ccstore.Tx) { tx.Replace(name, alice(), 0, nil) })
+		must[objects](c, rootPath, managedObjects) // announces it
+		return pathOf(c.t, store, uid, name)
+	}
+	for name, change := range map[string]func(c *tester, one, other godbus.ObjectPath) *godbus.Call{
+		"SwitchTo": func(c *tester, one, _ godbus.ObjectPath) *godbus.Call { return c.call(one, "Cache.SwitchTo") },
+		"SetDefault": func(c *tester, _, other godbus.ObjectPath) *godbus.Call {
+			return c.call(collectionPath(uid), "Collection.SetDefault", other)
+		},
+		"Destroy": func(c *tester, one, _ godbus.ObjectPath) *godbus.Call { return c.call(one, "Cache.Destroy") },
+	} {
+		b.Run(name, func(b *testing.B) {
+			bus, store := startBus(b, "system"), diskStore(b)
+			startService(b, store, Config{Address: bus.address, Logger: quiet})
+			c := bus.connect(b)
+			var delays []time.Duration
+			for b.Loop() {
+				b.StopTimer()
+				one, other := cache(c, store, "one"), cache(c, store, "other")
+				c.forget()
+				b.StartTimer()
+				start := time.Now()
+				if err := change(c, one, other).Err; err != nil {
+					b.Fatal(err)
+				}
+				delays = append(delays, time.Since(start))
+			}
+			report(b, delays)
+		})
+	}
+}
+
+// report reports the median and the longest of delays.
+func report(b *testing.B, delays []time.Duration) {
 	slices.Sort(delays)
 	b.ReportMetric(delays[len(delays)/2].Seconds()*1000, "median-ms")
 	b.ReportMetric(delays[len(delays)-1].Seconds()*1000, "longest-ms")
@@ -105,15 +150,7 @@ func BenchmarkStores(b *testing.B) {
 // storeThousand returns how long it takes on a new daemon, as it were.
 func storeThousand(b *testing.B, bus *testBus, round int) time.Duration {
 	b.Helper()
-	dir := b.TempDir()
-	if err := os.Chmod(dir, 0o700); err != nil {
-		b.Fatal(err)
-	}
-	backend, err := sqlite.Open(b.Context(), filepath.Join(dir, "kcmd.db"), sqlite.Options{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	store := ccstore.Open(backend, ccstore.Options{})
+	store := diskStore(b)
 	defer store.Close()
 	uid := uint32(os.Geteuid())
 	if bus != nil {
@@ -133,6 +170,22 @@ func storeThousand(b *testing.B, bus *testBus, round int) time.Duration {
 		callKCM(b, client, kcm.OpStore, cred.Append(slices.Clone(name)))
 	}
 	return time.Since(start)
+}
+
+// diskStore returns a store on disk.
+func diskStore(b *testing.B) *ccstore.Store {
+	b.Helper()
+	dir := b.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		b.Fatal(err)
+	}
+	backend, err := sqlite.Open(b.Context(), filepath.Join(dir, "kcmd.db"), sqlite.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	store := ccstore.Open(backend, ccstore.Options{})
+	b.Cleanup(func() { store.Close() })
+	return store
 }
 
 // serveKCM returns a client of a KCM server over store.
