@@ -261,10 +261,47 @@ func TestSubscriptions(t *testing.T) {
 	}
 	kinit(t, store, uid, "z", alice())
 	listener.awaitSignal("TicketsAdded")
-
 }
 
-// TestLeft: nothing is left of a peer that left the bus.
+// TestSubscribersLeave: a connection that leaves the bus makes room for another
+// subscription of its user, whether the caller or another process subscribed it.
+func TestSubscribersLeave(t *testing.T) {
+	bus := startBus(t, "system")
+	startService(t, newStore(t), Config{Address: bus.address})
+	subscribe := func(c *tester) error { return c.call(rootPath, "Manager.Subscribe", map[string]godbus.Variant{}).Err }
+	last := bus.connect(t)
+	for round := range 3 {
+		var connections []*tester
+		for range maxSubscriptions {
+			connections = append(connections, bus.connect(t))
+		}
+		if round == 1 {
+			// This subscribes as many as there is room for, among them last.
+			c := connections[0]
+			c.call(rootPath, "Manager.SubscribeProcess", uint32(os.Getpid()), map[string]godbus.Variant{})
+			if err := last.call(rootPath, "Manager.Unsubscribe").Err; err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, c := range connections {
+			if err := subscribe(c); err != nil {
+				t.Fatalf("round %d: %v", round, err)
+			}
+		}
+		if subscribe(last) == nil {
+			t.Fatalf("round %d: more than %d subscriptions", round, maxSubscriptions)
+		}
+		for _, c := range connections {
+			c.conn.Close()
+		}
+		eventually(t, "the others are forgotten", func() bool { return subscribe(last) == nil })
+		if err := last.call(rootPath, "Manager.Unsubscribe").Err; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestLeft: the service keeps nothing of a peer that left the bus.
 func TestLeft(t *testing.T) {
 	b := &bus{Service: &Service{}, clients: newClients()}
 	peer := new(link.Peer)

@@ -355,7 +355,6 @@ func TestSnapshotAndSignals(t *testing.T) {
 	for _, uid := range uids {
 		models = append(models, snapshot(bus.connectAs(t, uid)))
 	}
-	ahead := false
 	for round := range 30 {
 		time.Sleep(time.Duration(rand.IntN(150)) * time.Millisecond)
 		m := models[round%len(models)]
@@ -365,17 +364,7 @@ func TestSnapshotAndSignals(t *testing.T) {
 		case 1:
 			m.c.call(userPath+"/self", "Collection.DestroyAll")
 		}
-		// Between the moment that the store shows a change and the one that it
-		// tells of it, a collection that nobody has looked at yet may be seen
-		// ahead of the signals. It is rare, and soon mended.
-		diff := m.difference()
-		if diff != "" && !ahead {
-			ahead = true
-			t.Logf("round %d: ahead of the signals", round)
-			time.Sleep(2 * gathering)
-			diff = m.difference()
-		}
-		if diff != "" {
+		if diff := m.difference(); diff != "" {
 			t.Fatalf("round %d: snapshot (-) and snapshot with signals (+) differ:\n%s", round, diff)
 		}
 		if round%5 == 0 {
