@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// overlong returns values of a megabyte that are otherwise like those that a
-// setting takes.
+// overlong returns values of a megabyte, in the form that a setting allows.
 func overlong() []string {
 	const size = 1 << 20
 	long := strings.Repeat("x", size)
@@ -19,12 +18,12 @@ func overlong() []string {
 	}
 }
 
-// refused checks an error for a value: it says where it stands and what can
-// stand there, in one line that is not as long as the value.
+// refused checks the error for a value: one short line with the origin and the allowed
+// values.
 func refused(t *testing.T, err error, origin, allowed string) {
 	t.Helper()
 	if err == nil {
-		t.Errorf("%s is taken", origin)
+		t.Errorf("%s is accepted", origin)
 		return
 	}
 	text := err.Error()
@@ -36,7 +35,7 @@ func refused(t *testing.T, err error, origin, allowed string) {
 	}
 }
 
-// TestOverlongValues has a megabyte for every setting, from everywhere.
+// TestOverlongValues sets every setting to a megabyte, in a file, a variable and a flag.
 func TestOverlongValues(t *testing.T) {
 	_, file := clean(t)
 	empty := filepath.Join(filepath.Dir(file), "empty.toml")
@@ -66,10 +65,10 @@ func TestOverlongValues(t *testing.T) {
 	}
 }
 
-// tomlQuoted returns a string as TOML has it.
+// tomlQuoted quotes a string for TOML.
 func tomlQuoted(s string) string { return `"` + strings.ReplaceAll(s, "\x1b", `\u001b`) + `"` }
 
-// TestControlCharacters has them in what would be a path or an address without.
+// TestControlCharacters has control characters in paths and addresses.
 func TestControlCharacters(t *testing.T) {
 	_, file := clean(t)
 	empty := filepath.Join(filepath.Dir(file), "empty.toml")
@@ -94,7 +93,7 @@ func TestControlCharacters(t *testing.T) {
 	}
 }
 
-// TestBadConfigPath has the path of the configuration itself.
+// TestBadConfigPath has bad paths of the configuration file.
 func TestBadConfigPath(t *testing.T) {
 	clean(t)
 	for _, path := range []string{"", "/a\nb", "/a\x00b", "/" + strings.Repeat("x/", 1<<19)} {
@@ -105,8 +104,8 @@ func TestBadConfigPath(t *testing.T) {
 	}
 }
 
-// TestWildFiles has files that are large or deep, or names that are long. They
-// are refused, and not after a long time.
+// TestWildFiles has large and deep files, and long names. They are refused in a short
+// time.
 func TestWildFiles(t *testing.T) {
 	_, file := clean(t)
 	const deep = 100_000
@@ -136,8 +135,7 @@ func TestWildFiles(t *testing.T) {
 	}
 }
 
-// TestLongNames has names of variables, flags and arguments that mean nothing,
-// as far as a process can be given them.
+// TestLongNames has long unknown names of variables, flags and arguments.
 func TestLongNames(t *testing.T) {
 	_, file := clean(t)
 	long := strings.Repeat("X", 100_000)

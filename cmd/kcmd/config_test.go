@@ -14,7 +14,7 @@ import (
 	"kcmd.org/kcmd/ccstore"
 )
 
-// read reads the configuration as a kcmd with these arguments does.
+// read reads the configuration of a kcmd with these arguments.
 func read(t *testing.T, args ...string) (*config, error) {
 	t.Helper()
 	cmd := newCommand(os.Stderr)
@@ -24,8 +24,8 @@ func read(t *testing.T, args ...string) (*config, error) {
 	return readConfig(cmd.Flags())
 }
 
-// clean takes away what would configure kcmd, and returns a directory with an
-// empty configuration file in it and the path of that.
+// clean clears the environment of kcmd, and returns a directory with an empty
+// configuration file and the path of that file.
 func clean(t *testing.T) (dir, file string) {
 	t.Helper()
 	for _, entry := range os.Environ() {
@@ -56,7 +56,7 @@ func systemDefaults() *config {
 	}
 }
 
-// ignoreAsked leaves out what TestSocketAsked looks at.
+// ignoreAsked ignores the field that TestSocketAsked checks.
 var ignoreAsked = cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".socketAsked" }, cmp.Ignore())
 
 func expect(t *testing.T, want, got *config, err error) {
@@ -138,7 +138,7 @@ func TestLongRelativeSocket(t *testing.T) {
 	}
 }
 
-// The later wins: the file, kcmd.conf.d in order, variables, flags.
+// The later source takes precedence: the file, kcmd.conf.d in order, variables, flags.
 func TestOrder(t *testing.T) {
 	dir, file := clean(t)
 	want := systemDefaults()
@@ -179,7 +179,7 @@ store = "memory:"
 	expect(t, want, got, err)
 }
 
-// TestNoKey has the key of one file taken back by a later one.
+// TestNoKey removes the key of one file in a later one.
 func TestNoKey(t *testing.T) {
 	dir, file := clean(t)
 	want := systemDefaults()
@@ -208,7 +208,7 @@ func TestSizes(t *testing.T) {
 	}
 }
 
-// TestSocketTables has several sockets in a file, of which others win over it.
+// TestSocketTables has several sockets in a file, and sources with a higher precedence.
 func TestSocketTables(t *testing.T) {
 	dir, file := clean(t)
 	writeFile(t, file, `
@@ -318,7 +318,7 @@ func TestBadFile(t *testing.T) {
 		{"\xff = 1", `:1:`},
 	} {
 		writeFile(t, file, tt.text)
-		// A flag does not hide what is wrong in a file.
+		// A flag does not hide an error in a file.
 		_, err := read(t, "--config", file, "--bus", "none")
 		if err == nil || !strings.HasPrefix(err.Error(), file+tt.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q:\n got %v\nwant %s%s", tt.text, err, file, tt.want)
@@ -348,7 +348,7 @@ func TestMissingFile(t *testing.T) {
 		t.Errorf("variable: got %v, want %s", err, want)
 	}
 	if _, err := read(t, "--config", ""); err == nil {
-		t.Error("an empty name is no error")
+		t.Error("an empty name is accepted")
 	}
 }
 
@@ -390,7 +390,7 @@ func TestBadFlag(t *testing.T) {
 	}
 }
 
-// On the system bus nobody is shown the tickets of others by a broadcast.
+// No broadcast on the system bus shows a user the tickets of others.
 func TestBroadcasts(t *testing.T) {
 	for _, tt := range []struct {
 		session bool

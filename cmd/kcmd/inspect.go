@@ -38,47 +38,19 @@ func exitStatus(err error) int {
 	return 1
 }
 
+// An inspection reads a store and prints what it finds.
+type inspection func(ctx context.Context, r *sqlite.Reader, path string, out io.Writer) error
+
 // newInspector makes cmd run inspect on the store that its argument or the
 // configuration names.
-func newInspector(cmd *cobra.Command, inspect func(ctx context.Context, r *sqlite.Reader, path string, out io.Writer) error) *cobra.Command {
+func newInspector(cmd *cobra.Command, inspect inspection) *cobra.Command {
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 1 {
 			return failure{badCommandLine(cmd, "unexpected argument %s; allowed: options and one STORE", quoted(args[1])), exitUnchecked}
 		}
 		return nil
 	}
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := harden(); err != nil { // tickets are decrypted in memory
-			return err
-		}
-		c, err := readConfig(cmd.Flags())
-		if err != nil {
-			return failure{fmt.Errorf("cannot read the configuration: %w", err), exitUnchecked}
-		}
-		path, err := storePath(c, args)
-		if err != nil {
-			return failure{err, exitUnchecked}
-		}
-		key, err := loadKey(c.encryptionKey)
-		if err != nil {
-			// The rest of the store is still readable.
-			fmt.Fprintf(cmd.ErrOrStderr(), "kcmd: %s; encrypted tickets are not read\n", oneLine(err))
-		}
-		defer clear(key)
-		r, err := sqlite.OpenReader(cmd.Context(), path, key)
-		if err != nil {
-			return unreadable(err)
-		}
-		out := bufio.NewWriter(cmd.OutOrStdout())
-		err = inspect(cmd.Context(), r, path, out)
-		if e := out.Flush(); e != nil {
-			return failure{fmt.Errorf("cannot print: %w", e), exitUnchecked}
-		}
-		if e := r.Close(); e != nil {
-			return failure{fmt.Errorf("cannot check store %s: %w", path, e), exitUnchecked}
-		}
-		return err
-	}
+	cmd.RunE = inspect.run
 	cmd.SetUsageTemplate("Usage: {{.UseLine}}\n\nOptions:\n{{.LocalFlags.FlagUsages}}")
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return failure{badCommandLine(cmd, "%w", flagError(err)), exitUnchecked}
@@ -86,6 +58,40 @@ func newInspector(cmd *cobra.Command, inspect func(ctx context.Context, r *sqlit
 	cmd.DisableFlagsInUseLine = true
 	addFlags(cmd.Flags(), "store", "encryption_key")
 	return cmd
+}
+
+// run runs the inspection for a command.
+func (inspect inspection) run(cmd *cobra.Command, args []string) error {
+	if err := harden(); err != nil { // tickets are decrypted in memory
+		return err
+	}
+	c, err := readConfig(cmd.Flags())
+	if err != nil {
+		return failure{fmt.Errorf("cannot read the configuration: %w", err), exitUnchecked}
+	}
+	path, err := storePath(c, args)
+	if err != nil {
+		return failure{err, exitUnchecked}
+	}
+	key, err := loadKey(c.encryptionKey)
+	if err != nil {
+		// The rest of the store is still readable.
+		fmt.Fprintf(cmd.ErrOrStderr(), "kcmd: %s; encrypted tickets are not read\n", oneLine(err))
+	}
+	defer clear(key)
+	r, err := sqlite.OpenReader(cmd.Context(), path, key)
+	if err != nil {
+		return unreadable(err)
+	}
+	out := bufio.NewWriter(cmd.OutOrStdout())
+	err = inspect(cmd.Context(), r, path, out)
+	if e := out.Flush(); e != nil {
+		return failure{fmt.Errorf("cannot print: %w", e), exitUnchecked}
+	}
+	if e := r.Close(); e != nil {
+		return failure{fmt.Errorf("cannot check store %s: %w", path, e), exitUnchecked}
+	}
+	return err
 }
 
 // storePath returns the path of the database to read.

@@ -24,14 +24,14 @@ import (
 
 const aliceName = "alice@EXAMPLE.COM"
 
-// storeFile makes a database with what the changes make for a uid each, from
-// 1000 on.
+// storeFile makes a database. Each change is made for a uid of its own, from 1000 on.
 func storeFile(t *testing.T, changes ...func(tx *ccstore.Tx)) string {
 	t.Helper()
 	return sealedFile(t, nil, changes...)
 }
 
-// sealedFile makes one that is sealed with a key, if that is not nil.
+// sealedFile is storeFile for a database that is encrypted with a key, if it is not
+// nil.
 func sealedFile(t *testing.T, key []byte, changes ...func(tx *ccstore.Tx)) string {
 	t.Helper()
 	path := filepath.Join(shortDir(t), "kcmd.db")
@@ -52,7 +52,7 @@ func sealedFile(t *testing.T, key []byte, changes ...func(tx *ccstore.Tx)) strin
 	return path
 }
 
-// someTickets makes a cache that takes several pages.
+// someTickets makes a cache with several pages of tickets.
 func someTickets(tx *ccstore.Tx) {
 	creds := []*ccache.Credential{storetest.TGT(aliceName)}
 	for i := range 40 {
@@ -61,7 +61,7 @@ func someTickets(tx *ccstore.Tx) {
 	tx.Replace("x", storetest.Principal(aliceName), 0, creds)
 }
 
-// inspected runs kcmd and returns what it exits with and prints.
+// inspected runs kcmd and returns its exit status and its output.
 func inspected(t *testing.T, env []string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	p := kcmd(t, args, append(env, "TZ=Europe/Berlin")...)
@@ -71,7 +71,7 @@ func inspected(t *testing.T, env []string, args ...string) (code int, stdout, st
 	return p.ProcessState.ExitCode(), out.String(), p.stderr.String()
 }
 
-// zero overwrites a page of a file that begins with a byte.
+// zero overwrites the last page that begins with a byte.
 func zero(t *testing.T, path string, kind byte) {
 	t.Helper()
 	const pageSize = 4096
@@ -88,7 +88,7 @@ func zero(t *testing.T, path string, kind byte) {
 			return
 		}
 	}
-	t.Fatal("there is no such page")
+	t.Fatal("no such page")
 }
 
 func TestCheckCommand(t *testing.T) {
@@ -148,8 +148,7 @@ func TestCheckCommand(t *testing.T) {
 	}
 }
 
-// A daemon that uses the store is not in the way of those who look at it, nor
-// are they in its.
+// The commands that read a store work beside its daemon, and do not disturb it.
 func TestCheckBesideDaemon(t *testing.T) {
 	path := storeFile(t, someTickets)
 	socket := filepath.Join(filepath.Dir(path), "s")
@@ -168,7 +167,8 @@ func TestCheckBesideDaemon(t *testing.T) {
 	}
 }
 
-// manyThings makes caches with all that can be in them.
+// manyThings makes caches with tickets, configuration entries, labels and hostile
+// names.
 func manyThings(tx *ccstore.Tx) {
 	later := storetest.Ticket(aliceName, "host/later@EXAMPLE.COM")
 	later.StartTime, later.RenewTill, later.Flags, later.Key.Type = 1800000000, 0, ccache.FlagPostdated, 99
@@ -206,7 +206,7 @@ func TestDump(t *testing.T) {
 	}
 	var got strings.Builder
 	for line := range strings.Lines(stdout) {
-		// What is not the same each time.
+		// These differ in each run.
 		if i := strings.Index(line, ", changed "); i > 0 {
 			line = "    UUID, changed CHANGED" + line[i+len(", changed 2026-11-21T13:10:38+01:00"):]
 		}
@@ -278,20 +278,20 @@ func TestInspectorsKeepSecrets(t *testing.T) {
 	}
 }
 
-// forms returns how a part of a secret could appear.
+// forms returns the forms in which part of a secret could appear.
 func forms(secret []byte) map[string]string {
 	part := secret[3:15]
 	return map[string]string{
 		"raw":              string(part),
 		"hexadecimal":      hex.EncodeToString(part),
 		"HEXADECIMAL":      strings.ToUpper(hex.EncodeToString(part)),
-		"base64":           base64.StdEncoding.EncodeToString(part), // 3 bytes in, as the whole would have it
+		"base64":           base64.StdEncoding.EncodeToString(part), // from byte 3, aligned as in the whole
 		"decimal":          strings.Trim(fmt.Sprint(part), "[]"),
 		"decimal, in JSON": strings.ReplaceAll(strings.Trim(fmt.Sprint(part), "[]"), " ", ","),
 	}
 }
 
-// TestInspectSealed looks at an encrypted store with its key and without.
+// TestInspectSealed reads an encrypted store with its key and without it.
 func TestInspectSealed(t *testing.T) {
 	key := bytes.Repeat([]byte("k"), sqlite.KeySize)
 	path := sealedFile(t, key, someTickets)

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// aKey is a key as head -c 32 /dev/urandom makes it.
+// aKey is a key of random bytes.
 var aKey = []byte("\x00\x01\xfe0123456789abcdefghijklmnopq\n\n")
 
 func writeKey(t *testing.T, path string, data []byte, mode os.FileMode) string {
@@ -98,9 +98,9 @@ func TestBadKey(t *testing.T) {
 	}
 	t.Setenv("CREDENTIALS_DIRECTORY", dir)
 	if _, err := loadKey("others"); err == nil || !strings.Contains(err.Error(), "others may use it") {
-		t.Errorf("a credential that all may read: %v", err)
+		t.Errorf("world-readable credential: %v", err)
 	}
 	if _, err := loadKey("absent"); err == nil || !strings.Contains(err.Error(), path("absent")) {
-		t.Errorf("a credential that is not there: %v", err)
+		t.Errorf("missing credential: %v", err)
 	}
 }

@@ -24,7 +24,7 @@ func answers(socket string) bool {
 	return true
 }
 
-// staleSocket makes a socket at path that nobody listens on any longer.
+// staleSocket makes a socket at path on which no process listens.
 func staleSocket(t *testing.T, path string) {
 	t.Helper()
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
@@ -35,7 +35,7 @@ func staleSocket(t *testing.T, path string) {
 	l.Close()
 }
 
-// names returns what is in a directory.
+// names returns the names in a directory.
 func names(t *testing.T, dir string) string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -81,11 +81,11 @@ func TestMakeSocket(t *testing.T) {
 			if got := names(t, dir); got != "" {
 				t.Errorf("in the directory at the end: %s", got)
 			}
-			// The next daemon's may have the same inode number.
+			// The socket of the next daemon may have the same inode number.
 			staleSocket(t, path)
 			s.remove()
 			if got := names(t, dir); got != "s" {
-				t.Error("it was removed twice")
+				t.Error("a second remove removed the next socket")
 			}
 		})
 	}
@@ -120,11 +120,11 @@ func TestMakeSocketLeavesLiveOne(t *testing.T) {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	if !answers(path) {
-		t.Error("it does not answer any longer")
+		t.Error("it does not answer")
 	}
 }
 
-// A daemon that is too busy to take connections is still one.
+// A daemon with a full queue keeps its socket.
 func TestMakeSocketLeavesBusyOne(t *testing.T) {
 	path := filepath.Join(shortDir(t), "s")
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -175,7 +175,7 @@ func TestMakeSocketLeavesOtherThings(t *testing.T) {
 			}
 			after, err := os.Lstat(path)
 			if err != nil || !os.SameFile(before, after) || before.Size() != after.Size() {
-				t.Error("it is not what it was")
+				t.Error("it was changed")
 			}
 		})
 	}
@@ -203,7 +203,7 @@ func TestRemoveLeavesAnothersSocket(t *testing.T) {
 	}
 }
 
-// Of daemons that find the same stale socket at once, one gets it.
+// One of several daemons that find the same stale socket at once replaces it.
 func TestRaceForSocket(t *testing.T) {
 	dir := shortDir(t)
 	path := filepath.Join(dir, "s")
@@ -216,7 +216,7 @@ func TestRaceForSocket(t *testing.T) {
 	}
 }
 
-// race starts daemons on one path and ends the one that is left.
+// race starts daemons on one path and ends the one that serves it.
 func race(t *testing.T, path string) {
 	t.Helper()
 	const racers = 4
@@ -243,7 +243,7 @@ func race(t *testing.T, path string) {
 		}
 	}
 	if !answers(path) {
-		t.Error("nobody answers")
+		t.Error("no daemon answers")
 	}
 	for p := range running {
 		_ = p.Process.Signal(syscall.SIGTERM)
@@ -251,7 +251,7 @@ func race(t *testing.T, path string) {
 	}
 }
 
-// passed returns a socket as systemd passes one.
+// passed returns a socket such as systemd passes.
 func passed(t *testing.T, name string, domain, typ int, listening bool) *os.File {
 	t.Helper()
 	fd, err := unix.Socket(domain, typ|unix.SOCK_CLOEXEC, 0)

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// journalFile returns a file that is taken for the journal.
+// journalFile returns a file that stands in for the stream to the journal.
 func journalFile(t *testing.T) *os.File {
 	t.Helper()
 	f, err := os.Create(filepath.Join(t.TempDir(), "journal"))
@@ -35,8 +35,8 @@ func contents(t *testing.T, f *os.File) string {
 	return string(b)
 }
 
-// In the journal each line has its priority, and no time; also with groups and
-// attributes, and with newlines in what it shows.
+// Each line for the journal has its priority and no time, also with groups,
+// attributes and newlines in values.
 func TestJournalPriorities(t *testing.T) {
 	f := journalFile(t)
 	log := newLogger(f, slog.LevelDebug)
@@ -56,7 +56,7 @@ func TestJournalPriorities(t *testing.T) {
 	}
 }
 
-// The error with which the program ends is one for the journal as well.
+// The error that ends the program has the priority of an error.
 func TestFatalErrorInJournal(t *testing.T) {
 	f := journalFile(t)
 	p := kcmd(t, []string{"--log-level", "loud"}, "JOURNAL_STREAM="+os.Getenv("JOURNAL_STREAM"))
@@ -67,8 +67,7 @@ func TestFatalErrorInJournal(t *testing.T) {
 	}
 }
 
-// Standard error that leads elsewhere has no priorities, whatever the variable
-// says.
+// Without the journal, lines have no priorities, whatever JOURNAL_STREAM contains.
 func TestNoJournal(t *testing.T) {
 	t.Setenv("JOURNAL_STREAM", "1:1")
 	f, err := os.Create(filepath.Join(t.TempDir(), "log"))

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// beKcmd has the test program be kcmd, so that what only a process can show is
-// tested on one: signals, exit codes, sockets that outlive it.
+// beKcmd makes the test program run as kcmd, for tests of a whole process: signals,
+// exit statuses, sockets that outlive it.
 const beKcmd = "TEST_BE_KCMD=1"
 
 func TestMain(m *testing.M) {
@@ -25,14 +25,14 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// A proc is kcmd as a process of its own.
+// A proc is a kcmd process.
 type proc struct {
 	*exec.Cmd
 	t      *testing.T
 	stderr output
 }
 
-// An output can be read while the process still writes.
+// An output can be read while the process writes.
 type output struct {
 	mu   sync.Mutex
 	text []byte
@@ -51,7 +51,7 @@ func (o *output) String() string {
 	return string(o.text)
 }
 
-// kcmd prepares a process with an environment of nothing but HOME and env.
+// kcmd prepares a process whose environment is HOME and env.
 func kcmd(t *testing.T, args []string, env ...string) *proc {
 	t.Helper()
 	exe, err := os.Executable()
@@ -74,8 +74,8 @@ func (p *proc) startServing(socket string) {
 	eventually(p.t, "a socket that answers", func() bool { return answers(socket) })
 }
 
-// fails runs the process, which must exit with a status and one line, and returns
-// that without the newline.
+// fails runs the process, which must exit with a status after one line on standard
+// error, and returns the line.
 func (p *proc) fails(status int) string {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
@@ -109,13 +109,13 @@ func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }
 
-// shortDir returns a directory whose path leaves room for the name of a
-// socket, as that of t.TempDir may not.
+// shortDir returns a directory with a short path: the path of a socket in t.TempDir
+// may be too long.
 func shortDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "kcmd")

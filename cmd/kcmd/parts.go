@@ -81,13 +81,11 @@ func (p *running) waitReady(ctx context.Context) {
 	if p.start == 0 {
 		return
 	}
-	timeout := time.NewTimer(p.start)
-	defer timeout.Stop()
 	select {
 	case <-p.part.Ready():
 	case <-p.done:
 	case <-ctx.Done():
-	case <-timeout.C:
+	case <-time.After(p.start):
 		p.log.Warn(p.name + " is not ready yet; continuing without it")
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A diary is a list of what parts did, in order.
+// A diary lists the actions of parts in order.
 type diary struct {
 	mu      sync.Mutex
 	entries []string
@@ -23,7 +23,7 @@ func (d *diary) add(entry string) {
 	d.entries = append(d.entries, entry)
 }
 
-// A recorded part writes into a diary when it begins and ends.
+// A recorded part adds to a diary when it starts and ends.
 type recorded struct {
 	name  string
 	diary *diary
@@ -59,7 +59,7 @@ func testLog() (*slog.Logger, *output) {
 	return slog.New(slog.NewTextHandler(out, nil)), out
 }
 
-// Parts start in order, one after the other is ready, and end in reverse.
+// Each part starts when the previous one is ready. They end in reverse.
 func TestPartsInOrder(t *testing.T) {
 	d := new(diary)
 	a, b, c := newRecorded(d, "a"), newRecorded(d, "b"), newRecorded(d, "c")
@@ -81,8 +81,8 @@ func TestPartsInOrder(t *testing.T) {
 	}
 }
 
-// The daemon ends with a vital part, and returns the errors of these; others
-// fail with a line in the log.
+// The daemon ends with a vital part and returns its error. The failure of another part
+// is logged.
 func TestPartsThatFail(t *testing.T) {
 	d := new(diary)
 	store, bus, socket := newRecorded(d, "store"), newRecorded(d, "bus"), newRecorded(d, "socket")
@@ -102,8 +102,8 @@ func TestPartsThatFail(t *testing.T) {
 	}
 }
 
-// A part that is not ready, or does not end, holds up nobody for longer than its
-// row says.
+// A part that is not ready, or does not end, delays others only for the time in its
+// row.
 func TestPartsThatHang(t *testing.T) {
 	d := new(diary)
 	bus, last := newRecorded(d, "bus"), newRecorded(d, "last")
@@ -132,7 +132,7 @@ type hidden struct{ *recorded }
 
 func (hidden) Ready() <-chan struct{} { return nil }
 
-// Nothing more is started once the daemon is to end.
+// After the end of ctx, no part starts.
 func TestPartsNotStarted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

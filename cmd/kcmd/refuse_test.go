@@ -14,8 +14,7 @@ import (
 	"kcmd.org/kcmd/kcmserver/kcm/client"
 )
 
-// passSocket gives a process that was not started yet a socket at path, as systemd
-// does.
+// passSocket passes a socket at path to a process before its start, as systemd does.
 func (p *proc) passSocket(path, name string) {
 	p.t.Helper()
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
@@ -38,8 +37,8 @@ func (p *proc) passSocket(path, name string) {
 	p.Path = sh
 }
 
-// A daemon that systemd starts for a client, and that cannot start, answers the
-// client with an error, and leaves the socket to systemd.
+// A daemon that cannot start answers a client at the socket from systemd with an
+// error, and leaves the socket to systemd.
 func TestRefuses(t *testing.T) {
 	dir := shortDir(t)
 	notes := writeFile(t, filepath.Join(dir, "db/notes"), "not a database, but long enough to be one")
@@ -60,7 +59,7 @@ func TestRefuses(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			socket := filepath.Join(dir, tt.name)
-			// Its bus is away.
+			// Without its bus.
 			p := kcmd(t, tt.args, tt.env, "DBUS_SYSTEM_BUS_ADDRESS=unix:path="+dir+"/nobus")
 			p.passSocket(socket, "kcm")
 			c, err := client.Dial(t.Context(), socket)
@@ -88,7 +87,7 @@ func TestRefuses(t *testing.T) {
 				t.Errorf("log:\n%s", p.stderr.String())
 			}
 			if next, err := net.Dial("unix", socket); err != nil {
-				t.Errorf("the socket is gone: %v", err)
+				t.Errorf("the socket was removed: %v", err)
 			} else {
 				next.Close()
 			}

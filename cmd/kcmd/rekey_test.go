@@ -18,7 +18,7 @@ import (
 	"kcmd.org/kcmd/ccstore/storetest"
 )
 
-// A rekeyed is a store whose key is changed by a process of its own.
+// A rekeyed is a store whose key another process changes.
 type rekeyed struct {
 	t     *testing.T
 	dir   string
@@ -31,7 +31,7 @@ const (
 	secretText    = "not for those who read the file" // in each ticket
 )
 
-// newRekeyed fills a store that is sealed with the key in the file a.
+// newRekeyed fills a store that is encrypted with the key in the file a.
 func newRekeyed(t *testing.T, users int) *rekeyed {
 	dir := shortDir(t)
 	r := &rekeyed{t: t, dir: dir, path: filepath.Join(dir, "kcmd.db"), users: users}
@@ -84,13 +84,13 @@ func (r *rekeyed) open(name string) *sqlite.Backend {
 	return b
 }
 
-// process prepares a kcmd that changes the key.
+// process prepares kcmd rekey.
 func (r *rekeyed) process(from, to string) *proc {
 	config := writeFile(r.t, filepath.Join(r.dir, "kcmd.toml"), fmt.Sprintf("store = %q\nencryption_key = %q\n", "sqlite:"+r.path, r.key(from)))
 	return kcmd(r.t, []string{"rekey", "--config", config, "--new-key", r.key(to)})
 }
 
-// complete checks that everything is there with a key.
+// complete checks that all tickets decrypt with a key.
 func (r *rekeyed) complete(name string) {
 	r.t.Helper()
 	s := ccstore.Open(r.open(name), ccstore.Options{})
@@ -112,8 +112,8 @@ func (r *rekeyed) complete(name string) {
 	}
 }
 
-// TestRekeyKilled kills it again and again, wherever it is. The store has one
-// key or the other at any time, and run once more it gets through.
+// TestRekeyKilled kills kcmd rekey at many moments. The store always has the old key or
+// the new one, and the next run completes the change.
 func TestRekeyKilled(t *testing.T) {
 	r := newRekeyed(t, 60)
 	begin := time.Now()
@@ -143,8 +143,8 @@ func TestRekeyKilled(t *testing.T) {
 		t.Error("it was never killed")
 	}
 
-	// Killed once more, it is run again with the same configuration, until it
-	// is done, and after that.
+	// After one more kill, run it again with the same configuration, also after the
+	// change is complete.
 	before := r.stored()
 	r.killed(from, to, whole/2)
 	for range 2 {
@@ -163,7 +163,7 @@ func TestRekeyKilled(t *testing.T) {
 	}
 	for _, data := range before {
 		if bytes.Contains(after, data) {
-			t.Fatal("what is sealed with the old key is still there")
+			t.Fatal("data under the old key is still stored")
 		}
 	}
 	if bytes.Contains(after, []byte(secretText)) {
@@ -171,8 +171,8 @@ func TestRekeyKilled(t *testing.T) {
 	}
 }
 
-// killed starts to change the key and kills it after that long. It reports
-// whether it came in time.
+// killed starts kcmd rekey and kills it after that time. It reports whether that was
+// before the end.
 func (r *rekeyed) killed(from, to string, after time.Duration) bool {
 	r.t.Helper()
 	p := r.process(from, to)
@@ -185,7 +185,7 @@ func (r *rekeyed) killed(from, to string, after time.Duration) bool {
 	return !p.ProcessState.Exited()
 }
 
-// stored returns what stands in the rows.
+// stored returns the data in the rows.
 func (r *rekeyed) stored() (list [][]byte) {
 	r.t.Helper()
 	db, err := sql.Open("sqlite", r.path)
@@ -254,7 +254,7 @@ func TestRekeyCommand(t *testing.T) {
 	}
 }
 
-// TestKeyOfStart starts a daemon with keys that do not fit.
+// TestKeyOfStart starts a daemon with wrong keys.
 func TestKeyOfStart(t *testing.T) {
 	r := newRekeyed(t, 1)
 	socket := filepath.Join(r.dir, "s")

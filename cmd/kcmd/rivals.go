@@ -57,14 +57,13 @@ func serverName(path string) string {
 // listenerName names the process that listens at the other end of a connection, ""
 // if it is unknown.
 func listenerName(conn *net.UnixConn) string {
-	raw, err := conn.SyscallConn()
+	f, err := conn.File()
 	if err != nil {
 		return ""
 	}
-	var peer *unix.Ucred
-	if e := raw.Control(func(fd uintptr) {
-		peer, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	}); e != nil || err != nil || peer.Pid == 0 {
+	defer f.Close()
+	peer, err := unix.GetsockoptUcred(int(f.Fd()), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	if err != nil || peer.Pid == 0 {
 		return ""
 	}
 	if peer.Pid == 1 {

@@ -20,8 +20,8 @@ func TestEnabledRivals(t *testing.T) {
 		if err := os.MkdirAll(filepath.Dir(link), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		// A link may lead to a unit that was removed: systemd does not start that,
-		// but it will be in the way again.
+		// The unit of a link may be removed: systemd does not start it now, but does
+		// after a new installation.
 		if err := os.Symlink("/lib/systemd/system/"+filepath.Base(link), link); err != nil {
 			t.Fatal(err)
 		}
@@ -31,7 +31,7 @@ func TestEnabledRivals(t *testing.T) {
 	}
 }
 
-// At another path than the default no other server is in the way.
+// Other servers do not matter for a socket with another path than the default.
 func TestNoRivals(t *testing.T) {
 	l, err := net.Listen("unix", filepath.Join(shortDir(t), "s"))
 	if err != nil {

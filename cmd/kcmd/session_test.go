@@ -37,7 +37,7 @@ func TestStepsBack(t *testing.T) {
 	system := filepath.Join(dir, "system")
 	session := &config{session: true}
 	if stepsBack(t.Context(), session, nil, system) {
-		t.Error("before a socket that is not there")
+		t.Error("stepped back without a daemon of the machine")
 	}
 	l, err := net.Listen("unix", system)
 	if err != nil {
@@ -48,13 +48,13 @@ func TestStepsBack(t *testing.T) {
 	defer server.Shutdown(t.Context())
 
 	if !stepsBack(t.Context(), session, nil, system) {
-		t.Error("not before a daemon of the machine")
+		t.Error("did not step back before a daemon of the machine")
 	}
 	if stepsBack(t.Context(), &config{session: true, socketAsked: true}, nil, system) {
-		t.Error("though a socket was asked for")
+		t.Error("stepped back from a configured socket")
 	}
 	if stepsBack(t.Context(), &config{}, nil, system) {
-		t.Error("as a daemon of the machine")
+		t.Error("a daemon of the machine stepped back")
 	}
 
 	passed, err := net.Listen("unix", filepath.Join(dir, "session"))
@@ -64,7 +64,7 @@ func TestStepsBack(t *testing.T) {
 	defer passed.Close()
 	sockets := []*socket{{Listener: passed}}
 	if !stepsBack(t.Context(), session, sockets, system) {
-		t.Error("not with a socket from systemd at which nobody waits")
+		t.Error("did not step back from a socket without a client")
 	}
 	client, err := net.Dial("unix", passed.Addr().String())
 	if err != nil {
@@ -72,6 +72,6 @@ func TestStepsBack(t *testing.T) {
 	}
 	defer client.Close()
 	if stepsBack(t.Context(), session, sockets, system) {
-		t.Error("though a client waits at the socket from systemd")
+		t.Error("stepped back from a waiting client")
 	}
 }
