@@ -38,6 +38,9 @@ func (b *Backend) writeLoop(w *writer) {
 		select {
 		case r, ok := <-b.requests:
 			if !ok {
+				if !wiper.since.IsZero() {
+					_ = w.wipe(b.path) // tried again at the next start
+				}
 				return
 			}
 			waiting.add(r)
@@ -49,6 +52,7 @@ func (b *Backend) writeLoop(w *writer) {
 				close(r.done)
 			}
 			wiper.committed()
+			b.watchWAL(wiper)
 			if w.discarded {
 				w.discarded = false
 				deleting.Reset(0)
@@ -59,10 +63,18 @@ func (b *Backend) writeLoop(w *writer) {
 			} else if !all {
 				deleting.Reset(0)
 				wiper.committed()
+				b.watchWAL(wiper)
 			}
 		case <-wiper.timer.C:
-			wiper.finished(w.checkpoint(), b.log)
+			wiper.finished(w.wipe(b.path), b.log)
 		}
+	}
+}
+
+// watchWAL schedules a checkpoint of a large WAL.
+func (b *Backend) watchWAL(w *wiper) {
+	if size, err := b.walSize(); err == nil {
+		w.grown(size)
 	}
 }
 

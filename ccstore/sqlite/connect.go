@@ -24,11 +24,11 @@ func settings(sync Synchronous) []string {
 		"journal_mode(WAL)", // readers and the writer do not wait for each other
 		"synchronous(" + string(sync) + ")",
 		"foreign_keys(1)",
-		"secure_delete(1)",            // deleted content is overwritten
-		"trusted_schema(0)",           // SQL in the schema of the file calls no unsafe function
-		"cell_size_check(1)",          // damage in a page is found when the page is read
-		"temp_store(2)",               // in memory: no secrets in temporary files
-		"journal_size_limit(8388608)", // bytes of WAL to keep
+		"secure_delete(1)",      // deleted content is overwritten
+		"trusted_schema(0)",     // SQL in the schema of the file calls no unsafe function
+		"cell_size_check(1)",    // damage in a page is found when the page is read
+		"temp_store(2)",         // in memory: no secrets in temporary files
+		"wal_autocheckpoint(0)", // only wipe makes checkpoints, and clears gaps first
 	}
 }
 

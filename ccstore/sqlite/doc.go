@@ -26,6 +26,7 @@
 //	change.go      applies a commit
 //	discard.go     deletes what is too much for one transaction
 //	wipe.go        erases deleted contents
+//	gaps.go        clears the gaps of pages, which SQLite does not
 //	errors.go      damage, and errors of the disk
 //	rekey.go       Rekey
 //	reader.go      Reader, beside a daemon

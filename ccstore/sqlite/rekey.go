@@ -68,7 +68,8 @@ func (f *files) rekey(ctx context.Context, from, to []byte) (done Resealed, err 
 		}
 	}
 	// An interrupted Rekey may have left former contents in the WAL.
-	return done, checkpoint(ctx, db)
+	_, err = wipe(ctx, db, f.path, true)
+	return done, err
 }
 
 // sealedWith reports whether the store has the given key, nil for none.

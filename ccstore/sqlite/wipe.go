@@ -11,10 +11,12 @@ import (
 // SQLite overwrites deleted content, but writes the new page to the WAL: the file has
 // the old page until a checkpoint, and the WAL has older versions of the page until
 // they are overwritten, which may never happen. So a checkpoint empties the WAL when
-// there was no commit for wipeQuiet, and at the latest wipeLimit after a commit.
+// there was no commit for wipeQuiet, at the latest wipeLimit after a commit, and when the
+// WAL has wipeSize bytes. There are no other checkpoints.
 const (
 	wipeQuiet = 500 * time.Millisecond
 	wipeLimit = 5 * time.Second
+	wipeSize  = 8 << 20
 )
 
 // A wiper decides when to empty the WAL.
@@ -38,6 +40,13 @@ func (w *wiper) committed() {
 	w.timer.Reset(min(wipeQuiet, time.Until(w.since.Add(wipeLimit))))
 }
 
+// grown schedules a checkpoint of a large WAL.
+func (w *wiper) grown(size int64) {
+	if size >= wipeSize && !w.failed {
+		w.timer.Reset(0)
+	}
+}
+
 // finished takes the result of a checkpoint. A failed one is logged once and tried
 // again.
 func (w *wiper) finished(err error, log *slog.Logger) {
@@ -56,13 +65,34 @@ func (w *wiper) finished(err error, log *slog.Logger) {
 // wait meanwhile.
 const wipePatience = 500
 
-// checkpoint empties the WAL.
-func (w *writer) checkpoint() error {
+// wipe erases deleted contents from the files of the database at path.
+func (w *writer) wipe(path string) error {
 	if err := w.setPatience(wipePatience); err != nil {
 		return err
 	}
 	defer w.setPatience(busyPatience)
-	return checkpoint(context.Background(), w.conn)
+	var err error
+	w.uncleared, err = wipe(context.Background(), w.conn, path, w.uncleared)
+	return err
+}
+
+// wipe clears the gaps of the pages in the WAL, or of all pages, and empties the WAL.
+// On a full disk the checkpoint may succeed and the clearing fail: uncleared says that
+// the next time all pages must be cleared.
+func wipe(ctx context.Context, q querier, path string, all bool) (uncleared bool, err error) {
+	clearing := clearPages(ctx, q, path, all)
+	return clearing != nil, errors.Join(clearing, checkpoint(ctx, q))
+}
+
+func clearPages(ctx context.Context, q querier, path string, all bool) error {
+	pages, err := walPages(path)
+	if all {
+		pages, err = allPages(ctx, q)
+	}
+	if err != nil || len(pages) == 0 {
+		return err
+	}
+	return clearGaps(ctx, q, pages)
 }
 
 func (w *writer) setPatience(milliseconds int) error {

@@ -17,6 +17,7 @@ type writer struct {
 	generations    map[cacheKey]int64 // some of those in the database; only the writer changes them
 	portion        portion            // rest of the portion of the transaction
 	discarded      bool               // a generation was left to deleteDiscarded
+	uncleared      bool               // a checkpoint wrote pages without clearing their gaps
 
 	begin, commit, rollback                                       *sql.Stmt
 	revise, create, setDefault                                    *sql.Stmt

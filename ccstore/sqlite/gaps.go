@@ -1,0 +1,118 @@
+package sqlite
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"slices"
+)
+
+// PRAGMA secure_delete overwrites what is deleted. It misses the rows that SQLite
+// moves when it divides or joins pages: the copy that stays in the gap between the
+// cell pointers and the cells of the old page outlives the row. So the gaps are
+// overwritten before pages go from the WAL into the database. (File format: "B-tree
+// Pages" in SQLite's documentation.)
+
+const (
+	leafPage     = 13 // first byte of a leaf of a table; no overflow page begins with it
+	leafHeader   = 8
+	cellPointers = 2 // bytes each
+)
+
+// clearGaps overwrites the gaps of the leaves among the pages, in one transaction of
+// the connection.
+func clearGaps(ctx context.Context, q querier, pages []uint32) (err error) {
+	if _, err := q.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	for _, number := range pages {
+		if err := clearGap(ctx, q, number); err != nil {
+			_, rollback := q.ExecContext(ctx, "ROLLBACK")
+			return errors.Join(err, rollback)
+		}
+	}
+	_, err = q.ExecContext(ctx, "COMMIT")
+	return err
+}
+
+func clearGap(ctx context.Context, q querier, number uint32) error {
+	var page []byte
+	// Without a row, the database has shrunk.
+	err := q.QueryRowContext(ctx, "SELECT coalesce((SELECT data FROM sqlite_dbpage WHERE pgno = ?), x'')", number).Scan(&page)
+	if err != nil {
+		return err
+	}
+	gap := gapOf(page)
+	if !slices.ContainsFunc(gap, func(b byte) bool { return b != 0 }) {
+		return nil
+	}
+	clear(gap)
+	_, err = q.ExecContext(ctx, "UPDATE sqlite_dbpage SET data = ? WHERE pgno = ?", page, number)
+	return err
+}
+
+// gapOf returns the part of a leaf that belongs to no cell, nil for other pages and
+// for a damaged one.
+func gapOf(page []byte) []byte {
+	if len(page) < leafHeader || page[0] != leafPage {
+		return nil
+	}
+	begin := leafHeader + cellPointers*int(binary.BigEndian.Uint16(page[3:]))
+	end := int(binary.BigEndian.Uint16(page[5:]))
+	if begin > end || end > len(page) {
+		return nil
+	}
+	return page[begin:end]
+}
+
+// allPages returns the numbers of all pages of the database.
+func allPages(ctx context.Context, q querier) (pages []uint32, err error) {
+	var n uint32
+	if err := q.QueryRowContext(ctx, "PRAGMA page_count").Scan(&n); err != nil {
+		return nil, err
+	}
+	for number := uint32(1); number <= n; number++ {
+		pages = append(pages, number)
+	}
+	return pages, nil
+}
+
+// walPages returns the numbers of the pages in the WAL of the database at path.
+func walPages(path string) ([]uint32, error) {
+	f, err := os.Open(path + "-wal")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	r := bufio.NewReaderSize(f, 1<<16)
+	header := make([]byte, walHeader)
+	if _, err := io.ReadFull(r, header); err != nil {
+		return nil, notShort(err)
+	}
+	w, err := newWALReader(header)
+	if err != nil {
+		return nil, fmt.Errorf("write-ahead log: %w", err)
+	}
+	pages := make(map[uint32]bool)
+	frame := make([]byte, walFrame)
+	for {
+		if _, err := io.ReadFull(r, frame); err != nil {
+			return slices.Sorted(maps.Keys(pages)), notShort(err)
+		}
+		if string(frame[8:16]) == string(w.salt[:]) {
+			pages[binary.BigEndian.Uint32(frame)] = true
+		}
+		if _, err := r.Discard(w.pageSize); err != nil {
+			return slices.Sorted(maps.Keys(pages)), notShort(err)
+		}
+	}
+}
