@@ -1,6 +1,8 @@
 package dbus
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"slices"
@@ -80,6 +82,55 @@ func TestTickets(t *testing.T) {
 		}
 		if got := strings.Join(names, " "); got != test.want || total != test.total {
 			t.Errorf("ListTickets(%v) = %q of %d, want %q of %d", test.options, got, total, test.want, test.total)
+		}
+	}
+}
+
+// TestPages: each answer of ListTickets is of at most 64 KiB, and the pages
+// together are all tickets, also those of long names.
+func TestPages(t *testing.T) {
+	bus := startBus(t, "system")
+	store := newStore(t)
+	uid := uint32(os.Geteuid())
+	end := time.Now().Add(time.Hour)
+	kinit(t, store, uid, "x", alice())
+	update(t, store, uid, func(tx *ccstore.Tx) {
+		for i := range 299 {
+			if err := tx.Store("x", credential(alice(), end, "host", strings.Repeat("ä", 100*(i%7)), fmt.Sprint(i))); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	startService(t, store, Config{Address: bus.address})
+	c := bus.connect(t)
+	ids := make(map[string]bool)
+	for _, ticket := range allTickets(c, pathOf(t, store, uid, "x")) {
+		ids[ticket["id"].Value().(string)] = true
+	}
+	if len(ids) != 300 {
+		t.Errorf("%d tickets", len(ids))
+	}
+}
+
+// allTickets returns the tickets of a cache, page by page.
+func allTickets(c *tester, cache godbus.ObjectPath) (all []map[string]godbus.Variant) {
+	c.t.Helper()
+	for {
+		list, total := listOf(c, cache, map[string]any{"offset": uint32(len(all))})
+		all = append(all, list...)
+		if len(all) == int(total) {
+			return all
+		}
+		page := &godbus.Message{Type: godbus.TypeSignal, Body: []any{list}, Headers: map[godbus.HeaderField]godbus.Variant{
+			godbus.FieldSignature: godbus.MakeVariant(godbus.SignatureOf(list)), godbus.FieldPath: godbus.MakeVariant(cache),
+			godbus.FieldInterface: godbus.MakeVariant("a.b"), godbus.FieldMember: godbus.MakeVariant("c"),
+		}}
+		var b bytes.Buffer
+		if err := page.EncodeTo(&b, binary.LittleEndian); err != nil {
+			c.t.Fatal(err)
+		}
+		if len(list) == 0 || b.Len() > 64<<10 {
+			c.t.Fatalf("a page of %d tickets, %d bytes", len(list), b.Len())
 		}
 	}
 }

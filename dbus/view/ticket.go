@@ -21,11 +21,12 @@ type TicketQuery struct {
 	TGTOnly bool
 }
 
-// maxListed bounds the answer of ListTickets, by an estimate of its bytes.
-const maxListed = 8 << 20
+// maxListed bounds the answer of ListTickets, by an estimate of its bytes. A bus
+// keeps what a caller does not read, and counts it as ours.
+const maxListed = 64 << 10
 
-// ListTickets returns the description of each ticket that q selects, and how
-// many match without offset and limit.
+// ListTickets returns the descriptions of a page of the tickets that q selects,
+// and how many match without offset and limit. Only the last page may be empty.
 func (c Cache) ListTickets(q TicketQuery) (list []Dict, total uint32) {
 	list = []Dict{}
 	size := 0
@@ -35,12 +36,13 @@ func (c Cache) ListTickets(q TicketQuery) (list []Dict, total uint32) {
 			continue
 		}
 		total++
-		if total <= q.Offset || total-q.Offset > q.Limit || size > maxListed {
+		if total <= q.Offset || total-q.Offset > q.Limit || size >= maxListed {
 			continue
 		}
 		t := c.describe(cred)
-		size += ticketEstimate(t)
-		list = append(list, t)
+		if size += ticketEstimate(t); size < maxListed {
+			list = append(list, t)
+		}
 	}
 	return list, total
 }
