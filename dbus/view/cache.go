@@ -3,6 +3,7 @@ package view
 import (
 	"cmp"
 	"strings"
+	"unicode/utf8"
 
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/ccstore/ccache"
@@ -86,8 +87,8 @@ func (c Cache) Estimate() int {
 // caller asks for: a name as klist prints it, with or without realm; "" is any,
 // "*@REALM" any of a realm.
 func (c Cache) HasClient(wanted string) bool {
-	name := ccache.Principal{Components: c.Principal.Components}
-	realm := ccache.Principal{Realm: c.Principal.Realm}
+	short := beginning(c.Principal)
+	name, realm := ccache.Principal{Components: short.Components}, ccache.Principal{Realm: short.Realm}
 	return wanted == "" || wanted == principal(c.Principal) ||
 		wanted == Text(strings.TrimSuffix(name.String(), "@")) ||
 		wanted == Text("*"+realm.String())
@@ -104,10 +105,26 @@ func ByExpiry(a, b Cache) int {
 	return cmp.Compare(b.TGTEnd(), a.TGTEnd())
 }
 
-// principal returns p as klist prints it, "" if it is not set.
+// principal returns p as klist prints it, "" if it is not set. It takes the same
+// time for a principal of megabytes, of which Text shows only the beginning.
 func principal(p ccache.Principal) string {
 	if p.Realm == "" && len(p.Components) == 0 {
 		return ""
 	}
-	return Text(p.String())
+	return Text(beginning(p).String())
+}
+
+// beginning returns p without what Text cuts off in any case.
+func beginning(p ccache.Principal) ccache.Principal {
+	room := MaxText + utf8.UTFMax
+	short := ccache.Principal{Realm: p.Realm[:min(len(p.Realm), room)]}
+	for _, c := range p.Components {
+		if room <= 0 {
+			break
+		}
+		c = c[:min(len(c), room)]
+		room -= len(c) + 1 // and the separator
+		short.Components = append(short.Components, c)
+	}
+	return short
 }

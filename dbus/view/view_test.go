@@ -2,9 +2,13 @@ package view
 
 import (
 	"encoding/asn1"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"kcmd.org/kcmd/ccstore/ccache"
 )
 
 func TestParsePath(t *testing.T) {
@@ -62,6 +66,33 @@ func TestText(t *testing.T) {
 		if len(got) > MaxText+3 || !strings.HasSuffix(got, "...") || !utf8.ValidString(got) {
 			t.Errorf("text of %d bytes: %d bytes, %q", len(in), len(got), got[len(got)-10:])
 		}
+	}
+}
+
+// TestLongPrincipals: the text of a principal is that of all of it, for which not
+// all of it is formatted.
+func TestLongPrincipals(t *testing.T) {
+	for _, n := range []int{1, 2, MaxText/2 - 2, MaxText/2 - 1, MaxText / 2, MaxText - 3, MaxText - 2, MaxText - 1, MaxText, MaxText + 1, MaxText + 9, 1 << 14} {
+		for _, s := range []string{"a", "ä", "€", "\U0001f600", "/", "\xff", "\x00"} {
+			long := strings.Repeat(s, n)
+			for _, p := range []ccache.Principal{
+				{Realm: long, Components: []string{"a"}}, {Realm: "R", Components: []string{long}}, {Realm: "R", Components: []string{"a", long, "b"}},
+				{Realm: "R", Components: slices.Repeat([]string{s}, n)}, {Realm: long, Components: []string{long, long}},
+			} {
+				if got, want := principal(p), Text(p.String()); got != want {
+					t.Errorf("%d times %q: %d bytes, want %d", n, s, len(got), len(want))
+				}
+			}
+		}
+	}
+	fat := ccache.Principal{Realm: strings.Repeat("R", 8<<20), Components: slices.Repeat([]string{strings.Repeat("a", 1000)}, 8000)}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range 100 {
+		principal(fat)
+	}
+	if runtime.ReadMemStats(&after); after.TotalAlloc-before.TotalAlloc > 8<<20 {
+		t.Errorf("%d bytes for 100 texts", after.TotalAlloc-before.TotalAlloc)
 	}
 }
 
