@@ -90,11 +90,11 @@ func (b *bus) broadcast() error {
 	if !b.Session {
 		return nil
 	}
-	uid, label, ok := b.conn.Self()
+	self, ok := b.conn.Self()
 	if !ok {
 		return errors.New("the bus does not know the user id of this process")
 	}
-	scope, err := b.scopeOf(uid, label)
+	scope, err := b.scopeOf(self)
 	if err != nil {
 		return err
 	}

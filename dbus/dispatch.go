@@ -51,7 +51,7 @@ func (b *bus) Serve(c *link.Call) {
 		}
 	}()
 	if err := b.serveCall(c); err != nil {
-		b.Logger.Debug("call failed", "uid", c.From.UID, "interface", c.Interface, "member", c.Member, "err", err)
+		b.Logger.Debug("call failed", "uid", c.From.Identity().UID, "interface", c.Interface, "member", c.Member, "err", err)
 		c.Fail(busError(err))
 	}
 }
@@ -61,7 +61,7 @@ func (b *bus) Left(p *link.Peer) { b.clients.remove(p) }
 
 // serveCall answers a call, unless it fails.
 func (b *bus) serveCall(c *link.Call) error {
-	one, scope, err := b.clients.meet(c.From, func() (view.Scope, error) { return b.scopeOf(c.From.UID, c.From.Label) })
+	one, scope, err := b.clients.meet(c.From, func() (view.Scope, error) { return b.scopeOf(c.From.Identity()) })
 	if err != nil {
 		return err
 	}
@@ -159,18 +159,18 @@ func (b *bus) change(q *request, op operation) error {
 
 // scopeOf returns the scope that a connection with those credentials begins with.
 // A session bus is one user's, and shows nothing of anybody else's.
-func (b *bus) scopeOf(uid uint32, label string) (view.Scope, error) {
-	if b.Session && uid != uint32(os.Geteuid()) {
+func (b *bus) scopeOf(of link.Identity) (view.Scope, error) {
+	if b.Session && of.UID != uint32(os.Geteuid()) {
 		return view.Scope{}, &fault{errAccessDenied, "this is another user's service"}
 	}
-	scope := view.NewScope(uid, "")
+	scope := view.NewScope(of.UID, "")
 	if b.Session {
 		scope.All = false
 	}
 	var err error
 	if b.Level != nil {
-		if scope.Level, err = b.Level(label); err != nil {
-			b.Logger.Debug("cannot determine a caller's level", "uid", uid, "label", view.Text(label), "err", err)
+		if scope.Level, err = b.Level(of.Label); err != nil {
+			b.Logger.Debug("cannot determine a caller's level", "uid", of.UID, "label", view.Text(of.Label), "err", err)
 			return scope, &fault{errAccessDenied, "your SELinux label has no level"}
 		}
 	}

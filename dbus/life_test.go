@@ -1,6 +1,8 @@
 package dbus
 
 import (
+	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -298,6 +300,65 @@ func TestSubscribersLeave(t *testing.T) {
 		if err := last.call(rootPath, "Manager.Unsubscribe").Err; err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// A countingSocket counts in what is sent how often a word is.
+type countingSocket struct {
+	link.Socket
+	word string
+	n    atomic.Int64
+}
+
+func (s *countingSocket) Write(b []byte) (int, error) {
+	s.n.Add(int64(bytes.Count(b, []byte(s.word))))
+	return s.Socket.Write(b)
+}
+
+// TestSubscribeProcessAsksOnce: the bus is asked once for the process of each
+// connection, however often SubscribeProcess is called, and it finds those that
+// came since and none that left.
+func TestSubscribeProcessAsksOnce(t *testing.T) {
+	bus := startBus(t, "system")
+	s := newService(t, newStore(t), Config{Address: bus.address})
+	socket, err := link.Dial(t.Context(), bus.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := &countingSocket{Socket: socket, word: "GetConnectionUnixProcessID"}
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = s.serve(ctx, counted) })
+	defer running.Wait()
+	defer cancel()
+	wait(t, s.Ready(), "the name is owned")
+	c := bus.connect(t)
+	find := func() uint32 {
+		return must[uint32](c, rootPath, "Manager.SubscribeProcess", uint32(os.Getpid()), map[string]godbus.Variant{})
+	}
+	start := find() // the connections of the test
+	var connections []*tester
+	for range 20 {
+		connections = append(connections, bus.connect(t))
+	}
+	before := counted.n.Load()
+	for range 3 {
+		if got := find(); got != start+20 {
+			t.Errorf("%d connections, want %d", got, start+20)
+		}
+	}
+	if asked := counted.n.Load() - before; asked != 20 {
+		t.Errorf("the bus was asked %d times about 20 new connections", asked)
+	}
+	for _, one := range connections[5:] {
+		one.conn.Close()
+	}
+	eventually(t, "those that left are not found", func() bool { return find() == start+5 })
+	if asked := counted.n.Load() - before; asked != 20 {
+		t.Errorf("the bus was asked %d times in the end", asked)
+	}
+	if name, _ := c.fails(rootPath, "Manager.SubscribeProcess", uint32(0), map[string]godbus.Variant{}); name != errProcessUnknown {
+		t.Errorf("process 0: %s", name)
 	}
 }
 

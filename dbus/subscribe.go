@@ -31,9 +31,9 @@ func subscribeProcess(q *request, in struct {
 	}
 	// Only those of the caller's own uid and level: a process of another is as
 	// good as none.
-	peers, err := q.bus.conn.OfProcess(in.PID, func(uid uint32, label string) bool {
-		scope, err := q.bus.scopeOf(uid, label)
-		return err == nil && uid == q.scope.UID && scope.Level == q.scope.Level
+	peers, err := q.bus.conn.OfProcess(in.PID, func(of link.Identity) bool {
+		scope, err := q.bus.scopeOf(of)
+		return err == nil && of.UID == q.scope.UID && scope.Level == q.scope.Level
 	})
 	if err != nil {
 		return nil, err

@@ -58,7 +58,7 @@ func busAddress(address string) (string, error) {
 func socketAddress(address string) (string, error) {
 	parameters, ok := strings.CutPrefix(address, "unix:")
 	if !ok {
-		return "", fmt.Errorf("bus address %q: want unix:path=... or unix:abstract=...", address)
+		parameters = ""
 	}
 	for parameter := range strings.SplitSeq(parameters, ",") {
 		key, value, _ := strings.Cut(parameter, "=")

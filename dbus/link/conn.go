@@ -31,8 +31,8 @@ type Server interface {
 	// Serve answers a call. Calls of one peer come one after the other.
 	Serve(*Call)
 
-	// Left is called once for each peer that leaves the bus, between the receipt
-	// of two messages: it must not wait for anything that is sent.
+	// Left is called once for each peer that leaves the bus, mostly between the
+	// receipt of two messages: it must not wait for anything that is sent.
 	Left(*Peer)
 }
 
@@ -160,13 +160,18 @@ func (c *Conn) DeliverSignal(iface, member string, signal *godbus.Signal) {
 	name, _ := signal.Body[0].(string)
 	switch {
 	case member == "NameOwnerChanged":
-		if left := c.peers.remove(name); left != nil {
-			c.server.Left(left)
-		}
+		c.depart(name)
 	case member == "NameAcquired" && name == c.Name:
 		notify(c.owned)
 	case member == "NameLost" && name == c.Name:
 		notify(c.lost)
+	}
+}
+
+// depart forgets a peer that left the bus.
+func (c *Conn) depart(name string) {
+	if left := c.peers.remove(name); left != nil {
+		c.server.Left(left)
 	}
 }
 

@@ -5,42 +5,55 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// peers are the connections on the bus that called us or that the server knows,
-// by unique name. The bus never uses such a name again.
+// peers are the connections on the bus that called us or that were looked at for
+// their process, by unique name. The bus never uses such a name again.
 type peers struct {
 	// mu is never held while something is sent, so that the reader of the
 	// connection may take it.
-	mu      sync.Mutex
-	byName  map[string]*Peer
-	watches map[*watch]bool
+	mu     sync.Mutex
+	byName map[string]*Peer
 }
 
 // A Peer is another connection on the bus.
 type Peer struct {
 	Name string // unique name
 
-	// Whose connection it is, set before its first call is served. They are not
-	// for any other goroutine than that which serves its calls.
+	identity atomic.Pointer[Identity] // nil: not known yet
+	pid      atomic.Uint32            // 0: not known yet
+	left     chan struct{}
+
+	// Guarded by peers.mu.
+	queue   []*Call
+	working bool // a goroutine works on the queue
+}
+
+// An Identity says whose a connection is. It never changes.
+type Identity struct {
 	UID   uint32
 	Label string // SELinux label; "" where there is none, or labels do not count
-
-	known   bool    // UID and Label are set
-	queue   []*Call // guarded by peers.mu
-	working bool    // guarded by peers.mu: a goroutine works on the queue
-	left    chan struct{}
 }
+
+// Identity returns whose connection p is. It is known once a call of p is served.
+func (p *Peer) Identity() Identity { return *p.identity.Load() }
 
 // Left is closed when the peer leaves the bus.
 func (p *Peer) Left() <-chan struct{} { return p.left }
 
-// A watch holds the names that leave the bus while somebody looks.
-type watch struct{ gone map[string]bool }
+func newPeers() peers { return peers{byName: make(map[string]*Peer)} }
 
-func newPeers() peers {
-	return peers{byName: make(map[string]*Peer), watches: make(map[*watch]bool)}
+// named returns the peers of those names. It makes them known, so that remove
+// notices that one leaves.
+func (p *peers) named(names []string) (list []*Peer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, name := range names {
+		list = append(list, p.get(name))
+	}
+	return list
 }
 
 // get returns the peer of that name. p.mu is held.
@@ -83,46 +96,21 @@ func (p *peers) next(from *Peer) *Call {
 	return c
 }
 
-// remove forgets a peer that left the bus, with its waiting calls. It returns nil
-// if nobody knew that peer.
+// remove forgets a peer that left the bus, and ends its waiting calls. It returns
+// nil if nobody knew that peer.
 func (p *peers) remove(name string) *Peer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for w := range p.watches {
-		w.gone[name] = true
-	}
 	peer := p.byName[name]
 	if peer != nil {
+		for _, call := range peer.queue {
+			call.guarded.End()
+		}
 		peer.queue = nil
 		close(peer.left)
 		delete(p.byName, name)
 	}
 	return peer
-}
-
-// watchDepartures notes the names that leave the bus until end is called.
-func (p *peers) watchDepartures() (w *watch, end func()) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	w = &watch{gone: make(map[string]bool)}
-	p.watches[w] = true
-	return w, func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		delete(p.watches, w)
-	}
-}
-
-// present returns the peers of those names that did not leave since w began.
-func (p *peers) present(names []string, w *watch) (list []*Peer) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, name := range names {
-		if !w.gone[name] {
-			list = append(list, p.get(name))
-		}
-	}
-	return list
 }
 
 // drain waits until all calls are answered or ctx ends.
