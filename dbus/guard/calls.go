@@ -32,9 +32,11 @@ type Call struct {
 	conn   *Conn
 	sender string
 	size   int
+	ended  bool // guarded by calls.mu
 }
 
-// End ends the call: it is answered or never will be.
+// End ends the call: it is answered or never will be. The second time it does
+// nothing.
 func (c *Call) End() {
 	if c != nil {
 		c.conn.calls.end(c)
@@ -44,38 +46,34 @@ func (c *Call) End() {
 // calls are the calls that are let through and not ended.
 type calls struct {
 	mu       sync.Mutex
-	bySender map[string]map[*Call]bool
+	bySender map[string]*waiting
 	bytes    int
-	closed   bool
 }
 
-func (c *calls) init() { c.bySender = make(map[string]map[*Call]bool) }
+// waiting counts the calls of one sender, and the bytes of their arguments.
+type waiting struct{ calls, bytes int }
 
 // admit lets in a call with arguments of that size, or returns why not.
 func (c *calls) admit(call *Call, size int) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	waiting := c.bySender[call.sender]
-	bytes := size
-	for one := range waiting {
-		bytes += one.size
+	of := c.bySender[call.sender]
+	first := of == nil
+	if first {
+		of = new(waiting)
 	}
 	switch {
-	case c.closed:
-		return "the service is stopping"
-	case len(waiting) >= maxCalls:
+	case of.calls >= maxCalls:
 		return fmt.Sprintf("more than %d calls are waiting", maxCalls)
-	case bytes > maxSenderBytes:
+	case of.bytes+size > maxSenderBytes:
 		return fmt.Sprintf("calls of more than %d bytes are waiting", maxSenderBytes)
-	case c.bytes+size > maxBytes && (len(waiting) > 0 || size > small):
+	case c.bytes+size > maxBytes && !(first && size <= small):
 		return "the service is busy"
 	}
-	if waiting == nil {
-		waiting = make(map[*Call]bool)
-		c.bySender[call.sender] = waiting
-	}
 	call.size = size
-	waiting[call] = true
+	c.bySender[call.sender] = of
+	of.calls++
+	of.bytes += size
 	c.bytes += size
 	return ""
 }
@@ -83,33 +81,17 @@ func (c *calls) admit(call *Call, size int) string {
 func (c *calls) end(call *Call) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	waiting := c.bySender[call.sender]
-	if !waiting[call] {
+	if call.ended {
 		return
 	}
+	call.ended = true
+	of := c.bySender[call.sender]
+	of.calls--
+	of.bytes -= call.size
 	c.bytes -= call.size
-	if delete(waiting, call); len(waiting) == 0 {
+	if of.calls == 0 {
 		delete(c.bySender, call.sender)
 	}
-}
-
-// forget ends the calls of a connection that left the bus.
-func (c *calls) forget(sender string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for one := range c.bySender[sender] {
-		c.bytes -= one.size
-	}
-	delete(c.bySender, sender)
-}
-
-// close ends all calls, and lets in none any more.
-func (c *calls) close() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.closed = true
-	c.bytes = 0
-	clear(c.bySender)
 }
 
 // sent are the calls that the service has made and that are not answered.
@@ -117,8 +99,6 @@ type sent struct {
 	mu       sync.Mutex
 	bySerial map[uint32]string // whom it called
 }
-
-func (s *sent) init() { s.bySerial = make(map[uint32]string) }
 
 // maxSent bounds what is remembered of calls that nobody ever answers.
 const maxSent = 64 << 10

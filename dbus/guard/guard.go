@@ -1,7 +1,6 @@
-// Package guard stands between a message bus and the D-Bus library of a service.
-// Any connection on
-// the bus may send the service anything, and a library decodes all of it: the
-// guard passes on only messages that the service uses.
+// Package guard filters messages between a bus and the D-Bus library of a service.
+// Any connection on the bus may send the service anything, and a library decodes
+// all of it: the guard passes on only messages that the service uses.
 //
 // What is let through, each with a header that the guard has written itself:
 //
@@ -11,13 +10,17 @@
 //   - other method calls, without their arguments and marked as refused, so that
 //     the answer of the service does not depend on more than the caller may know;
 //   - answers to calls that the service has made, from whom it called;
-//   - the signals of the bus itself about names, and those that are asked for.
+//   - the signals of the bus itself about names.
 //
 // The rest is answered or dropped here. No method takes file descriptors: the
 // guard never negotiates them, and the kernel closes any that arrive all the
 // same, because nothing here receives control messages.
 //
 // It imports introspection and the leaf ratelog, and no D-Bus library.
+//
+// Files, in the order in which to read them: guard.go (a connection), receive.go
+// (from bytes to a message), header.go and wire.go (the formats), judge.go (which
+// messages are let through), calls.go (how many calls may wait).
 //
 // Reference: D-Bus specification, "Message Protocol".
 package guard
@@ -35,7 +38,7 @@ import (
 	"kcmd.org/kcmd/ratelog"
 )
 
-// A Socket is what a Conn needs of a *net.UnixConn.
+// A Socket is the part of *net.UnixConn that a Conn uses.
 type Socket interface {
 	io.ReadWriteCloser
 	SetWriteDeadline(time.Time) error
@@ -44,7 +47,6 @@ type Socket interface {
 // Config configures a Conn.
 type Config struct {
 	Interfaces []*introspection.Interface // whose methods may be called
-	Signals    []Signal                   // besides those of the bus
 	Logger     *slog.Logger               // default: none
 }
 
@@ -53,7 +55,6 @@ type Config struct {
 type Conn struct {
 	socket   Socket
 	methods  methods
-	signals  []Signal
 	refusals *ratelog.Logger
 
 	begun atomic.Bool // authentication is over
@@ -76,15 +77,13 @@ func New(socket Socket, c Config) *Conn {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	conn := &Conn{
+	return &Conn{
 		socket:   socket,
 		methods:  methodsOf(c.Interfaces),
-		signals:  append(busSignals(), c.Signals...),
 		refusals: ratelog.New(c.Logger, refusalBurst, refusalEvery),
+		calls:    calls{bySender: make(map[string]*waiting)},
+		sent:     sent{bySerial: make(map[uint32]string)},
 	}
-	conn.calls.init()
-	conn.sent.init()
-	return conn
 }
 
 // Read reads from what is let through. During authentication that is all.
@@ -165,8 +164,5 @@ func (c *Conn) note(b []byte) error {
 	return nil
 }
 
-// Close closes the socket and forgets all calls.
-func (c *Conn) Close() error {
-	c.calls.close()
-	return c.socket.Close()
-}
+// Close closes the socket.
+func (c *Conn) Close() error { return c.socket.Close() }

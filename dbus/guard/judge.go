@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"kcmd.org/kcmd/introspection"
 )
@@ -11,22 +12,9 @@ import (
 // busName is who the bus is on itself.
 const busName = "org.freedesktop.DBus"
 
-// A Signal says which signals are let through. They are addressed to the
-// service alone or match a rule of its own.
-type Signal struct {
-	Sender    string // "" is any; the bus writes unique names there, but for itself
-	Interface string
-	Member    string
-	Signature string
-}
-
-func busSignals() []Signal {
-	return []Signal{
-		{busName, busName, "NameOwnerChanged", "sss"},
-		{busName, busName, "NameLost", "s"},
-		{busName, busName, "NameAcquired", "s"},
-	}
-}
+// busSignals are the signals that are let through, with their signatures. The bus
+// sends them to the service alone, or because of a match rule of the service.
+var busSignals = map[string]string{"NameOwnerChanged": "sss", "NameLost": "s", "NameAcquired": "s"}
 
 // methods holds the signatures of methods, by interface and member, and under
 // the interface "" all that a member has in any of them.
@@ -49,15 +37,13 @@ func methodsOf(interfaces []*introspection.Interface) methods {
 // refuses returns what the declared methods have against a call, "" for nothing.
 func (m methods) refuses(h header) string {
 	signatures := m[h.iface][h.member]
-	for _, one := range signatures {
-		if one == h.signature {
-			return ""
-		}
-	}
-	if signatures == nil {
+	switch {
+	case signatures == nil:
 		return "unknown method"
+	case !slices.Contains(signatures, h.signature):
+		return "wrong argument types"
 	}
-	return "wrong argument types"
+	return ""
 }
 
 // What variants may hold. In the answers of the bus and of services that we ask
@@ -127,25 +113,13 @@ func (c *Conn) judgeCall(h header, body []byte) {
 }
 
 func (c *Conn) judgeSignal(h header, body []byte) {
-	allowed := false
-	for _, s := range c.signals {
-		allowed = allowed || (s.Sender == "" || s.Sender == h.sender) &&
-			s.Interface == h.iface && s.Member == h.member && s.Signature == h.signature
-	}
 	bad := "unexpected signal"
-	if allowed {
+	if signature, ok := busSignals[h.member]; ok && h.sender == busName && h.iface == busName && h.signature == signature {
 		bad = bodyFault(h, body, inCalls)
 	}
 	if bad != "" {
 		c.logRefusal(h, bad)
 		return
-	}
-	if h.sender == busName && h.member == "NameOwnerChanged" {
-		d := &decoder{order: h.order, b: body}
-		name, _, owner := d.string(), d.string(), d.string()
-		if owner == "" {
-			c.calls.forget(name)
-		}
 	}
 	c.pass(h, body)
 }
@@ -154,11 +128,8 @@ func (c *Conn) judgeSignal(h header, body []byte) {
 // error, so that the caller does not wait in vain.
 func (c *Conn) judgeReply(h header, body []byte) {
 	c.sent.end(h.replySerial)
-	bad := ""
-	switch {
-	case !answers[h.signature]:
-		bad = "answer of unexpected types"
-	default:
+	bad := "answer of unexpected types"
+	if answers[h.signature] {
 		bad = bodyFault(h, body, inAnswers)
 	}
 	if h.kind == errorReply && (bad != "" || h.signature != "" && h.signature != "s") {
@@ -229,4 +200,18 @@ func (c *Conn) nextSerial() uint32 {
 func (c *Conn) pass(h header, body []byte) {
 	c.buffer = append(h.append(c.buffer[:0]), body...)
 	c.rest = c.buffer
+}
+
+// The log has at most refusalBurst lines about refusals at once, then one in
+// each refusalEvery.
+const (
+	refusalBurst = 10
+	refusalEvery = 10 * time.Second
+)
+
+// logRefusal writes why a message was refused. Paths are not written: they may
+// be as long as a message.
+func (c *Conn) logRefusal(h header, why string) {
+	c.refusals.Info("message refused", "why", why, "sender", h.sender, "type", h.kind,
+		"interface", h.iface, "member", h.member, "signature", h.signature)
 }
