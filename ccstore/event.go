@@ -1,16 +1,31 @@
 package ccstore
 
-import "github.com/google/uuid"
+import (
+	"github.com/google/uuid"
+
+	"kcmd.org/kcmd/ccstore/ccache"
+)
 
 // An Event tells how one collection changed: by a commit of this store, or by
 // those of another writer, which the store finds when it loads the collection
 // again. Changes are in the order in which they were made, or the difference of
-// Before and After; there are none if only the revision differs.
+// Before and After; there are none if only the revision differs. An event with
+// notices has no changes: only time has passed (Store.Announce).
 type Event struct {
 	Owner   Owner
 	Before  *Collection // what readers saw until now
 	After   *Collection // what they see next
 	Changes []Change
+	Notices []Notice
+}
+
+// A Notice says that the TGT of a cache (Cache.TGT) has come into another state,
+// although nothing was stored.
+type Notice struct {
+	Cache      uuid.UUID
+	Credential *Credential
+	State      ccache.State
+	Again      bool // no step forward: the wall clock was set back, and may have come here before
 }
 
 // A Change is one thing that a commit did.

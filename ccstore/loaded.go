@@ -27,6 +27,7 @@ type state struct {
 	unfollow  func()     // with Store.mu: ends the watch of the backend
 
 	mu      sync.Mutex
+	holds   int       // that are not released
 	queue   []*update // waiting for a turn
 	leading bool      // an update leads a turn, or is about to
 }

@@ -27,6 +27,7 @@ type Store struct {
 	states   map[Owner]*state
 	sweeper  *time.Timer // drops states that are not used; nil while there are none
 	watchers []*watcher  // replaced, never changed
+	holders  []*holder   // replaced, never changed
 	closed   bool
 	active   sync.WaitGroup // calls under way
 
@@ -125,17 +126,6 @@ func (s *Store) Watch(f func(Event)) (stop func()) {
 		defer s.mu.Unlock()
 		s.watchers = slices.DeleteFunc(slices.Clone(s.watchers), func(other *watcher) bool { return other == w })
 	}
-}
-
-// Hold keeps the collection of owner in memory, once it is loaded, until
-// release is called: no event of it is missed.
-func (s *Store) Hold(owner Owner) (release func(), err error) {
-	st, err := s.use(owner)
-	if err != nil {
-		return nil, err
-	}
-	s.active.Done() // Close does not wait for it
-	return sync.OnceFunc(func() { st.users.Add(-1) }), nil
 }
 
 // Owners returns every owner who has a cache, in order. Nothing is loaded for it.

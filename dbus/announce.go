@@ -13,22 +13,14 @@ import (
 // makes several, and 10,000 tickets stored are not 10,000 signals.
 const gathering = 100 * time.Millisecond
 
-// maxSleep is the longest sleep until the clock is read again. Timers count the
-// time that the machine runs: they stand still while it is suspended, and do not
-// notice when somebody sets the clock.
-const maxSleep = time.Minute
-
 // A mirror is a collection as the last signal or answer about it said. There is
 // one of each collection that a subscriber may know.
 type mirror struct {
 	view.Collection
-	announced view.Expiries // of its TGTs
-	next      int64         // when it reads differently by itself, 0 for never
-	release   func()        // the store holds the collection in memory until then
+	release func() // the store holds the collection in memory until then
 }
 
-// keepAnnouncing announces what the store changes, and what time changes, until
-// the connection ends.
+// keepAnnouncing announces the events of the store, until the connection ends.
 func (b *bus) keepAnnouncing() {
 	// If this fails half way, nobody knows what was announced. Without a
 	// connection nobody relies on it.
@@ -40,7 +32,7 @@ func (b *bus) keepAnnouncing() {
 	}()
 	gathered := time.NewTimer(0)
 	<-gathered.C
-	clock := time.NewTimer(b.sleep())
+	var narrowed <-chan time.Time // nil if no subscription ended
 	for {
 		select {
 		case <-b.ctx.Done():
@@ -51,11 +43,14 @@ func (b *bus) keepAnnouncing() {
 			b.mu.Lock()
 			b.announce(b.pending.owners()...)
 			b.mu.Unlock()
-		case <-clock.C:
-			b.announceTime()
-		case <-b.rearm:
+		case <-b.clients.narrowed:
+			if narrowed == nil {
+				narrowed = time.After(gathering)
+			}
+		case <-narrowed:
+			narrowed = nil
+			b.forgetUnwanted()
 		}
-		clock.Reset(b.sleep())
 	}
 }
 
@@ -68,23 +63,24 @@ func (b *bus) announce(owners ...ccstore.Owner) {
 		case !b.clients.want(o):
 			b.forget(o)
 		default:
-			before, ok := b.mirrors[o]
-			if !ok {
-				before.Collection = b.view(ch.before)
-			}
-			b.send(before, b.view(ch.after), ch.tickets)
+			b.send(ch)
 		}
 	}
 }
 
-// send makes after the mirror of its collection, and sends the difference to
-// before to every subscriber. b.mu is held.
-func (b *bus) send(before mirror, after view.Collection, changes []ccstore.Change) {
-	list := view.Diff(before.Collection, after, changes)
-	announced, expired := view.DiffExpiry(before.announced, before.Collection, after)
-	b.setMirror(after, announced)
-	list = append(list, expired...)
-	for _, to := range b.clients.recipients(after.Owner()) {
+// send sends every subscriber the difference that pending changes make to the
+// mirror of their collection, and updates the mirror. b.mu is held.
+func (b *bus) send(ch *changes) {
+	owner := ch.after.Owner()
+	release := b.hold(owner)
+	before, after := b.view(ch.before), b.view(ch.after)
+	if m, ok := b.mirrors[owner]; ok {
+		before = m.Collection
+	}
+	b.mirrors[owner] = mirror{after, release}
+	list := view.Diff(before, after, ch.tickets)
+	list = append(list, view.NoticeSignals(after, ch.notices)...)
+	for _, to := range b.clients.recipients(owner) {
 		b.sendTo(to, list)
 	}
 }
@@ -107,17 +103,18 @@ func (b *bus) view(snapshot *ccstore.Collection) view.Collection {
 	return view.New(snapshot, b.Clock.Now(), &b.terms)
 }
 
-// setMirror makes c the mirror of its owner's collection. b.mu is held.
-func (b *bus) setMirror(c view.Collection, announced view.Expiries) {
-	release := b.mirrors[c.Owner()].release
-	if release == nil {
-		var err error
-		if release, err = b.store.Hold(c.Owner()); err != nil {
-			release = func() {} // the store is closed, and changes no more
-		}
+// hold returns the release of the mirror of o's collection. Whoever makes a
+// mirror holds the collection before viewing it: time that passes from then on
+// comes as notices. b.mu is held.
+func (b *bus) hold(o ccstore.Owner) (release func()) {
+	if m, ok := b.mirrors[o]; ok {
+		return m.release
 	}
-	b.mirrors[c.Owner()] = mirror{c, announced, c.NextChange(), release}
-	notify(b.rearm)
+	release, err := b.store.Hold(o)
+	if err != nil {
+		return func() {} // the store is closed, and changes no more
+	}
+	return release
 }
 
 // forget drops the mirror of a collection that no subscriber knows. b.mu is held.
@@ -128,6 +125,17 @@ func (b *bus) forget(o ccstore.Owner) {
 	}
 }
 
+// forgetUnwanted drops the mirrors that no subscriber needs any longer.
+func (b *bus) forgetUnwanted() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for o := range b.mirrors {
+		if !b.clients.want(o) {
+			b.forget(o)
+		}
+	}
+}
+
 // releaseMirrors drops all mirrors at the end of the connection.
 func (b *bus) releaseMirrors() {
 	b.mu.Lock()
@@ -135,33 +143,4 @@ func (b *bus) releaseMirrors() {
 	for o := range b.mirrors {
 		b.forget(o)
 	}
-}
-
-// announceTime announces what changed because time has passed, and drops the
-// mirrors that no subscriber needs.
-func (b *bus) announceTime() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for o, before := range b.mirrors {
-		after := before.At(b.Clock.Now())
-		switch {
-		case !b.clients.want(o):
-			b.forget(o)
-		case before.Changes(after, before.next):
-			b.send(before, after, nil)
-		}
-	}
-}
-
-// sleep returns how long nothing changes by itself.
-func (b *bus) sleep() time.Duration {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	sleep, now := b.maxSleep, b.Clock.Now()
-	for _, c := range b.mirrors {
-		if c.next != 0 {
-			sleep = min(sleep, max(0, time.Unix(c.next, 0).Sub(now)))
-		}
-	}
-	return sleep
 }

@@ -24,7 +24,6 @@ type bus struct {
 	// The store never waits for it.
 	mu      sync.Mutex
 	mirrors map[ccstore.Owner]mirror // see announce.go
-	rearm   chan struct{}            // mirrors changed
 }
 
 // serve serves on a connection to a bus, which it closes at the end, until the
@@ -35,7 +34,6 @@ func (s *Service) serve(ctx context.Context, socket link.Socket) error {
 		clients: newClients(),
 		pending: newPending(),
 		mirrors: make(map[ccstore.Owner]mirror),
-		rearm:   make(chan struct{}, 1),
 	}
 	var err error
 	b.conn, err = link.New(socket, link.Config{
@@ -99,7 +97,7 @@ func (b *bus) broadcast() error {
 		return err
 	}
 	b.clients.broadcast = &subscription{scope: scope, tickets: true}
-	// Its mirror has the changes that time makes announced.
+	// The mirror has the expiry of its TGTs announced.
 	q := newRequest(b, nil, new(client), scope)
 	defer q.release()
 	q.place = view.Place{Kind: view.AtCollection, UID: scope.UID}

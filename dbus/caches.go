@@ -96,8 +96,8 @@ func getTicket(r *reading, in struct{ ID string }) ([]any, error) {
 	return []any{t}, nil
 }
 
-// cacheNow returns the cache as it reads now: states of tickets are not announced,
-// so they need not wait for a signal.
+// cacheNow returns the cache as it reads now: the states of its tickets are not
+// properties, and change without a signal.
 func (r *reading) cacheNow() view.Cache {
 	cache, err := r.collection.At(r.bus.Clock.Now()).CacheByUUID(r.cache.UUID)
 	if err != nil {

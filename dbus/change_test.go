@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -131,12 +130,8 @@ func TestExpiry(t *testing.T) {
 	store := newStore(t)
 	uid := uint32(os.Geteuid())
 	start := time.Now().Unix() + 10_000
-	var clock atomic.Int64
-	clock.Store(start)
-	s := newService(t, store, Config{Address: bus.address, Clock: wallClock(func() time.Time { return time.Unix(clock.Load(), 0) })})
-	s.maxSleep = 5 * time.Millisecond
-	run(t, s)
-	wait(t, s.Ready(), "the name is owned")
+	clock := keepTime(t, store, start)
+	startService(t, store, Config{Address: bus.address, Clock: clock})
 	end := start + 3600
 	until := func(end int64) *ccache.Credential {
 		return withStart(tgt(alice(), time.Unix(end, 0)), time.Unix(start-100, 0))
@@ -150,9 +145,13 @@ func TestExpiry(t *testing.T) {
 	c := bus.connect(t)
 	must[objects](c, rootPath, managedObjects)
 	quiet := bus.connect(t)
-	if err := quiet.call(rootPath, "Manager.Subscribe", variants(map[string]any{"ticket-signals": false})).Err; err != nil {
-		t.Fatal(err)
+	subscribeQuiet := func() {
+		t.Helper()
+		if err := quiet.call(rootPath, "Manager.Subscribe", variants(map[string]any{"ticket-signals": false})).Err; err != nil {
+			t.Fatal(err)
+		}
 	}
+	subscribeQuiet()
 	names := map[godbus.ObjectPath]string{pathOf(t, store, uid, "long"): "long", pathOf(t, store, uid, "over"): "over", pathOf(t, store, uid, "nearly"): "nearly"}
 	for _, step := range []struct {
 		what string
@@ -181,11 +180,16 @@ func TestExpiry(t *testing.T) {
 		{"when the old one would end", end + 2100, nil, ""},
 	} {
 		c.forget()
-		clock.Store(step.at)
-		if step.do != nil {
-			update(t, store, uid, step.do)
+		announced := func(what string, after func()) {
+			sets := clock.Sets()
+			after()
+			eventually(t, what+" is announced", func() bool { return clock.Sets() > sets })
 		}
-		time.Sleep(30 * time.Millisecond)          // the clock is looked at
+		announced("the time", func() { clock.Set(time.Unix(step.at, 0)) })
+		if step.do != nil {
+			announced("the change", func() { update(t, store, uid, step.do) })
+		}
+		subscribeQuiet()                           // others hear before of what is pending
 		must[objects](c, rootPath, managedObjects) // comes after the signals
 		var got []string
 		for _, s := range c.received("TicketExpiring", "TicketExpired") {
@@ -214,14 +218,17 @@ func TestExpiryOverRestart(t *testing.T) {
 		tx.Replace("x", alice(), 0, []*ccache.Credential{withStart(tgt(alice(), time.Now().Add(-time.Second)), time.Now().Add(-time.Hour))})
 	})
 	c := bus.connect(t)
+	clock := keepTime(t, store, time.Now().Unix())
 	for range 2 {
-		s := newService(t, store, Config{Address: bus.address})
-		s.maxSleep = 5 * time.Millisecond
+		s := newService(t, store, Config{Address: bus.address, Clock: clock})
 		stop := run(t, s)
 		wait(t, s.Ready(), "the name is owned")
+		sets := clock.Sets()
 		must[objects](c, rootPath, managedObjects)
-		time.Sleep(50 * time.Millisecond)
-		must[objects](c, rootPath, managedObjects)
+		eventually(t, "the announcer has looked", func() bool { return clock.Sets() > sets })
+		if err := c.call(rootPath, "Manager.Subscribe", map[string]godbus.Variant{}).Err; err != nil {
+			t.Fatal(err)
+		}
 		stop()
 	}
 	if got := c.received("TicketExpiring", "TicketExpired"); len(got) != 0 {

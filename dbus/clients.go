@@ -13,6 +13,7 @@ import (
 // clients are the connections that called or are subscribed.
 type clients struct {
 	broadcast *subscription // of everybody, in session mode; else nil
+	narrowed  chan struct{} // receives when a subscription ended or got narrower
 
 	// mu is never held while something is sent, so that the receiver of the
 	// connection may take it.
@@ -57,7 +58,7 @@ type recipient struct {
 const maxSubscriptions = 64
 
 func newClients() clients {
-	return clients{byPeer: make(map[*link.Peer]*client), asking: make(map[uint32]int)}
+	return clients{narrowed: make(chan struct{}, 1), byPeer: make(map[*link.Peer]*client), asking: make(map[uint32]int)}
 }
 
 // get returns the client of a peer, or nil if the peer has left. c.mu is held.
@@ -99,6 +100,9 @@ func (c *clients) meet(peer *link.Peer, first func() (view.Scope, error)) (*clie
 func (c *clients) remove(peer *link.Peer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if one := c.byPeer[peer]; one != nil && one.sub != nil {
+		notify(c.narrowed)
+	}
 	delete(c.byPeer, peer)
 }
 
@@ -125,6 +129,9 @@ func (c *clients) subscribe(peer *link.Peer, sub subscription) (began bool, err 
 	}
 	c.counter++
 	sub.order = c.counter
+	if one.sub != nil {
+		notify(c.narrowed) // the new one may be narrower
+	}
 	one.sub = &sub
 	return true, nil
 }
@@ -150,6 +157,7 @@ func (c *clients) makeRoom(uid uint32) bool {
 		return false
 	}
 	oldest.sub = nil
+	notify(c.narrowed)
 	return true
 }
 
@@ -157,6 +165,7 @@ func (c *clients) unsubscribe(one *client) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	one.sub = nil
+	notify(c.narrowed)
 }
 
 // subscribed reports whether a client gets signals.
@@ -194,6 +203,7 @@ func (c *clients) setSignalScope(one *client, scope view.Scope) (before, after *
 	}
 	sub := *one.sub
 	sub.scope = scope
+	notify(c.narrowed)
 	before, one.sub = one.sub, &sub
 	return before, &sub
 }

@@ -6,7 +6,7 @@
 // It imports ccstore, clock, introspection, dbus/view (what a collection looks
 // like) and dbus/link (the connection to the bus), and no D-Bus library. It never
 // imports kcmserver: a change by a KCM client arrives here as an event of the
-// store.
+// store, and so does the expiry of a TGT.
 //
 // Two rules hold everywhere. What a caller may not see does not exist for it:
 // every look-up is in the scope of a caller (view.Scope). And the answer to

@@ -24,8 +24,9 @@ import (
 	"kcmd.org/kcmd/ccstore/ccache"
 	"kcmd.org/kcmd/ccstore/memory"
 	"kcmd.org/kcmd/ccstore/storetest"
-	"kcmd.org/kcmd/clock"
+	"kcmd.org/kcmd/clock/clocktest"
 	"kcmd.org/kcmd/dbus/view"
+	"kcmd.org/kcmd/lifecycle"
 )
 
 // systemPolicy is what a system bus says, and what is installed for the service.
@@ -450,9 +451,26 @@ func pathOf(t testing.TB, store *ccstore.Store, uid uint32, name string) godbus.
 	return path
 }
 
-// A wallClock is a clock whose wall clock is a function.
-type wallClock func() time.Time
-
-func (c wallClock) Now() time.Time               { return c() }
-func (wallClock) Boot() time.Duration            { return clock.System{}.Boot() }
-func (wallClock) NewTimer() (clock.Timer, error) { return clock.System{}.NewTimer() }
+// keepTime returns a clock that stands still at now, in seconds since 1970, until
+// a test sets it, and has the expiry of the tickets in store announced by it.
+func keepTime(t testing.TB, store *ccstore.Store, now int64) *clocktest.Manual {
+	t.Helper()
+	c := clocktest.New(time.Unix(now, 0))
+	a := lifecycle.NewAnnouncer(store, lifecycle.AnnouncerOptions{
+		Clock: c, Warning: 10 * time.Minute, Logger: slog.New(slog.DiscardHandler),
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := a.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	}()
+	eventually(t, "the announcer sleeps", func() bool { return c.Sets() > 0 })
+	t.Cleanup(func() {
+		cancel()
+		wait(t, done, "the announcer ends")
+	})
+	return c
+}

@@ -18,6 +18,7 @@ import (
 	godbus "github.com/godbus/dbus/v5"
 
 	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/clock"
 	"kcmd.org/kcmd/dbus/link"
 	"kcmd.org/kcmd/dbus/view"
 )
@@ -405,6 +406,19 @@ func TestSubscriptionLimit(t *testing.T) {
 	}
 }
 
+// A brokenClock panics once it is broken.
+type brokenClock struct {
+	clock.System
+	broken *atomic.Bool
+}
+
+func (c brokenClock) Now() time.Time {
+	if c.broken.Load() {
+		panic("the clock fell down")
+	}
+	return c.System.Now()
+}
+
 // TestPanic: a handler that panics answers with an error, and the next call is
 // served.
 func TestPanic(t *testing.T) {
@@ -412,12 +426,7 @@ func TestPanic(t *testing.T) {
 	store := newStore(t)
 	s := newService(t, store, Config{Address: bus.address})
 	var broken atomic.Bool
-	s.Clock = wallClock(func() time.Time {
-		if broken.Load() {
-			panic("the clock fell down")
-		}
-		return time.Now()
-	})
+	s.Clock = brokenClock{broken: &broken}
 	run(t, s)
 	wait(t, s.Ready(), "the name is owned")
 	c := bus.connect(t)

@@ -21,6 +21,7 @@ type changes struct {
 	before  *ccstore.Collection
 	after   *ccstore.Collection
 	tickets []ccstore.Change // that came and went, up to maxTicketChanges
+	notices []ccstore.Notice // up to maxTicketChanges
 }
 
 // maxTicketChanges bounds what is kept of one collection: a few times what a
@@ -47,6 +48,9 @@ func (p *pending) add(e ccstore.Event) {
 		p.byOwner[e.Owner] = ch
 	}
 	ch.after = e.After
+	if len(ch.notices) < maxTicketChanges {
+		ch.notices = append(ch.notices, e.Notices...)
+	}
 	for _, change := range e.Changes {
 		if change.Credential != nil && !change.Credential.IsConfig() && len(ch.tickets) < maxTicketChanges {
 			ch.tickets = append(ch.tickets, change)

@@ -91,7 +91,7 @@ func (b *bus) keep(r *reading) {
 		_, mirrored := b.mirrors[o]
 		_, after := b.pending.snapshots(o)
 		if !mirrored && b.clients.want(o) && (after == nil || !r.latest && b.clients.hears(r.client, o)) {
-			b.setMirror(c, nil)
+			b.mirrors[o] = mirror{c, b.hold(o)} // q.load held it before the view
 		}
 	}
 }

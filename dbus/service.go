@@ -24,7 +24,7 @@ type Config struct {
 	Version       string        // of the daemon, for clients to read
 	ExpiryWarning time.Duration // a TGT is "expiring" this long before its end
 	Logger        *slog.Logger  // default: none
-	Clock         clock.Clock   // default: clock.System
+	Clock         clock.Clock   // of the store; default: clock.System
 	Limits        Limits        // for clients to read
 
 	// Once makes Run return when the bus goes away, for a service that a bus has
@@ -39,7 +39,8 @@ type Config struct {
 // Limits are those of each collection. 0 is none.
 type Limits = view.Limits
 
-// A Service shows a store on a message bus.
+// A Service shows a store on a message bus. It shows that time passes as the store
+// announces it (ccstore.Notice).
 type Service struct {
 	Config
 	store *ccstore.Store
@@ -47,13 +48,11 @@ type Service struct {
 
 	ready     chan struct{} // closed when the name was first owned
 	readyOnce sync.Once
-
-	maxSleep time.Duration // see announce.go
 }
 
 // New returns a Service over store. It does nothing until Run.
 func New(store *ccstore.Store, c Config) *Service {
-	s := &Service{Config: c, store: store, ready: make(chan struct{}), maxSleep: maxSleep}
+	s := &Service{Config: c, store: store, ready: make(chan struct{})}
 	if s.Address == "session" {
 		s.Session = true
 	}

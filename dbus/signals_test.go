@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,10 +43,9 @@ func TestSignals(t *testing.T) {
 	bus := startBus(t, "system")
 	store := newStore(t)
 	uid := uint32(os.Geteuid())
-	var clock atomic.Int64
-	clock.Store(1_800_000_000)
-	now := func() time.Time { return time.Unix(clock.Load(), 0) }
-	startService(t, store, Config{Address: bus.address, Clock: wallClock(now)})
+	clock := keepTime(t, store, 1_800_000_000)
+	now := clock.Now
+	startService(t, store, Config{Address: bus.address, Clock: clock})
 	c := bus.connect(t)
 	must[objects](c, rootPath, managedObjects)
 	name := fmt.Sprint(uid)
@@ -139,13 +137,9 @@ func TestTime(t *testing.T) {
 	bus := startBus(t, "system")
 	store := newStore(t)
 	uid := uint32(os.Geteuid())
-	var clock atomic.Int64
 	const start, end = 1_800_000_000, 1_800_036_000
-	clock.Store(start - 10)
-	s := newService(t, store, Config{Address: bus.address, Clock: wallClock(func() time.Time { return time.Unix(clock.Load(), 0) })})
-	s.maxSleep = 5 * time.Millisecond
-	run(t, s)
-	wait(t, s.Ready(), "the name is owned")
+	clock := keepTime(t, store, start-10)
+	startService(t, store, Config{Address: bus.address, Clock: clock})
 	c := bus.connect(t)
 	update(t, store, uid, func(tx *ccstore.Tx) {
 		tx.Replace("x", alice(), 3, []*ccache.Credential{withStart(tgt(alice(), time.Unix(end, 0)), time.Unix(start, 0))})
@@ -165,7 +159,7 @@ func TestTime(t *testing.T) {
 		{start - 3, "valid"}, {end - 3 - 600, "expiring"}, {end - 3, "expired"}, {start, "valid"}, {start - 100, "not-yet-valid"},
 	} {
 		c.forget()
-		clock.Store(step.at)
+		clock.Set(time.Unix(step.at, 0))
 		eventually(t, "the state changes", func() bool {
 			for _, s := range c.received("PropertiesChanged") {
 				if state, ok := s.Body[1].(map[string]godbus.Variant)["State"]; ok && s.Path == cache {
@@ -306,12 +300,8 @@ func TestSnapshotAndSignals(t *testing.T) {
 	if uids[0] == 0 {
 		uids = append(uids, aliceUID, bobUID)
 	}
-	var clock atomic.Int64
-	clock.Store(time.Now().Unix())
-	s := newService(t, store, Config{Address: bus.address, Clock: wallClock(func() time.Time { return time.Unix(clock.Load(), 0) })})
-	s.maxSleep = 10 * time.Millisecond
-	run(t, s)
-	wait(t, s.Ready(), "the name is owned")
+	clock := keepTime(t, store, time.Now().Unix())
+	startService(t, store, Config{Address: bus.address, Clock: clock})
 
 	stop := make(chan struct{})
 	var users sync.WaitGroup
@@ -323,7 +313,7 @@ func TestSnapshotAndSignals(t *testing.T) {
 			case <-stop:
 				return
 			case <-time.After(20 * time.Millisecond):
-				clock.Add(int64(rand.IntN(100) - 10))
+				clock.Set(clock.Now().Add(time.Duration(rand.IntN(100)-10) * time.Second))
 			}
 		}
 	})
@@ -336,7 +326,7 @@ func TestSnapshotAndSignals(t *testing.T) {
 					return
 				case <-time.After(pause(r)):
 				}
-				update(t, store, uid, func(tx *ccstore.Tx) { anything(r, tx, clock.Load()) })
+				update(t, store, uid, func(tx *ccstore.Tx) { anything(r, tx, clock.Now().Unix()) })
 			}
 		})
 	}

@@ -66,8 +66,8 @@ func (q *request) subscription(o subscribeOptions) (sub subscription, uid uint32
 }
 
 // subscribePeers subscribes peers, and returns how many. Changes that are pending
-// are announced before, to others. The collection gets a mirror, so that changes
-// that time makes are announced.
+// are announced before, to others. The collection gets a mirror, so that the
+// expiry of its TGTs is announced.
 func (q *request) subscribePeers(o subscribeOptions, peers ...*link.Peer) (n uint32, err error) {
 	sub, uid, err := q.subscription(o)
 	if err != nil {

@@ -1,5 +1,8 @@
-// Package lifecycle does what is to be done to caches because time has passed:
-// it removes those whose tickets ended long ago.
+// Package lifecycle acts on caches because time passes: it destroys those that are
+// of no more use, and announces when a TGT is about to expire and when it expires.
 //
-// It imports ccstore and clock. reaper.go removes.
+// It imports ccstore, ccache and clock. What it announces reaches others, such as
+// dbus, as events of the store.
+//
+// Files, in the order in which to read them: reaper.go, announcer.go.
 package lifecycle

@@ -26,9 +26,7 @@ type Reaper struct {
 
 // NewReaper returns a reaper of store, whose clock it shares.
 func NewReaper(store *ccstore.Store, c clock.Clock, log *slog.Logger) *Reaper {
-	r := &Reaper{store: store, clock: c, log: log, wake: make(chan struct{}, 1)}
-	store.Watch(r.notice)
-	return r
+	return &Reaper{store: store, clock: c, log: log, wake: make(chan struct{}, 1)}
 }
 
 // retryAfter is how long the reaper waits before it tries again what failed.
@@ -46,6 +44,7 @@ func (r *Reaper) Run(ctx context.Context) error {
 		return err
 	}
 	defer timer.Close()
+	defer r.store.Watch(r.noteEvent)()
 	for {
 		if err := timer.Set(r.reap(ctx)); err != nil {
 			return err
@@ -59,9 +58,9 @@ func (r *Reaper) Run(ctx context.Context) error {
 	}
 }
 
-// notice wakes the reaper if a changed cache has a deadline before all those that
+// noteEvent wakes the reaper if a changed cache has a deadline before all those that
 // it knows.
-func (r *Reaper) notice(e ccstore.Event) {
+func (r *Reaper) noteEvent(e ccstore.Event) {
 	var last uuid.UUID
 	for _, change := range e.Changes {
 		if change.Cache == last {

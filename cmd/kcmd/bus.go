@@ -8,6 +8,7 @@ import (
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/dbus"
 	"kcmd.org/kcmd/kcmserver/selinux"
+	"kcmd.org/kcmd/lifecycle"
 )
 
 // busPatience limits the wait for the bus at the start and at the end. KCM requests
@@ -31,6 +32,15 @@ func (d *daemon) newBus() *dbus.Service {
 		Once:   startedByBus(),
 		Level:  levelOf(d.policy),
 		Logger: d.log,
+	})
+}
+
+// newAnnouncer returns the part that has the bus learn of tickets that expire.
+func (d *daemon) newAnnouncer() *lifecycle.Announcer {
+	return lifecycle.NewAnnouncer(d.store, lifecycle.AnnouncerOptions{
+		Clock:   d.clock,
+		Warning: d.expiryWarning,
+		Logger:  d.log,
 	})
 }
 

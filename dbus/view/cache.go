@@ -3,6 +3,7 @@ package view
 import (
 	"cmp"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"kcmd.org/kcmd/ccstore"
@@ -26,14 +27,22 @@ func (c Cache) IsDefault() bool { return c.in.Default() == c.Cache }
 
 // kdcTime returns the time of the KDC's clock at the time of the view: times in
 // tickets are by that clock.
-func (c Cache) kdcTime() int64 { return c.in.at + int64(c.KDCOffset) }
+func (c Cache) kdcTime() time.Time { return c.KDCTime(c.in.at) }
 
-// TGTEnd returns the end time of the TGT, 0 if there is none.
-func (c Cache) TGTEnd() int64 {
-	if tgt := c.TGT(); tgt != nil {
-		return int64(tgt.EndTime)
+// never is the end of a TGT that has none.
+const never = ccstore.Never
+
+// tgtEnd returns the end of the TGT by the KDC's clock in seconds since 1970, or
+// never; 0 without TGT.
+func (c Cache) tgtEnd() int64 {
+	tgt := c.TGT()
+	if tgt == nil {
+		return 0
 	}
-	return 0
+	if end, ok := tgt.Expires(); ok {
+		return end.Unix()
+	}
+	return never
 }
 
 // state returns the state of the cache: "empty", "no-tgt", or that of its TGT.
@@ -94,7 +103,7 @@ func (c Cache) HasClient(wanted string) bool {
 		wanted == Text("*"+realm.String())
 }
 
-// ByExpiry orders caches: default ones first, then the one whose TGT ends last.
+// ByExpiry orders caches: default ones first, then the one whose TGT expires last.
 func ByExpiry(a, b Cache) int {
 	if a.IsDefault() != b.IsDefault() {
 		if a.IsDefault() {
@@ -102,7 +111,7 @@ func ByExpiry(a, b Cache) int {
 		}
 		return 1
 	}
-	return cmp.Compare(b.TGTEnd(), a.TGTEnd())
+	return cmp.Compare(b.tgtEnd(), a.tgtEnd())
 }
 
 // principal returns p as klist prints it, "" if it is not set. It takes the same

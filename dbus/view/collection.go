@@ -46,13 +46,13 @@ type Terms struct {
 // It never changes.
 type Collection struct {
 	*ccstore.Collection
-	at    int64 // seconds since 1970: states are as of then
+	at    time.Time // of the local clock, in whole seconds: states are as of then
 	terms *Terms
 }
 
 // New returns the view of a snapshot at a time by the local clock.
 func New(snapshot *ccstore.Collection, at time.Time, terms *Terms) Collection {
-	return Collection{snapshot, at.Unix(), terms}
+	return Collection{snapshot, at.Truncate(time.Second), terms}
 }
 
 // At returns c as it reads at another time.
@@ -63,8 +63,6 @@ func (c Collection) UID() uint32 { return c.Owner().UID }
 
 // Path returns the object path.
 func (c Collection) Path() Path { return CollectionPath(c.UID()) }
-
-func (c Collection) warning() int64 { return int64(c.terms.ExpiryWarning.Seconds()) }
 
 // Caches returns the caches, the default one first.
 func (c Collection) Caches() []Cache {
@@ -114,39 +112,17 @@ func (c Collection) Properties() map[string]any {
 	}
 }
 
-// nextExpiry returns the earliest future end of a TGT, 0 if there is none.
+// nextExpiry returns the earliest future end of a TGT, by its KDC's clock in
+// seconds since 1970, 0 if there is none.
 func (c Collection) nextExpiry() int64 {
-	var next int64
+	next := int64(never)
 	for _, cache := range c.Caches() {
-		if end := cache.TGTEnd(); end > cache.kdcTime() && (next == 0 || end < next) {
-			next = end
+		if tgt := cache.TGT(); tgt != nil && !tgt.IsExpired(cache.kdcTime()) {
+			next = min(next, cache.tgtEnd())
 		}
 	}
-	return next
-}
-
-// NextChange returns when a property changes though nothing is stored, in
-// seconds since 1970, 0 for never.
-func (c Collection) NextChange() int64 {
-	var next int64
-	for _, cache := range c.Caches() {
-		tgt := cache.TGT()
-		if tgt == nil {
-			continue
-		}
-		for _, t := range turningPoints(tgt, c.warning()) {
-			t -= int64(cache.KDCOffset)
-			if t > c.at && (next == 0 || t < next) {
-				next = t
-			}
-		}
+	if next == never {
+		return 0
 	}
 	return next
-}
-
-// Changes reports whether later, the same collection, may read differently than
-// c, which changes by itself at next: that has come, or somebody has set the
-// clock back.
-func (c Collection) Changes(later Collection, next int64) bool {
-	return later.at < c.at || next != 0 && next <= later.at
 }

@@ -10,8 +10,8 @@
 //
 // Files, in the order in which to read them: scope.go (which collections a
 // caller sees), path.go (object paths), collection.go, cache.go, ticket.go
-// (properties), signal.go and tickets.go (what changed, as signals), expiry.go
-// (tickets that expire), text.go.
+// (properties), signal.go and tickets.go (what changed, as signals), notice.go
+// (TGTs that expire), text.go.
 //
 // Reference: the XML in package introspection.
 package view

@@ -9,15 +9,20 @@ import (
 	"kcmd.org/kcmd/ccstore/ccache"
 )
 
-// States are the states of a ticket.
-var States = []string{"not-yet-valid", "invalid", "valid", "expiring", "expired"}
+// States lists the states of a ticket (ccache.States).
+var States = func() (list []string) {
+	for _, s := range ccache.States {
+		list = append(list, string(s))
+	}
+	return list
+}()
 
 // A TicketQuery selects tickets of a cache.
 type TicketQuery struct {
 	Offset  uint32
 	Limit   uint32
 	Server  string // exact match; "" is any
-	State   string // "" is any
+	State   string // one of States; "" is any
 	TGTOnly bool
 }
 
@@ -105,30 +110,9 @@ func ticketEstimate(t Dict) int {
 	return 700 + len(t["server"].Value().(string)) + len(t["client"].Value().(string))
 }
 
+// ticketState returns the state of a ticket in c at the time of the view.
 func (c Cache) ticketState(cred *ccstore.Credential) string {
-	return ticketState(cred, c.kdcTime(), c.in.warning())
-}
-
-// ticketState returns the state of a ticket at a time by the KDC's clock.
-func ticketState(cred *ccstore.Credential, now, warning int64) string {
-	switch start, end := int64(cred.Start()), int64(cred.EndTime); {
-	case now >= end:
-		return "expired"
-	case now < start:
-		return "not-yet-valid"
-	case cred.Flags&ccache.FlagInvalid != 0:
-		return "invalid"
-	case now >= end-warning:
-		return "expiring"
-	}
-	return "valid"
-}
-
-// turningPoints returns when the state of a ticket changes by itself, by the
-// KDC's clock.
-func turningPoints(cred *ccstore.Credential, warning int64) [3]int64 {
-	end := int64(cred.EndTime)
-	return [3]int64{int64(cred.Start()), end - warning, end}
+	return string(cred.State(c.kdcTime(), c.in.terms.ExpiryWarning))
 }
 
 func renewUntil(cred *ccstore.Credential) int64 {
