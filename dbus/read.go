@@ -23,11 +23,11 @@ func (b *bus) read(q *request, f reader, done func(*reading)) error {
 			}
 		case again || !r.complete():
 			q.load(r.needs)
-		case r.err != nil && len(q.failed) == 1:
-			return q.failure()
+		case r.err != nil:
+			return r.err
 		default:
 			q.logFailures()
-			return r.err
+			return nil
 		}
 	}
 }
@@ -76,11 +76,14 @@ func (b *bus) consistent(q *request, f reader) *reading {
 // read makes one reading. bus.mu is held.
 func (q *request) read(f reader, latest bool) *reading {
 	r := &reading{request: q, latest: latest, seen: make(map[ccstore.Owner]view.Collection)}
-	if !r.resolve() {
+	if r.resolve() {
+		r.results, r.err = f(r)
+	} else {
 		r.err = unknownObject
-		return r
 	}
-	r.results, r.err = f(r)
+	if len(q.failed) > 0 && len(r.seen) == 0 {
+		r.err = q.failure() // not "there are no caches"
+	}
 	return r
 }
 
