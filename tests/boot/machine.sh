@@ -63,17 +63,39 @@ inside() {
 
 # machine_stop turns it off, after ten seconds by force.
 machine_stop() {
-	local i root
+	local i
 	[ -n "${nspawn:-}" ] || return 0
 	[ -z "${process1:-}" ] || kill -s RTMIN+3 "$process1" 2>/dev/null || true
 	for ((i = 0; i < 100; i++)); do
 		kill -0 "$nspawn" 2>/dev/null || break
 		sleep 0.1
 	done
-	kill -KILL "$nspawn" 2>/dev/null || true
+	machine_kill
+}
+
+# machine_kill ends it at once, and removes its control groups, which the kernel
+# allows only when the last process is gone.
+machine_kill() {
+	local i processes root
+	[ -n "${nspawn:-}" ] || return 0
+	for ((i = 0; i < 100; i++)); do
+		processes=$(machine_processes)
+		[ -n "$processes" ] || break
+		kill -KILL $processes 2>/dev/null || true
+		sleep 0.1
+	done
 	wait "$nspawn" 2>/dev/null || true
 	for root in $(control_groups); do
-		find "$root/$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
+		[ ! -d "$root/$group" ] || find "$root/$group" -depth -type d -exec rmdir {} + ||
+			echo "cannot remove the control group $root/$group; its processes: $processes" >&2
 	done
 	nspawn= process1=
+}
+
+# machine_processes prints the process IDs of the machine, as the host has them.
+machine_processes() {
+	local root
+	for root in $(control_groups); do
+		[ ! -d "$root/$group" ] || find "$root/$group" -name cgroup.procs -exec cat {} + 2>/dev/null || true
+	done | sort -u
 }
