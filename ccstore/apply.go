@@ -92,7 +92,7 @@ func (d *draft) applyPutCredential(row CredentialRecord) {
 		cache.nextSeq = max(cache.nextSeq, row.Seq+1)
 		return
 	}
-	d.putCredential(d.writeCache(cache), &Credential{Credential: cred, UUID: row.UUID, seq: row.Seq})
+	d.putCredential(d.writeCache(cache), newCredential(cred, row.UUID, row.Seq))
 }
 
 // applyDrop removes a credential. It returns its cache, for writing, or nil if

@@ -26,13 +26,14 @@ type Cache struct {
 
 	id          uint64 // in the collection
 	nextSeq     uint64 // of the next credential
-	tickets     int
-	bytes       int64
-	quarantined int                    // credentials that are kept but not in use
-	ends        *btree.Map[int64, int] // number of tickets by end (endOf)
+	bytes       int64  // sum of Credential.size
+	quarantined int    // credentials that are kept but not in use
 	bySeq       *btree.Map[uint64, *Credential]
 	byServer    *btree.Map[string, *Credential] // by serverKey
 	byUUID      *btree.Map[string, *Credential]
+	tgts        *endIndex
+	services    *endIndex // the other tickets
+	hand        position  // in services: the next eviction begins here
 }
 
 // A Credential is a credential in a cache, with the bytes that a client stored.
@@ -40,8 +41,21 @@ type Credential struct {
 	*ccache.Credential
 	UUID uuid.UUID // stays until the credential is removed or replaced
 
-	seq  uint64       // place in the order of storing
-	used atomic.Int64 // when it was last of use, in nanoseconds since 1970; not kept by backends
+	seq  uint64      // place in the order of storing
+	end  int64       // of a ticket, see endOf
+	used atomic.Bool // by a client since an eviction last passed it; not kept by backends
+}
+
+func newCredential(c *ccache.Credential, id uuid.UUID, seq uint64) *Credential {
+	return &Credential{Credential: c, UUID: id, seq: seq, end: endOf(c)}
+}
+
+// Use notes that a client used the credential. It is then kept longer when room
+// must be made.
+func (c *Credential) Use() {
+	if !c.used.Load() { // most often it is: do not write to memory that others read
+		c.used.Store(true)
+	}
 }
 
 func newCache(id uint64, u uuid.UUID, name string) *Cache {
@@ -53,21 +67,21 @@ func newCache(id uint64, u uuid.UUID, name string) *Cache {
 		bySeq:    newIndex[uint64](),
 		byServer: newIndex[string](),
 		byUUID:   newIndex[string](),
-		ends:     newEnds(),
+		tgts:     newEndIndex(),
+		services: newEndIndex(),
 	}
 }
 
 // newIndex returns a tree of small nodes: each update copies those on its way.
 func newIndex[K cmp.Ordered]() *btree.Map[K, *Credential] { return btree.NewMap[K, *Credential](4) }
 
-func newEnds() *btree.Map[int64, int] { return btree.NewMap[int64, int](4) }
-
 func (c *Cache) clone() *Cache {
 	d := *c
 	d.bySeq = c.bySeq.Copy()
 	d.byServer = c.byServer.Copy()
 	d.byUUID = c.byUUID.Copy()
-	d.ends = c.ends.Copy()
+	d.tgts = c.tgts.Copy()
+	d.services = c.services.Copy()
 	return &d
 }
 
@@ -75,10 +89,7 @@ func (c *Cache) clone() *Cache {
 func (c *Cache) Len() int { return c.bySeq.Len() }
 
 // Tickets returns the number of tickets: configuration entries do not count.
-func (c *Cache) Tickets() int { return c.tickets }
-
-// Size returns the size of the stored credentials in bytes.
-func (c *Cache) Size() int64 { return c.bytes }
+func (c *Cache) Tickets() int { return c.tgts.Len() + c.services.Len() }
 
 // Credentials yields all credentials in the order of storing.
 func (c *Cache) Credentials() iter.Seq[*Credential] {
@@ -160,10 +171,9 @@ func (c *Cache) put(cred *Credential) {
 	c.bySeq.Set(cred.seq, cred)
 	c.byServer.Set(serverKey(cred), cred)
 	c.byUUID.Set(string(cred.UUID[:]), cred)
-	c.bytes += int64(len(cred.Bytes()))
-	if !cred.IsConfig() {
-		c.tickets++
-		c.addEnd(endOf(cred))
+	c.bytes += cred.size()
+	if ends := c.endsOf(cred); ends != nil {
+		ends.Set(cred)
 	}
 	c.nextSeq = max(c.nextSeq, cred.seq+1)
 }
@@ -173,10 +183,9 @@ func (c *Cache) drop(cred *Credential) {
 	c.bySeq.Delete(cred.seq)
 	c.byServer.Delete(serverKey(cred))
 	c.byUUID.Delete(string(cred.UUID[:]))
-	c.bytes -= int64(len(cred.Bytes()))
-	if !cred.IsConfig() {
-		c.tickets--
-		c.dropEnd(endOf(cred))
+	c.bytes -= cred.size()
+	if ends := c.endsOf(cred); ends != nil {
+		ends.Delete(cred)
 	}
 }
 
@@ -185,6 +194,6 @@ func (c *Cache) clear() {
 	c.bySeq = newIndex[uint64]()
 	c.byServer = newIndex[string]()
 	c.byUUID = newIndex[string]()
-	c.ends = newEnds()
-	c.tickets, c.bytes, c.quarantined = 0, 0, 0
+	c.tgts, c.services, c.hand = newEndIndex(), newEndIndex(), position{}
+	c.bytes, c.quarantined = 0, 0
 }

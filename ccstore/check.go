@@ -96,13 +96,15 @@ func (c *Collection) check() error {
 }
 
 func (c *Cache) check() error {
-	tickets, size, ends := 0, int64(0), make(map[int64]int)
+	tickets, size := 0, int64(0)
 	for cred := range c.Credentials() {
-		if !cred.IsConfig() {
+		if index := c.endsOf(cred); index != nil {
 			tickets++
-			ends[endOf(cred)]++
+			if byEnd, ok := index.Get(cred); !ok || byEnd != cred {
+				return fmt.Errorf("ticket %s is not found by its end", cred.UUID)
+			}
 		}
-		size += int64(len(cred.Bytes()))
+		size += cred.size()
 		if byServer, ok := c.byServer.Get(serverKey(cred)); !ok || byServer != cred {
 			return fmt.Errorf("credential %s is not found by its server", cred.UUID)
 		}
@@ -116,19 +118,8 @@ func (c *Cache) check() error {
 	if n, u := c.byServer.Len(), c.byUUID.Len(); n != c.Len() || u != c.Len() {
 		return fmt.Errorf("%d credentials, %d by server, %d by UUID", c.Len(), n, u)
 	}
-	if tickets != c.tickets || size != c.bytes {
-		return fmt.Errorf("holds %d tickets of %d bytes, says %d of %d", tickets, size, c.tickets, c.bytes)
-	}
-	c.ends.Scan(func(end int64, n int) bool {
-		if ends[end] == n {
-			delete(ends, end)
-		} else {
-			ends[end] -= n
-		}
-		return true
-	})
-	if len(ends) > 0 {
-		return fmt.Errorf("counts of tickets by end are wrong by %v", ends)
+	if tickets != c.Tickets() || size != c.bytes {
+		return fmt.Errorf("holds %d tickets of %d bytes, says %d of %d", tickets, size, c.Tickets(), c.bytes)
 	}
 	return nil
 }

@@ -63,16 +63,6 @@ func (c *Collection) Quarantined() int {
 	return n
 }
 
-// Size returns the size of all stored credentials in bytes.
-func (c *Collection) Size() int64 {
-	var n int64
-	c.caches.Scan(func(_ uint64, cache *Cache) bool {
-		n += cache.bytes
-		return true
-	})
-	return n
-}
-
 // Cache returns the cache of that name, or ErrNoCache.
 func (c *Collection) Cache(name string) (*Cache, error) {
 	id, ok := c.byName.Get(name)

@@ -39,7 +39,7 @@ type Deadline struct {
 // later: a client that stores an expired ticket may go on to store a valid one.
 func (c *Cache) Deadlines() Deadlines {
 	reaping := c.Changed.Unix()
-	if c.tickets > 0 {
+	if c.Tickets() > 0 {
 		reaping = max(reaping, c.localTime(c.latestEnd()))
 	}
 	return Deadlines{Expiry: c.validUntil(), Reaping: reaping}

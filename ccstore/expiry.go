@@ -3,6 +3,8 @@ package ccstore
 import (
 	"time"
 
+	"github.com/tidwall/btree"
+
 	"kcmd.org/kcmd/ccstore/ccache"
 )
 
@@ -28,7 +30,7 @@ func (c *Cache) localTime(kdc int64) int64 {
 // false if a ticket never does, and if the cache has no tickets.
 func (c *Cache) Expires() (time.Time, bool) {
 	end := c.latestEnd()
-	if c.tickets == 0 || end == Never {
+	if c.Tickets() == 0 || end == Never {
 		return time.Time{}, false
 	}
 	return time.Unix(c.localTime(end), 0), true
@@ -45,12 +47,7 @@ func (c *Cache) Expired(now time.Time) bool {
 // (ccache.Credential.IsTGT): of several the one that expires last. It is nil if
 // there is none.
 func (c *Cache) TGT() *Credential {
-	var tgt *Credential
-	for cred := range c.withServer(c.Principal.TGTKey()) {
-		if cred.IsTGT() && (tgt == nil || endOf(cred) > endOf(tgt)) {
-			tgt = cred
-		}
-	}
+	tgt, _ := c.tgts.Max()
 	return tgt
 }
 
@@ -58,9 +55,9 @@ func (c *Cache) TGT() *Credential {
 // TGT, by the local clock in seconds since 1970; Never without tickets.
 func (c *Cache) validUntil() int64 {
 	if tgt := c.TGT(); tgt != nil {
-		return c.localTime(endOf(tgt))
+		return c.localTime(tgt.end)
 	}
-	if c.tickets == 0 {
+	if c.Tickets() == 0 {
 		return Never
 	}
 	return c.localTime(c.latestEnd())
@@ -76,7 +73,7 @@ func Best(caches []*Cache, now time.Time) *Cache {
 		switch {
 		case tgt != nil && tgt.State(cache.KDCTime(now), 0) == ccache.Valid:
 			return 2
-		case tgt == nil && cache.tickets > 0 && !cache.Expired(now):
+		case tgt == nil && cache.Tickets() > 0 && !cache.Expired(now):
 			return 1
 		}
 		return 0
@@ -93,7 +90,7 @@ func Best(caches []*Cache, now time.Time) *Cache {
 
 // endOf returns the end of a ticket by the KDC's clock in seconds since 1970, or
 // Never.
-func endOf(cred *Credential) int64 {
+func endOf(cred *ccache.Credential) int64 {
 	if end, ok := cred.Expires(); ok {
 		return end.Unix()
 	}
@@ -103,20 +100,38 @@ func endOf(cred *Credential) int64 {
 // latestEnd returns the end of the ticket that expires last, as endOf does; 0
 // without tickets.
 func (c *Cache) latestEnd() int64 {
-	end, _, _ := c.ends.Max()
+	var end int64
+	for _, index := range []*endIndex{c.tgts, c.services} {
+		if last, ok := index.Max(); ok {
+			end = max(end, last.end)
+		}
+	}
 	return end
 }
 
-// addEnd and dropEnd keep count of the tickets with each end.
-func (c *Cache) addEnd(end int64) {
-	n, _ := c.ends.Get(end)
-	c.ends.Set(end, n+1)
+// An endIndex holds tickets, the first to expire first, and of those that expire
+// together the first stored first.
+type endIndex = btree.BTreeG[*Credential]
+
+func newEndIndex() *endIndex {
+	less := func(a, b *Credential) bool { return a.end < b.end || a.end == b.end && a.seq < b.seq }
+	return btree.NewBTreeGOptions(less, btree.Options{NoLocks: true, Degree: 4})
 }
 
-func (c *Cache) dropEnd(end int64) {
-	if n, _ := c.ends.Get(end); n > 1 {
-		c.ends.Set(end, n-1)
-		return
+// A position is a place in an endIndex, with or without a ticket.
+type position struct {
+	end int64
+	seq uint64
+}
+
+// endsOf returns the index that cred belongs to, or nil if it is not a ticket.
+func (c *Cache) endsOf(cred *Credential) *endIndex {
+	switch {
+	case cred.IsConfig():
+		return nil
+	case cred.IsTGT():
+		return c.tgts
+	default:
+		return c.services
 	}
-	c.ends.Delete(end)
 }

@@ -4,15 +4,15 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
-	"time"
 )
 
 // Limits bound what one owner may store. 0 is no limit.
 type Limits struct {
 	Caches  int   // in a collection
 	Tickets int   // in a cache; configuration entries do not count
-	Bytes   int64 // of stored credentials in a collection
+	Bytes   int64 // of memory that a collection takes (Collection.Size)
 }
 
 // ErrQuota is wrapped by a QuotaError.
@@ -37,9 +37,7 @@ func (e *QuotaError) Unwrap() error { return ErrQuota }
 // enforce holds the transaction to the limits, where it took more than was there
 // before: what was stored within other limits may stay and be rewritten in
 // place. To make room it removes first caches without tickets, then caches of
-// which all tickets have expired, then expired tickets, then the service tickets
-// used longest ago; never what the transaction itself stored, a valid ticket that
-// cannot be fetched again (a TGT, or any ticket in a cache without TGT), or a configuration entry.
+// which all tickets have expired, then tickets (see evict).
 func (tx *Tx) enforce(before *Collection, l Limits) error {
 	if !tx.dirty {
 		return nil
@@ -57,20 +55,14 @@ func (tx *Tx) enforce(before *Collection, l Limits) error {
 
 func (tx *Tx) enforceTickets(before *Collection, id uint64, limit int) error {
 	cache := tx.cacheByID(id)
-	if cache == nil || limit == 0 || cache.tickets <= limit {
+	if cache == nil || limit == 0 || cache.Tickets() <= limit {
 		return nil
 	}
-	if was := before.cacheByID(id); was != nil && cache.tickets <= was.tickets {
+	if old := before.cacheByID(id); old != nil && cache.Tickets() <= old.Tickets() {
 		return nil
 	}
-	for _, t := range tx.evictable([]*Cache{cache}) {
-		if cache.tickets <= limit {
-			return nil
-		}
-		tx.purge(t)
-	}
-	if cache.tickets > limit {
-		return &QuotaError{tx.owner, "tickets", int64(cache.tickets), int64(limit)}
+	if !tx.evict(cache, func(*Credential) bool { return cache.Tickets() <= limit }) {
+		return &QuotaError{tx.owner, "tickets", int64(cache.Tickets()), int64(limit)}
 	}
 	return nil
 }
@@ -80,15 +72,12 @@ func (tx *Tx) enforceCaches(before *Collection, limit int) error {
 		return nil
 	}
 	for _, cache := range tx.evictableCaches() {
+		tx.discard(cache, Purged)
 		if tx.Len() <= limit {
 			return nil
 		}
-		tx.discard(cache, Purged)
 	}
-	if tx.Len() > limit {
-		return &QuotaError{tx.owner, "caches", int64(tx.Len()), int64(limit)}
-	}
-	return nil
+	return &QuotaError{tx.owner, "caches", int64(tx.Len()), int64(limit)}
 }
 
 func (tx *Tx) enforceBytes(before *Collection, limit int64) error {
@@ -96,26 +85,20 @@ func (tx *Tx) enforceBytes(before *Collection, limit int64) error {
 		return nil
 	}
 	for _, cache := range tx.evictableCaches() {
+		tx.discard(cache, Purged)
 		if tx.Size() <= limit {
 			return nil
 		}
-		tx.discard(cache, Purged)
 	}
 	size := tx.Size()
-	if size <= limit {
-		return nil
-	}
-	for _, t := range tx.evictable(tx.Caches()) {
-		if size <= limit {
+	caches := tx.Caches()
+	slices.SortStableFunc(caches, func(a, b *Cache) int { return cmp.Compare(b.Size(), a.Size()) })
+	for _, cache := range caches { // the one that holds most gives way first
+		if tx.evict(cache, func(gone *Credential) bool { size -= gone.size(); return size <= limit }) {
 			return nil
 		}
-		size -= int64(len(t.cred.Bytes()))
-		tx.purge(t)
 	}
-	if size > limit {
-		return &QuotaError{tx.owner, "bytes", size, limit}
-	}
-	return nil
+	return &QuotaError{tx.owner, "bytes", size, limit}
 }
 
 // evictableCaches returns the caches that the transaction did not write and that
@@ -126,7 +109,7 @@ func (tx *Tx) evictableCaches() []*Cache {
 	trusted := tx.distrust() == 0
 	var list []*Cache
 	for _, cache := range tx.Caches() {
-		if !tx.mine[cache.id] && (cache.tickets == 0 || trusted && cache.Expired(tx.now)) {
+		if !tx.mine[cache.id] && (cache.Tickets() == 0 || trusted && cache.Expired(tx.now)) {
 			list = append(list, cache)
 		}
 	}
@@ -138,47 +121,83 @@ func (tx *Tx) evictableCaches() []*Cache {
 	return list
 }
 
-// An eviction is a ticket that may go, from its cache.
-type eviction struct {
-	cacheID uint64
-	cred    *Credential
-	expired bool
-	end     int64 // by the local clock
-}
-
-// evictable returns the tickets that may go, in the order in which they do.
-func (tx *Tx) evictable(caches []*Cache) []eviction {
-	trusted := tx.distrust() == 0
-	var list []eviction
-	for _, cache := range caches {
-		hasTGT, now := cache.TGT() != nil, cache.KDCTime(tx.now)
-		for cred := range cache.Credentials() {
-			expired := trusted && cred.IsExpired(now)
-			if cred.IsConfig() || tx.stored[cred] || !expired && (!hasTGT || cred.IsTGT()) {
-				continue
-			}
-			list = append(list, eviction{cache.id, cred, expired, cache.localTime(endOf(cred))})
+// evict removes tickets of a cache until enough, which is called with each of
+// them, is true. It reports whether it was. First go expired tickets, then service
+// tickets that no client used lately; never what the transaction itself stored,
+// a valid ticket that cannot be fetched again (a TGT, or any ticket in a cache
+// without TGT), or a configuration entry.
+//
+// It costs time for what it removes, and for what was stored or used meanwhile,
+// but not for what the cache holds.
+func (tx *Tx) evict(cache *Cache, enough func(gone *Credential) bool) bool {
+	hasTGT := cache.TGT() != nil
+	for cred := range tx.expired(cache) {
+		tx.purge(cache.id, cred)
+		if enough(cred) {
+			return true
 		}
 	}
-	slices.SortStableFunc(list, func(a, b eviction) int {
-		switch {
-		case a.expired && b.expired:
-			return cmp.Compare(a.end, b.end)
-		case a.expired:
-			return -1
-		case b.expired:
-			return 1
+	if !hasTGT {
+		return false
+	}
+	for cred := range tx.unused(tx.cacheByID(cache.id)) {
+		tx.purge(cache.id, cred).hand = position{cred.end, cred.seq}
+		if enough(cred) {
+			return true
 		}
-		return cmp.Compare(a.cred.used.Load(), b.cred.used.Load())
-	})
-	return list
+	}
+	return false
 }
 
-func (tx *Tx) purge(t eviction) {
-	cache := tx.writeCache(tx.cacheByID(t.cacheID))
-	tx.drop(cache, t.cred, Purged)
+// expired yields the expired tickets that may go, while the caller removes them.
+func (tx *Tx) expired(cache *Cache) iter.Seq[*Credential] {
+	return func(yield func(*Credential) bool) {
+		if tx.distrust() > 0 {
+			return
+		}
+		now := cache.KDCTime(tx.now)
+		for _, index := range []*endIndex{cache.services.Copy(), cache.tgts.Copy()} {
+			for cred := range index.Scan {
+				if !cred.IsExpired(now) {
+					break
+				}
+				if !tx.stored[cred] && !yield(cred) {
+					return
+				}
+			}
+		}
+	}
 }
 
-// Use notes that the credential was of use to somebody at now. What is used
-// longest ago goes first when room must be made.
-func (c *Credential) Use(now time.Time) { c.used.Store(now.UnixNano()) }
+// unused yields the service tickets that may go, while the caller removes them.
+// They come in the order of expiry, beginning after the one removed last, in
+// rounds (the CLOCK algorithm): one that was used is let off once.
+func (tx *Tx) unused(cache *Cache) iter.Seq[*Credential] {
+	return func(yield func(*Credential) bool) {
+		index := cache.services.Copy()
+		hand := &Credential{end: cache.hand.end, seq: cache.hand.seq}
+		fromHand := func(f func(*Credential) bool) { index.Ascend(hand, f) }
+		for _, round := range []iter.Seq[*Credential]{fromHand, index.Scan, index.Scan} {
+			for cred := range round {
+				if tx.stored[cred] || cred.used.Swap(false) || !tx.cacheByID(cache.id).holds(cred) {
+					continue
+				}
+				if !yield(cred) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// purge removes a ticket to make room. It returns its cache, a copy of ours.
+func (tx *Tx) purge(id uint64, cred *Credential) *Cache {
+	cache := tx.writeCache(tx.cacheByID(id))
+	tx.drop(cache, cred, Purged)
+	return cache
+}
+
+func (c *Cache) holds(cred *Credential) bool {
+	held, ok := c.bySeq.Get(cred.seq)
+	return ok && held == cred
+}

@@ -291,7 +291,7 @@ func TestTicketLimit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cred.Use(now)
+	cred.Use()
 	q.do(store("a", host("new")))
 	q.want("a: k EXAMPLE.COM x z new", "b: EXAMPLE.COM expired")
 	if !slices.Equal(purged, []string{"expired", "y"}) {
@@ -324,10 +324,10 @@ func tgts(n int) []*ccache.Credential {
 func TestByteLimit(t *testing.T) {
 	big := func(name string) *ccache.Credential {
 		c := host(name)
-		c.Ticket = make([]byte, 1000)
+		c.Ticket = make([]byte, 100_000)
 		return c
 	}
-	q := newQuotaTest(t, ccstore.Limits{Bytes: 4000})
+	q := newQuotaTest(t, ccstore.Limits{Bytes: 400_000})
 	q.do(fill("a", storetest.TGT(alice), big("1"), big("2")))
 	q.do(fill("old", ends(big("3"), -10)))
 	q.do(store("a", big("4"))) // the expired cache makes room
@@ -336,7 +336,7 @@ func TestByteLimit(t *testing.T) {
 	q.want("a: EXAMPLE.COM 2 4 5")
 
 	huge := host("huge")
-	huge.Ticket = make([]byte, 5000)
+	huge.Ticket = make([]byte, 500_000)
 	q.refused("bytes", store("a", huge))
 	q.do(fill("a", storetest.TGT(alice), big("2"), big("4"), big("5"))) // rewritten in place
 	q.want("a: EXAMPLE.COM 2 4 5")

@@ -115,7 +115,7 @@ func (c *Cache) addCredential(row CredentialRecord) error {
 		c.quarantined++
 		return err
 	}
-	c.put(&Credential{Credential: cred, UUID: row.UUID, seq: row.Seq})
+	c.put(newCredential(cred, row.UUID, row.Seq))
 	return nil
 }
 

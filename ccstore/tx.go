@@ -211,10 +211,11 @@ func (tx *Tx) emptyCache(name string) *Cache {
 
 // store puts a copy of c into cache, a copy of ours.
 func (tx *Tx) store(cache *Cache, c *ccache.Credential) {
-	cred := &Credential{Credential: cloneCredential(c), UUID: uuid.New(), seq: cache.nextSeq}
+	seq := cache.nextSeq
 	if old := cache.replacedBy(c); old != nil {
-		cred.seq = old.seq
+		seq = old.seq
 	}
+	cred := newCredential(cloneCredential(c), uuid.New(), seq)
 	tx.putCredential(cache, cred)
 	tx.stored[cred] = true
 	tx.ops = append(tx.ops, PutCredential{CredentialRecord{

@@ -94,7 +94,7 @@ func (c *call) store(tx *ccstore.Tx) error { return tx.Store(c.args.name, c.args
 func (c *call) retrieve(cache found) error {
 	cred, err := cache.Find(c.args.match)
 	if err == nil {
-		cred.Use(c.start)
+		cred.Use()
 	}
 	if offsetMatters(cache.KDCOffset) {
 		return errList

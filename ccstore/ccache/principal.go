@@ -102,15 +102,6 @@ func (p Principal) Key() string { return string(p.appendKey(nil)) }
 
 func (p Principal) appendKey(b []byte) []byte { return appendData(p.appendNameKey(b), p.Realm) }
 
-// TGTKey returns a prefix of Key for the servers of which p may hold a TGT
-// (Credential.IsTGT), and of few others.
-func (p Principal) TGTKey() string {
-	if p.Realm == anonymousRealm {
-		return string(appendData(binary.BigEndian.AppendUint32(nil, 2), "krbtgt"))
-	}
-	return Principal{Realm: p.Realm, Components: []string{"krbtgt", p.Realm}}.Key()
-}
-
 func (p Principal) appendNameKey(b []byte) []byte {
 	b = binary.BigEndian.AppendUint32(b, uint32(len(p.Components)))
 	for _, c := range p.Components {

@@ -108,7 +108,7 @@ var settings = []setting{
 		key:     "max_uid_bytes",
 		value:   "64MiB",
 		word:    "SIZE",
-		meaning: "size of all tickets of one user, 0 for no limit",
+		meaning: "memory that one user's caches take, 0 for no limit",
 		allowed: `a size such as "64MiB": a whole number, and KiB, MiB, GiB or nothing`,
 		set: func(c *config, s string) (ok bool) {
 			c.limits.Bytes, ok = size(s)

@@ -77,8 +77,8 @@ var floodMoves = []move{
 	}},
 	// Up to 64 MiB are kept. A store of 9 MiB passes through a request, a
 	// transaction and the database's memory, and what it leaves is collected
-	// when there is as much again. What is in the way are the service tickets used longest ago, and for caches
-	// that are too many there is an error.
+	// when there is as much again. Service tickets make room for it, and for caches that are
+	// too many there is an error.
 	{"all that one user may have, which sssd_kcm's memory store does not limit", base + 6*64, func(t *testing.T, a *attack) {
 		c := a.dial()
 		mustCall(t, c, opInitialize, a.name("all"), principal("alice"))
