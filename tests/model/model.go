@@ -77,6 +77,11 @@ func (c Cache) Without(server ccache.Principal) Cache {
 	return c
 }
 
+// HasTickets reports whether a cache holds more than configuration entries.
+func (c Cache) HasTickets() bool {
+	return slices.ContainsFunc(c.Creds, func(cred *ccache.Credential) bool { return !cred.IsConfig() })
+}
+
 // Compare returns an error that names the first difference of what a server holds
 // from the model, nil if there is none.
 func (m Model) Compare(got Model) error {

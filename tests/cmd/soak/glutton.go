@@ -96,12 +96,19 @@ func (g *glutton) tickets() error {
 	return g.keeps(last)
 }
 
-// caches makes more caches than a user may have.
+// caches makes more caches than a user may have. Each holds a TGT, so that no limit
+// evicts it; a cache without tickets makes room.
 func (g *glutton) caches() error {
+	if err := g.client.Initialize(g.cacheName(maxCaches), person("glutton")); err != nil {
+		return err
+	}
 	for i := 1; i < maxCaches; i++ {
-		if err := g.client.Initialize(g.cacheName(i), person("glutton")); err != nil {
+		if err := g.client.Replace(g.cacheName(i), 0, person("glutton"), []*ccache.Credential{g.tgt}); err != nil {
 			return fmt.Errorf("cache number %d of %d: %w", i, maxCaches, err)
 		}
+	}
+	if _, err := g.client.GetPrincipal(g.cacheName(maxCaches)); isBroken(err) || !errors.Is(err, kcm.FCCNoFile) {
+		return errors.Join(errors.New("a cache without tickets was not evicted"), err)
 	}
 	err := g.client.Initialize(g.cacheName(maxCaches), person("glutton"))
 	if !isBroken(err) && !errors.Is(err, kcm.EDQUOT) {

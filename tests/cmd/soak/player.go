@@ -111,6 +111,7 @@ func (p *player) catchUp() error {
 	if err != nil {
 		return err
 	}
+	p.now, p.asked = withoutReaped(p.now, got), withoutReaped(p.asked, got)
 	if err := p.now.Compare(got); err != nil {
 		if p.asked.Compare(got) != nil {
 			return fmt.Errorf("after connecting: %w", err)
@@ -119,6 +120,20 @@ func (p *player) catchUp() error {
 	}
 	p.asked = p.now
 	return nil
+}
+
+// withoutReaped returns want without the caches that the daemon may have reaped: those
+// that have no tickets, because nothing was stored after INITIALIZE.
+func withoutReaped(want, got model.Model) model.Model {
+	for name, c := range want.Caches {
+		if !c.HasTickets() && !got.Has(name) {
+			want = want.Without(name)
+			if want.Default == name {
+				want.Default = got.Default
+			}
+		}
+	}
+	return want
 }
 
 // verify looks at everything over a connection of its own.
@@ -282,6 +297,10 @@ func (p *player) someCredential(client ccache.Principal) *ccache.Credential {
 	return makeTicket(p.random, client, server, size, longLife)
 }
 
+func (p *player) someTGT(client ccache.Principal) *ccache.Credential {
+	return makeTicket(p.random, client, tgs(), 1200, longLife)
+}
+
 func (p *player) store() error {
 	cacheName, c := p.someCache()
 	return p.changeExisting(cacheName, p.now.Store(cacheName, p.someCredential(c.Principal)))
@@ -344,6 +363,7 @@ func (p *player) remove() error {
 // replace sends the request of kinit of MIT 1.21.
 func (p *player) replace() error {
 	c := model.Cache{Principal: p.somebody(), Offset: int32(p.random.IntN(100) - 50)}
+	c = c.With(p.someTGT(c.Principal))
 	for range p.random.IntN(5) {
 		c = c.With(p.someCredential(c.Principal))
 	}
@@ -352,7 +372,14 @@ func (p *player) replace() error {
 
 func (p *player) somebody() ccache.Principal { return person(fmt.Sprint("user", p.random.IntN(5))) }
 
-func (p *player) initialize() error { return p.change(p.now.Initialize(p.someName(), p.somebody())) }
+// initialize makes a cache, and stores a TGT: the daemon reaps a cache without tickets.
+func (p *player) initialize() error {
+	name, who := p.someName(), p.somebody()
+	if err := p.change(p.now.Initialize(name, who)); err != nil {
+		return err
+	}
+	return p.change(p.now.Store(name, p.someTGT(who)))
+}
 
 func (p *player) destroy() error {
 	cacheName := p.someName()
