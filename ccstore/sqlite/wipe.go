@@ -16,7 +16,7 @@ import (
 const (
 	wipeQuiet = 500 * time.Millisecond
 	wipeLimit = 5 * time.Second
-	wipeSize  = 8 << 20
+	wipeSize  = 4 << 20
 )
 
 // A wiper decides when to empty the WAL.

@@ -191,7 +191,7 @@ func (c call) lastNumber() (int64, error) {
 // whom it belongs.
 var harmless = []string{
 	"access", "close", "epoll_ctl", "execve", "faccessat", "faccessat2", "fchown", "fcntl", "flock", "fstat", "lseek",
-	"lstat", "newfstatat", "pread64", "readlinkat", "readlink", "stat", "statfs", "statx",
+	"lstat", "newfstatat", "pread64", "read", "readlinkat", "readlink", "stat", "statfs", "statx",
 }
 
 // add notes what a call has done. A call that it does not know and that may have
