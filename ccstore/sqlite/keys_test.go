@@ -255,3 +255,35 @@ func TestTampered(t *testing.T) {
 		})
 	}
 }
+
+// TestRowOfOtherStore copies the credentials of an encrypted store to an unencrypted
+// one, and those of a store with another key to an encrypted one: none is opened.
+func TestRowOfOtherStore(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		from, to []byte
+		keys     string // changes the keys of the copy
+		want     string
+	}{
+		{"encrypted to unencrypted", keyOf('A'), nil, "INSERT INTO keys SELECT id, salt, proof, NULL FROM other.keys", "it is encrypted, and the store is not"},
+		{"another key", keyOf('A'), keyOf('B'), "INSERT INTO keys SELECT 9, salt, proof, NULL FROM other.keys", "it is encrypted with another key than that of the store"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			other, _ := filled(t, 1, tt.from)
+			path, _ := filled(t, 1, tt.to)
+			exec(t, path, "ATTACH '"+other+"' AS other; "+tt.keys+"; DELETE FROM credentials; INSERT INTO credentials SELECT * FROM other.credentials; UPDATE credentials SET sealed = (SELECT id FROM keys WHERE current IS NULL)")
+			resum(t, path)
+			b := openWith(t, path, tt.to)
+			defer b.Close()
+			r, err := b.Load(t.Context(), user(1000))
+			if err != nil || len(r.Credentials) != 6 {
+				t.Fatalf("%d credentials, %v; want 6", len(r.Credentials), err)
+			}
+			for _, c := range r.Credentials {
+				if c.Err == nil || c.Err.Error() != tt.want || c.Data != nil {
+					t.Errorf("%d bytes, %v; want %s", len(c.Data), c.Err, tt.want)
+				}
+			}
+		})
+	}
+}
