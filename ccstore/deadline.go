@@ -14,16 +14,16 @@ type DeadlineKind int
 // Cache.Deadlines and a column in each backend that has columns.
 const (
 	Expiry  DeadlineKind = iota // the TGT expires, or the last ticket in a cache without TGT
-	Reaping                     // the cache is of no more use: it goes when it has been so for long enough
+	Reaping                     // the cache is of no more use: it is destroyed Options.ReapAfter later
 
-	DeadlineKinds // how many there are
+	DeadlineKinds // the number of kinds
 )
 
 // Deadlines holds the deadline of each kind, by the local clock in seconds since
 // 1970; or Never.
 type Deadlines [DeadlineKinds]int64
 
-// Never is the deadline that does not come.
+// Never is the deadline that never comes.
 const Never = math.MaxInt64
 
 // A Deadline is one deadline of a cache, as CacheRecord has it.

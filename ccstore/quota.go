@@ -18,8 +18,8 @@ type Limits struct {
 // ErrQuota is wrapped by a QuotaError.
 var ErrQuota = errors.New("quota exceeded")
 
-// A QuotaError says that an update would exceed a limit of its owner, and that
-// not enough could be removed to make room.
+// A QuotaError reports an update that would exceed a limit of its owner although
+// the store removed all it may.
 type QuotaError struct {
 	Owner Owner
 	What  string // "caches", "tickets" or "bytes"

@@ -34,9 +34,8 @@ func (tx *Tx) Reap(until int64) []*Cache {
 	return gone
 }
 
-// discard destroys a cache on the store's own account. If it was the default,
-// the default moves to the best cache that is left (Best), if there is
-// one.
+// discard destroys a cache without a client's request. If it was the default, the
+// best of the remaining caches becomes the default (Best).
 func (tx *Tx) discard(cache *Cache, why Reason) {
 	wasDefault := tx.Default() == cache
 	tx.destroy(cache, why)

@@ -29,7 +29,7 @@ func NewJumps(c Clock) *Jumps { return &Jumps{clock: c, wall: c.Now(), boot: c.B
 
 // Since returns how long ago, by the boot clock, the wall clock jumped last. It
 // is false if the wall clock has not jumped. A jump is seen by the first call
-// after it: one that is undone before that is none.
+// after it; it misses a jump that is undone before.
 func (j *Jumps) Since() (time.Duration, bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
