@@ -97,6 +97,7 @@ func (b *bus) broadcast() error {
 		return err
 	}
 	b.clients.broadcast = &subscription{scope: scope, tickets: true}
+	b.clients.byPeer[nil] = &client{sub: b.clients.broadcast}
 	// The mirror has the expiry of its TGTs announced.
 	q := newRequest(b, nil, new(client), scope)
 	defer q.release()

@@ -12,7 +12,7 @@ import (
 
 // clients are the connections that called or are subscribed.
 type clients struct {
-	broadcast *subscription // of everybody, in session mode; else nil
+	broadcast *subscription // in session mode: of the peer nil, which is everybody
 	narrowed  chan struct{} // receives when a subscription ended or got narrower
 
 	// mu is never held while something is sent, so that the receiver of the
@@ -212,9 +212,6 @@ func (c *clients) setSignalScope(one *client, scope view.Scope) (before, after *
 func (c *clients) recipients(o ccstore.Owner) (list []recipient) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.broadcast != nil && c.broadcast.covers(o) {
-		list = append(list, recipient{nil, *c.broadcast})
-	}
 	for _, one := range c.byPeer {
 		if one.sub != nil && one.sub.covers(o) {
 			list = append(list, recipient{one.peer, *one.sub})
@@ -228,9 +225,6 @@ func (c *clients) recipients(o ccstore.Owner) (list []recipient) {
 func (c *clients) want(o ccstore.Owner) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.broadcast != nil {
-		return c.broadcast.covers(o)
-	}
 	for _, one := range c.byPeer {
 		if one.sub != nil && (one.sub.covers(o) || one.known && one.scope.Covers(o)) {
 			return true

@@ -14,25 +14,25 @@ import (
 )
 
 // interfacesOf holds the interfaces of the objects of each kind, the one of
-// kcmd's own last; all have Peer besides.
+// kcmd's own last.
 var interfacesOf map[view.Kind][]*iface
 
 // In a variable's declaration this would be a cycle: the handlers of standard
 // interfaces look here.
 func init() {
 	interfacesOf = map[view.Kind][]*iface{
-		view.AtAncestor:   {introspectableInterface},
-		view.AtManager:    {introspectableInterface, propertiesInterface, objectManagerInterface, managerInterface},
-		view.AtUsers:      {introspectableInterface},
-		view.AtCollection: {introspectableInterface, propertiesInterface, collectionInterface},
-		view.AtCaches:     {introspectableInterface},
-		view.AtCache:      {introspectableInterface, propertiesInterface, cacheInterface},
+		view.AtAncestor:   {peerInterface, introspectableInterface},
+		view.AtManager:    {peerInterface, introspectableInterface, propertiesInterface, objectManagerInterface, managerInterface},
+		view.AtUsers:      {peerInterface, introspectableInterface},
+		view.AtCollection: {peerInterface, introspectableInterface, propertiesInterface, collectionInterface},
+		view.AtCaches:     {peerInterface, introspectableInterface},
+		view.AtCache:      {peerInterface, introspectableInterface, propertiesInterface, cacheInterface},
 	}
 }
 
 // declared returns every interface that an object has.
 func declared() []*introspection.Interface {
-	set := map[*introspection.Interface]bool{introspection.Peer: true}
+	set := make(map[*introspection.Interface]bool)
 	for _, has := range interfacesOf {
 		for _, i := range has {
 			set[i.Interface] = true
@@ -94,7 +94,7 @@ func (b *bus) serveCall(c *link.Call) error {
 // find returns the method that is called. A caller that names no interface gets
 // the first one that has the method.
 func find(kind view.Kind, c *link.Call) (method, operation, error) {
-	for _, i := range append([]*iface{peerInterface}, interfacesOf[kind]...) {
+	for _, i := range interfacesOf[kind] {
 		if i.Name == c.Interface || c.Interface == "" && i.Method(c.Member) != nil {
 			return i.find(c)
 		}

@@ -53,7 +53,7 @@ const doctype = `<!DOCTYPE node PUBLIC "-//freedesktop//DTD D-BUS Object Introsp
 
 func introspect(r *reading, _ none) ([]any, error) {
 	var s strings.Builder
-	s.WriteString(doctype + "<node>\n" + introspection.Peer.XML)
+	s.WriteString(doctype + "<node>\n")
 	for _, i := range interfacesOf[r.place.Kind] {
 		s.WriteString(i.XML)
 	}
@@ -82,7 +82,7 @@ func (r *reading) properties(name string) (map[string]any, error) {
 	if own := r.own(); name == "" || name == own.Name {
 		return own.properties(r), nil
 	}
-	for _, i := range append([]*iface{peerInterface}, interfacesOf[r.place.Kind]...) {
+	for _, i := range interfacesOf[r.place.Kind] {
 		if i.Name == name {
 			return nil, nil
 		}

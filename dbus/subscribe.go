@@ -18,7 +18,10 @@ type subscribeOptions struct {
 func (o *subscribeOptions) SetDefaults() { o.Tickets = true }
 
 func subscribe(q *request, in struct{ Options subscribeOptions }) ([]any, error) {
-	_, err := q.subscribePeers(in.Options, q.From)
+	sub, uid, err := q.subscription(in.Options)
+	if err == nil {
+		_, err = q.subscribePeers(sub, uid, q.From)
+	}
 	return nil, err
 }
 
@@ -26,7 +29,8 @@ func subscribeProcess(q *request, in struct {
 	PID     uint32
 	Options subscribeOptions
 }) ([]any, error) {
-	if _, _, err := q.subscription(in.Options); err != nil {
+	sub, uid, err := q.subscription(in.Options)
+	if err != nil {
 		return nil, err
 	}
 	// Only those of the caller's own uid and level: a process of another is as
@@ -41,7 +45,7 @@ func subscribeProcess(q *request, in struct {
 	if len(peers) == 0 {
 		return nil, &fault{errProcessUnknown, "that process has no connection of yours to the bus"}
 	}
-	n, err := q.subscribePeers(in.Options, peers...)
+	n, err := q.subscribePeers(sub, uid, peers...)
 	return []any{n}, err
 }
 
@@ -66,13 +70,9 @@ func (q *request) subscription(o subscribeOptions) (sub subscription, uid uint32
 }
 
 // subscribePeers subscribes peers, and returns how many. Changes that are pending
-// are announced before, to others. The collection gets a mirror, so that the
-// expiry of its TGTs is announced.
-func (q *request) subscribePeers(o subscribeOptions, peers ...*link.Peer) (n uint32, err error) {
-	sub, uid, err := q.subscription(o)
-	if err != nil {
-		return 0, err
-	}
+// are announced before, to others. The collection of uid, which must exist, gets a
+// mirror, so that the expiry of its TGTs is announced.
+func (q *request) subscribePeers(sub subscription, uid uint32, peers ...*link.Peer) (n uint32, err error) {
 	b := q.bus
 	exists := func(r *reading) ([]any, error) {
 		if _, ok := r.sees(uid); !ok {
