@@ -23,14 +23,13 @@ import (
 	godbus "github.com/godbus/dbus/v5"
 )
 
-// The suite in this file has another user send the service whatever a bus
-// carries. After each kind of message the service still owns its name, answers
-// others, and has no more file descriptors and goroutines than before.
+// In this suite another user sends the service every kind of message that a bus
+// carries. After each kind the service still owns its name, answers others, and has
+// no more file descriptors and goroutines than before.
 
 // The policies that the suite runs under.
 const (
-	// openPolicy lets everything reach the service, so that it is up to the
-	// guard alone.
+	// openPolicy allows everything, so that only the guard protects the service.
 	openPolicy = `
   <limit name="max_message_size">134217728</limit>
   <limit name="max_incoming_bytes">1000000000</limit>
@@ -48,7 +47,7 @@ const (
     <allow receive_type="signal"/>
   </policy>`
 
-	// debianPolicy is what a system bus says by itself.
+	// debianPolicy is the default policy of a system bus.
 	debianPolicy = `
   <policy context="default">
     <allow user="*"/>
@@ -65,7 +64,7 @@ const (
   </policy>`
 )
 
-// shippedPolicy is debianPolicy with what is installed for the service.
+// shippedPolicy is debianPolicy with the policy that the service installs.
 func shippedPolicy(t *testing.T) string {
 	file, err := filepath.Abs("../data/dbus/org.kcmd.KCM1.conf")
 	if err != nil {
@@ -193,7 +192,7 @@ type victim struct {
 	out *bufio.Reader
 }
 
-// health is what a victim says of itself.
+// health is the report of a victim about itself.
 type health struct {
 	fds, goroutines, heap int // heap in bytes
 	rss                   int // in KiB
@@ -201,7 +200,7 @@ type health struct {
 
 const victimVariable = "KCMD_TEST_VICTIM"
 
-// TestVictim is the process of a victim. By itself it does nothing.
+// TestVictim is the process of a victim. Without the variable it does nothing.
 func TestVictim(t *testing.T) {
 	address := os.Getenv(victimVariable)
 	if address == "" {
@@ -627,8 +626,8 @@ func kinds(p packet) []packet {
 	return list
 }
 
-// oddMessages are what a bus carries and the service has no use for, by kind of
-// message. Each is one of many calls, so the answers are not looked at here.
+// oddMessages are messages that a bus carries and the service does not use, by
+// kind. The suite does not look at the answers to them.
 func oddMessages(to string) map[string][]packet {
 	list := make(map[string][]packet)
 	ping := methodCall(to, "org.freedesktop.DBus.Peer", "Ping", "")
@@ -740,8 +739,8 @@ func TestAttacks(t *testing.T) {
 			t.Run("shipped_policy", func(t *testing.T) {
 				var without []string
 				if program == "dbus-broker" {
-					// It logs what the policy refuses, with the path, and our
-					// journal is none that takes as much.
+					// It logs refused messages with their paths, which are too
+					// long for the journal of the test.
 					without = []string{"long paths"}
 				}
 				attackAll(t, startBusWith(t, program, shippedPolicy(t)), true, without...)
@@ -750,15 +749,14 @@ func TestAttacks(t *testing.T) {
 	}
 }
 
-// Limits on what a service may have grown by when an attack is over: of the heap,
-// and of the process from the first attack to the last. The race detector takes
-// several times the memory.
+// Limits of growth: of the heap after an attack, and of the process from the first
+// attack to the last. The race detector takes several times the memory.
 const (
 	maxHeapGrowth = 4 << 20   // bytes
 	maxRSSGrowth  = 256 << 10 // KiB
 )
 
-// An attack is what a user does with connections of his.
+// An attack is a hostile use of connections.
 type attack struct {
 	name string
 	run  func(t *testing.T, b *testBus, to string)

@@ -183,7 +183,7 @@ func TestNameTaken(t *testing.T) {
 	}
 }
 
-// TestSessionMode: signals are broadcast to whoever has a match rule.
+// TestSessionMode: signals are broadcast to every connection with a match rule.
 func TestSessionMode(t *testing.T) {
 	bus := startBus(t, "session")
 	store := newStore(t)
@@ -215,7 +215,8 @@ func TestSessionMode(t *testing.T) {
 	}
 }
 
-// TestSubscriptions: what subscribes, what ends it, and what it is restricted to.
+// TestSubscriptions: which calls subscribe, which end a subscription, and how the
+// options restrict it.
 func TestSubscriptions(t *testing.T) {
 	bus := startBus(t, "system")
 	store := newStore(t)

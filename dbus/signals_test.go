@@ -289,10 +289,10 @@ func copyInterfaces(interfaces map[string]map[string]godbus.Variant) map[string]
 	return c
 }
 
-// TestSnapshotAndSignals has users do whatever they like, with the clock going,
-// while clients come and take snapshots, root among them, who sees all of it or,
-// for a while, only its own: at any moment what a client makes of
-// snapshot and signals is what a fresh snapshot says.
+// TestSnapshotAndSignals changes the collections of several users at random, moves
+// the clock, and has clients take snapshots. One of them is root, who sees all
+// collections or, for a while, only its own. At any moment a snapshot with the
+// signals since is equal to a new snapshot.
 func TestSnapshotAndSignals(t *testing.T) {
 	bus := startBus(t, "system")
 	store := newStore(t)
@@ -330,7 +330,7 @@ func TestSnapshotAndSignals(t *testing.T) {
 			}
 		})
 	}
-	// And new ones come, whom root sees.
+	// Users come, whom root sees.
 	users.Go(func() {
 		for uid := uint32(3000); ; uid++ {
 			select {
@@ -368,8 +368,8 @@ func TestSnapshotAndSignals(t *testing.T) {
 	t.Logf("%d clients, %d signals", len(models), total)
 }
 
-// pause returns how long a user does nothing: mostly for a moment, so that much
-// happens at once, now and then long enough that one thing happens alone.
+// pause returns the time between two changes of a user: mostly short, so that
+// changes are gathered, sometimes long enough that one change is alone.
 func pause(r *rand.Rand) time.Duration {
 	if r.IntN(4) == 0 {
 		return time.Duration(r.IntN(300)) * time.Millisecond
@@ -377,7 +377,7 @@ func pause(r *rand.Rand) time.Duration {
 	return time.Duration(r.IntN(10)) * time.Millisecond
 }
 
-// anything does something to a collection.
+// anything makes a random change to a collection.
 func anything(r *rand.Rand, tx *ccstore.Tx, now int64) {
 	name := fmt.Sprint("c", r.IntN(3))
 	end := time.Unix(now+int64(r.IntN(1300)), 0)

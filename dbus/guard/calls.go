@@ -7,15 +7,15 @@ import (
 
 // How many calls may be on their way through the service.
 const (
-	// maxCalls is for one sender. It is as many as dbus-daemon lets a connection
-	// wait for: a program that opens a hundred proxies at once is not hostile.
+	// maxCalls is the limit of one sender. dbus-daemon has the same limit: a
+	// program that opens a hundred proxies at once is not hostile.
 	maxCalls = 128
 
-	// maxSenderBytes is how long the arguments of those may be together.
+	// maxSenderBytes is the limit of the arguments of one sender together.
 	maxSenderBytes = 4 * maxCall
 
-	// maxBytes is for all senders together. A sender who has no other call is
-	// let in with a small one all the same.
+	// maxBytes is the limit of all senders together. A small call of a sender
+	// without another one is not subject to it.
 	maxBytes = 256 * maxCall
 	small    = 4 << 10
 )
@@ -25,8 +25,8 @@ type Call struct {
 	// Signature is the signature of the arguments that it came with.
 	Signature string
 
-	// Refused says what is wrong with it, "" for nothing. Of a call that is
-	// refused, the arguments are gone.
+	// Refused is the fault of the call, or "". A refused call has lost its
+	// arguments.
 	Refused string
 
 	conn   *Conn
@@ -43,7 +43,7 @@ func (c *Call) End() {
 	}
 }
 
-// calls are the calls that are let through and not ended.
+// calls are the calls that have passed and not ended.
 type calls struct {
 	mu       sync.Mutex
 	bySender map[string]*waiting
@@ -94,13 +94,13 @@ func (c *calls) end(call *Call) {
 	}
 }
 
-// sent are the calls that the service has made and that are not answered.
+// sent are the calls of the service that are not answered yet.
 type sent struct {
 	mu       sync.Mutex
-	bySerial map[uint32]string // whom it called
+	bySerial map[uint32]string // the destination
 }
 
-// maxSent bounds what is remembered of calls that nobody ever answers.
+// maxSent bounds the calls without an answer that are remembered.
 const maxSent = 64 << 10
 
 func (s *sent) add(serial uint32, destination string) {
@@ -115,8 +115,8 @@ func (s *sent) add(serial uint32, destination string) {
 	s.bySerial[serial] = destination
 }
 
-// awaits reports whether h answers a call, and its sender is the one that was
-// called. The bus answers for connections that cannot.
+// awaits reports whether h answers a call and comes from its destination. The bus
+// may answer for any destination.
 func (s *sent) awaits(h header) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,12 +129,12 @@ func (s *sent) awaits(h header) bool {
 	case isUnique(called):
 		return h.sender == called
 	}
-	// A name that the bus gives to a connection, of which it does not say here
-	// whose it is: it lets nobody answer but who was called.
+	// The destination is a well-known name. The header does not say who owns it,
+	// but the bus passes on only the answer of its owner.
 	return called != busName && isUnique(h.sender)
 }
 
-// end is for a call that is answered: nothing more answers it.
+// end forgets a call that is answered.
 func (s *sent) end(serial uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -2,25 +2,25 @@
 // Any connection on the bus may send the service anything, and a library decodes
 // all of it: the guard passes on only messages that the service uses.
 //
-// What is let through, each with a header that the guard has written itself:
+// The guard passes on the following, each with a header that it has written itself:
 //
 //   - method calls of up to 64 KiB, of methods that the XML declares, with
 //     exactly the arguments that it declares, of which all bytes are checked.
 //     Variants hold numbers, strings, paths, or arrays of bytes, strings or paths;
 //   - other method calls, without their arguments and marked as refused, so that
 //     the answer of the service does not depend on more than the caller may know;
-//   - answers to calls that the service has made, from whom it called;
+//   - answers to calls of the service, from the connection that it called;
 //   - the signals of the bus itself about names.
 //
-// The rest is answered or dropped here. No method takes file descriptors: the
-// guard never negotiates them, and the kernel closes any that arrive all the
-// same, because nothing here receives control messages.
+// The guard answers or drops the rest. No method takes file descriptors: the guard
+// does not negotiate them. If some arrive nevertheless, the kernel closes them,
+// because the guard does not receive control messages.
 //
 // It imports introspection and the leaf ratelog, and no D-Bus library.
 //
 // Files, in the order in which to read them: guard.go (a connection), receive.go
 // (from bytes to a message), header.go and wire.go (the formats), judge.go (which
-// messages are let through), calls.go (how many calls may wait).
+// messages pass), calls.go (how many calls may wait).
 //
 // Reference: D-Bus specification, "Message Protocol".
 package guard
@@ -62,10 +62,10 @@ type Conn struct {
 	sent  sent
 
 	// Of the goroutine that reads.
-	message []byte // as it came
-	buffer  []byte // as it is let through
-	rest    []byte // what of it was not read yet
-	last    *Call  // the method call that is read, if it is one
+	message []byte // as received
+	buffer  []byte // as passed on
+	rest    []byte // the part of buffer that was not read yet
+	last    *Call  // the method call that was read last, or nil
 
 	writing sync.Mutex
 	serial  uint32 // of the last answer of the guard's own
@@ -86,7 +86,7 @@ func New(socket Socket, c Config) *Conn {
 	}
 }
 
-// Read reads from what is let through. During authentication that is all.
+// Read reads the messages that pass. During authentication it reads everything.
 func (c *Conn) Read(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
@@ -130,7 +130,7 @@ func (c *Conn) Write(b []byte) (int, error) {
 }
 
 // writeTimeout is how long the bus may take to accept a message. A bus that
-// takes longer is gone or hangs; either way the connection is of no use.
+// takes longer has ended or hangs: the connection is of no use.
 const writeTimeout = 30 * time.Second
 
 // send sends all of b. After an error the stream is unusable: send closes it, and
@@ -148,7 +148,7 @@ func (c *Conn) send(b []byte) (int, error) {
 	return n, err
 }
 
-// note remembers which calls the service makes: only those are answered.
+// note remembers the calls of the service: only answers to them pass.
 func (c *Conn) note(b []byte) error {
 	n, total, ok := sizes(b)
 	if !ok || total != uint64(len(b)) {

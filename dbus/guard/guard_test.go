@@ -17,7 +17,7 @@ import (
 	"kcmd.org/kcmd/introspection"
 )
 
-// A fakeSocket is a bus that sends what it was told to.
+// A fakeSocket is the socket of a bus that sends given bytes.
 type fakeSocket struct {
 	in     []byte
 	at     int
@@ -158,9 +158,9 @@ func TestFrames(t *testing.T) {
 		{"path twice", "\x07\x01s\x00\x04\x00\x00\x00:1.7\x00", "\x01\x01o\x00\x04\x00\x00\x00/1_7\x00", drop},
 		{"interface of one element", "org.freedesktop.DBus", "org_freedesktop_DBus", refuse},
 		{"invalid interface name", "org.freedesktop.DBus", "org..reedesktop.DBus", drop},
-		{"interface of nobody", "org.freedesktop.DBus", "org.freedesktop.Dbus", refuse},
+		{"unknown interface", "org.freedesktop.DBus", "org.freedesktop.Dbus", refuse},
 		{"interface that is not UTF-8", "org.freedesktop.DBus", "org.freedesktop.DB\xffs", drop},
-		{"member of nobody", "Get\x00", "Got\x00", refuse},
+		{"unknown member", "Get\x00", "Got\x00", refuse},
 		{"member of another signature", "Get\x00", "Set\x00", refuse},
 		{"invalid member name", "Get\x00", "3et\x00", drop},
 		{"another signature", "\x02ss\x00", "\x02so\x00", refuse},
@@ -356,7 +356,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestMethods: what is declared, with and without the interface.
+// TestMethods: declared methods pass, with and without the interface.
 func TestMethods(t *testing.T) {
 	for _, test := range []struct {
 		h    header
@@ -415,7 +415,7 @@ func TestSignalsLetThrough(t *testing.T) {
 	}
 }
 
-// TestReplies: only what was asked is answered, once, and by whom was asked.
+// TestReplies: an answer passes once, and only from the destination of the call.
 func TestReplies(t *testing.T) {
 	const dict = "\x10\x00\x00\x00" + "\x00\x00\x00\x00" + "\x01\x00\x00\x00a\x00" + "\x01u\x00" + "\x00\x00\x00" + "\x07\x00\x00\x00"
 	for _, test := range []struct {
@@ -547,7 +547,8 @@ func TestPromises(t *testing.T) {
 	}
 }
 
-// TestCallsWaiting: so many calls of one sender, so many bytes of one and of all.
+// TestCallsWaiting: the limits of waiting calls: the number and the bytes of one
+// sender, the bytes of all senders.
 func TestCallsWaiting(t *testing.T) {
 	var in []byte
 	for serial := range uint32(maxCalls + 3) {
@@ -567,7 +568,7 @@ func TestCallsWaiting(t *testing.T) {
 	if len(more) != 1 {
 		t.Errorf("%d calls after one has ended", len(more))
 	}
-	// Calls that nobody asks for have ended.
+	// Calls that the reader does not take have ended.
 	s.in = append(s.in, bytes.Repeat(ping(":1.3", 1, 1), 100)...)
 	if n, err := io.Copy(io.Discard, c); n == 0 || err != nil {
 		t.Error(n, err)
@@ -697,7 +698,7 @@ func TestWriteWhole(t *testing.T) {
 	for _, begun := range []bool{false, true} {
 		c.begun.Store(begun)
 		if n, err := c.Read(make([]byte, 10)); n != 0 || err == nil {
-			t.Errorf("reading what is broken: %d, %v", n, err)
+			t.Errorf("read from a broken socket: %d, %v", n, err)
 		}
 	}
 }

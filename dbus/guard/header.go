@@ -56,8 +56,8 @@ type header struct {
 	fds         uint32
 }
 
-// parseHeader parses a whole header with its padding. Fields that it does not
-// know it skips, as the specification wants it. It returns what is wrong with it.
+// parseHeader parses a whole header with its padding. It skips unknown fields, as
+// the specification requires. It returns the fault of the header, or "".
 func parseHeader(b []byte) (h header, bad string) {
 	h = header{order: orderOf(b[0]), kind: b[1], flags: b[2]}
 	d := &decoder{order: h.order, b: b, at: 4}
@@ -123,8 +123,8 @@ func (h *header) field(d *decoder, seen *[fieldEnd]bool) {
 	}
 }
 
-// check returns what is wrong with the fields, each by itself and as what a
-// message of this type must have.
+// check returns the fault of the fields, or "": an invalid value, or the lack of a
+// field that this type of message requires.
 func (h *header) check() string {
 	switch {
 	case h.serial == 0:

@@ -9,15 +9,15 @@ import (
 	"kcmd.org/kcmd/introspection"
 )
 
-// busName is who the bus is on itself.
+// busName is the name of the bus itself.
 const busName = "org.freedesktop.DBus"
 
-// busSignals are the signals that are let through, with their signatures. The bus
+// busSignals are the signals that pass, with their signatures. The bus
 // sends them to the service alone, or because of a match rule of the service.
 var busSignals = map[string]string{"NameOwnerChanged": "sss", "NameLost": "s", "NameAcquired": "s"}
 
-// methods holds the signatures of methods, by interface and member, and under
-// the interface "" all that a member has in any of them.
+// methods holds the signatures of methods by interface and member, and under the
+// interface "" those of a member in any interface.
 type methods map[string]map[string][]string
 
 func methodsOf(interfaces []*introspection.Interface) methods {
@@ -34,7 +34,7 @@ func methodsOf(interfaces []*introspection.Interface) methods {
 	return m
 }
 
-// refuses returns what the declared methods have against a call, "" for nothing.
+// refuses returns why the declared methods refuse a call, or "".
 func (m methods) refuses(h header) string {
 	signatures := m[h.iface][h.member]
 	switch {
@@ -46,14 +46,14 @@ func (m methods) refuses(h header) string {
 	return ""
 }
 
-// What variants may hold. In the answers of the bus and of services that we ask
-// that is more, but still a list: a library may remember each type it has met.
+// The types that variants may hold. There are more in answers, of the bus and of
+// polkit, but still a list: a library may remember each type that it has met.
 var (
 	inCalls   = set("y b n q i u x t d s o as ao ay")
 	inAnswers = set("y b n q i u x t d s o as ao ay g au ai at ax ad ab a{ss}")
 )
 
-// answers are what answers may hold, and errors only the first two.
+// answers are the signatures of answers; an error has one of the first two.
 var answers = set(",s,o,b,u,i,x,t,as,ao,au,ay,v,a{sv},a{ss},(bba{ss})")
 
 func set(list string) map[string]bool {
@@ -65,7 +65,7 @@ func set(list string) map[string]bool {
 	return m
 }
 
-// bodyFault returns what is wrong with the body of a message.
+// bodyFault returns the fault of the body of a message, or "".
 func bodyFault(h header, body []byte, variants map[string]bool) string {
 	if h.fds > 0 {
 		return "file descriptors are not accepted"
@@ -78,7 +78,7 @@ func bodyFault(h header, body []byte, variants map[string]bool) string {
 	return d.bad
 }
 
-// judge lets a message through, or answers it, or drops it.
+// judge passes a message on, or answers it, or drops it.
 func (c *Conn) judge(h header, body []byte) {
 	switch h.kind {
 	case methodCall:
@@ -124,8 +124,8 @@ func (c *Conn) judgeSignal(h header, body []byte) {
 	c.pass(h, body)
 }
 
-// judgeReply lets an expected answer through. An invalid one is replaced by an
-// error, so that the caller does not wait in vain.
+// judgeReply passes an expected answer on. It replaces an invalid one by an error,
+// so that the caller does not wait in vain.
 func (c *Conn) judgeReply(h header, body []byte) {
 	c.sent.end(h.replySerial)
 	bad := "answer of unexpected types"
@@ -157,7 +157,7 @@ func (c *Conn) badAnswer(h header, bad string) {
 	c.pass(h, text)
 }
 
-// tooLong deals with a message of which the body was too long to be received.
+// tooLong answers or logs a message with a body that is too long to be received.
 func (c *Conn) tooLong(h header) {
 	switch h.kind {
 	case methodCall:
@@ -172,8 +172,8 @@ func (c *Conn) tooLong(h header) {
 	}
 }
 
-// limitExceeded answers a call that is not let through at all. The answer says
-// nothing of the object.
+// limitExceeded answers a call that does not pass. The answer does not depend on
+// the object.
 func (c *Conn) limitExceeded(h header, why string) {
 	c.logRefusal(h, why)
 	if h.flags&noReplyExpected != 0 {
@@ -188,7 +188,7 @@ func (c *Conn) limitExceeded(h header, why string) {
 	c.send(append(answer.append(nil), text...))
 }
 
-// nextSerial returns a serial for a message of the guard's own. Those of the
+// nextSerial returns a serial for a message of the guard. The serials of the
 // service count from 1.
 func (c *Conn) nextSerial() uint32 {
 	const own = 1 << 31
@@ -196,7 +196,7 @@ func (c *Conn) nextSerial() uint32 {
 	return c.serial
 }
 
-// pass has a message read, with a new header.
+// pass makes a message readable, with a new header.
 func (c *Conn) pass(h header, body []byte) {
 	c.buffer = append(h.append(c.buffer[:0]), body...)
 	c.rest = c.buffer
@@ -209,8 +209,8 @@ const (
 	refusalEvery = 10 * time.Second
 )
 
-// logRefusal writes why a message was refused. Paths are not written: they may
-// be as long as a message.
+// logRefusal logs why a message was refused, without the path, which may be as long
+// as a message.
 func (c *Conn) logRefusal(h header, why string) {
 	c.refusals.Info("message refused", "why", why, "sender", h.sender, "type", h.kind,
 		"interface", h.iface, "member", h.member, "signature", h.signature)

@@ -5,22 +5,21 @@ import (
 	"slices"
 )
 
-// Limits of ours.
+// Limits of the guard.
 const (
-	// maxCall is how long a method call or a signal may be. No method takes
-	// anything that is longer.
+	// maxCall is the limit of a method call or a signal. No method needs more.
 	maxCall = 64 << 10
 
-	// maxReply is how long an answer of the bus may be: the names on a large bus
-	// take a tenth of it.
+	// maxReply is the limit of an answer of the bus: the names on a large bus take
+	// a tenth of it.
 	maxReply = 4 << 20
 )
 
 var errOutOfStep = errors.New("guard: the bus sent an invalid message")
 
 // sizes returns the length of the header of a message, with its padding, and of
-// the whole message, from the fixed part of its header. It is false for what
-// cannot be a message.
+// the whole message, from the fixed part of its header. It returns false for an
+// invalid one.
 func sizes(b []byte) (head, total uint64, ok bool) {
 	if len(b) < fixedHeader {
 		return 0, 0, false
@@ -35,10 +34,9 @@ func sizes(b []byte) (head, total uint64, ok bool) {
 	return head, total, fields <= maxArray && total <= maxMessage
 }
 
-// next receives one message and lets it through or not. An error is the end of
-// the connection.
+// next receives one message and judges it. An error is the end of the connection.
 func (c *Conn) next() error {
-	c.Call().End() // nobody wanted it
+	c.Call().End() // the reader did not take it
 	if max(cap(c.buffer), cap(c.message)) > 2*maxCall {
 		c.buffer, c.message = nil, nil
 	}
@@ -85,8 +83,8 @@ func (c *Conn) next() error {
 	return nil
 }
 
-// fill receives n bytes more of the message. Memory grows with what has
-// arrived, not with what was promised.
+// fill receives n more bytes of the message. Memory grows with the bytes that have
+// arrived, not with the length in the header.
 func (c *Conn) fill(n int) error {
 	for n > 0 {
 		step := min(n, max(len(c.message), 4<<10))
@@ -101,7 +99,7 @@ func (c *Conn) fill(n int) error {
 	return nil
 }
 
-// discard receives n bytes that nobody needs.
+// discard receives n bytes and drops them.
 func (c *Conn) discard(n uint64) error {
 	room := make([]byte, min(n, maxCall))
 	for n > 0 {

@@ -16,13 +16,13 @@ const (
 	maxVariants  = 64 // variants in variants, and whatever is between them
 )
 
-// An order is a byte order: both are on the bus, each sender uses its own.
+// An order is a byte order: each sender on the bus chooses one of two.
 type order interface {
 	binary.ByteOrder
 	binary.AppendByteOrder
 }
 
-// orderOf returns the byte order that the first byte of a message stands for.
+// orderOf returns the byte order that the first byte of a message names.
 func orderOf(b byte) order {
 	switch b {
 	case 'l':
@@ -36,7 +36,7 @@ func orderOf(b byte) order {
 // padding returns how many bytes bring n up to a multiple of to.
 func padding(n, to int) int { return -n & (to - 1) }
 
-// A decoder reads marshalled values, and finds what is wrong with them. After
+// A decoder reads marshalled values and finds their faults. After
 // the first fault it is at the end and returns zeros.
 type decoder struct {
 	order order
