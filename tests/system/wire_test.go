@@ -135,23 +135,29 @@ func principal(components ...string) []byte {
 // is the same one.
 var began = uint32(time.Now().Unix())
 
-// credential is a ticket of alice for a service, that has just been issued.
-func credential(service string) []byte {
+// credential is a new ticket of alice for a service.
+func credential(service string) []byte { return ticketFor(service, "host", service) }
+
+// tgt is a new TGT of alice.
+func tgt() []byte { return ticketFor("krbtgt", "krbtgt", "KCMD.TEST") }
+
+// ticketFor is a new ticket of alice for a server. The name is in its bytes.
+func ticketFor(name string, server ...string) []byte {
 	now := began
 	b := principal("alice")
-	b = append(b, principal("host", service)...)
+	b = append(b, principal(server...)...)
 	b = append(b, 0, 18) // key: aes256-cts-hmac-sha1-96
 	b = append(b, data("0123456789abcdef0123456789abcdef")...)
-	b = append(b, be32(now)...)                   // authtime
-	b = append(b, be32(now)...)                   // starttime
-	b = append(b, be32(now+3600)...)              // endtime
-	b = append(b, be32(0)...)                     // renew_till
-	b = append(b, 0)                              // is_skey
-	b = append(b, be32(0x40000000)...)            // flags: forwardable
-	b = append(b, be32(0)...)                     // no addresses
-	b = append(b, be32(0)...)                     // no authdata
-	b = append(b, data("ticket for "+service)...) // ticket
-	return append(b, be32(0)...)                  // no second ticket
+	b = append(b, be32(now)...)                // authtime
+	b = append(b, be32(now)...)                // starttime
+	b = append(b, be32(now+3600)...)           // endtime
+	b = append(b, be32(0)...)                  // renew_till
+	b = append(b, 0)                           // is_skey
+	b = append(b, be32(0x40000000)...)         // flags: forwardable
+	b = append(b, be32(0)...)                  // no addresses
+	b = append(b, be32(0)...)                  // no authdata
+	b = append(b, data("ticket for "+name)...) // ticket
+	return append(b, be32(0)...)               // no second ticket
 }
 
 // credentials takes apart the reply to opGetCredList.
