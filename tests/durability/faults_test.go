@@ -41,7 +41,7 @@ func newMemoryDisk(t *testing.T) (*lab.Disk, *lab.Daemon) {
 	t.Helper()
 	needDisk(t)
 	l, d := newLab(t)
-	disk, err := l.NewMemoryDisk(3 << 20)
+	disk, err := l.NewMemoryDisk(6 << 20)
 	if err != nil {
 		t.Fatal(err)
 	}
