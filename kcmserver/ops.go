@@ -245,11 +245,7 @@ func (c *call) setKDCOffset(tx *ccstore.Tx) error {
 
 func (c *call) getCredList(cache found) error {
 	const lengthWord = 4
-	size := lengthWord
-	for cred := range cache.Credentials() {
-		size += lengthWord + len(cred.Bytes())
-	}
-	if err := c.room(size); err != nil {
+	if err := c.room(lengthWord + cache.Len()*lengthWord + int(cache.Size())); err != nil {
 		return err
 	}
 	if err := c.putUint32(uint32(cache.Len())); err != nil {
