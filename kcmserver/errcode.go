@@ -5,7 +5,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"kcmd.org/kcmd/budget"
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/ccstore/ccache"
 	"kcmd.org/kcmd/kcmserver/kcm"
@@ -44,7 +43,7 @@ func code(err error) kcm.Code {
 		return kcm.FCCPerm
 	case errors.Is(err, ccstore.ErrQuota):
 		return kcm.EDQUOT // the user reads "Disk quota exceeded"
-	case errors.Is(err, budget.ErrExceeded):
+	case errors.Is(err, errTooLarge):
 		return kcm.CCNoMem
 	case errors.Is(err, errUnsupported), errors.Is(err, errReplyTooLarge), errors.Is(err, errList):
 		// MIT clients try again with older requests on this code
