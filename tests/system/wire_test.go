@@ -66,6 +66,10 @@ func dial(socket string) (wire, error) {
 
 // call sends a request and returns the code of the reply and what follows it.
 func (w wire) call(op uint16, args ...[]byte) (code int32, data []byte, err error) {
+	// A connection may live longer than one call.
+	if err := w.SetDeadline(time.Now().Add(patience)); err != nil {
+		return 0, nil, err
+	}
 	if _, err := w.Write(frame(body(op, args...))); err != nil {
 		return 0, nil, err
 	}
