@@ -204,24 +204,6 @@ func BenchmarkWorkload(b *testing.B) {
 	}
 }
 
-// TestLinear does each workload with 1,000 tickets and with 16 times as many.
-// Quadratic work takes 16 times as much of the processor for each; the bound is 8.
-func TestLinear(t *testing.T) {
-	if testing.Short() {
-		t.Skip("compares times")
-	}
-	const n, times = 1000, 16
-	for _, w := range workloads {
-		t.Run(w.name, func(t *testing.T) {
-			few := min(runWorkload(t, w, n), runWorkload(t, w, n), runWorkload(t, w, n))
-			many := runWorkload(t, w, n*times)
-			if factor := float64(many) / float64(few) / times; factor > 8 {
-				t.Errorf("%d tickets take %v, %d take %v: %.1f times as long for each", n, few, n*times, many, factor)
-			}
-		})
-	}
-}
-
 // processorTime returns what this process has had of the processors: it grows
 // less than the wall clock does by what else runs on the machine.
 func processorTime(tb testing.TB) time.Duration {
