@@ -1,6 +1,7 @@
 package describe
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -53,7 +54,7 @@ type Credential struct {
 	TicketSize  int      `json:"ticket_size"` // bytes of the ticket, or of the entry's value
 }
 
-// New describes the record of a collection.
+// New describes the record of a collection, its caches in the order of creation.
 func New(owner ccstore.Owner, r *ccstore.Record) *Collection {
 	c := empty(owner)
 	c.Default = text(r.Default)
@@ -61,7 +62,8 @@ func New(owner ccstore.Owner, r *ccstore.Record) *Collection {
 	for _, cred := range slices.SortedFunc(slices.Values(r.Credentials), ccstore.CredentialRecord.Compare) {
 		credentials[cred.Cache] = append(credentials[cred.Cache], describeCredential(cred))
 	}
-	for _, cache := range r.Caches {
+	byCreation := func(a, b ccstore.CacheRecord) int { return cmp.Compare(a.ID, b.ID) }
+	for _, cache := range slices.SortedFunc(slices.Values(r.Caches), byCreation) {
 		d := describeCache(cache)
 		d.Credentials = append(d.Credentials, credentials[cache.ID]...)
 		c.Caches = append(c.Caches, d)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -115,7 +116,8 @@ func TestJSON(t *testing.T) {
 func TestNotInUse(t *testing.T) {
 	owner := ccstore.Owner{Namespace: "guests", UID: 1000}
 	r := record(t, owner, hostile)
-	r.Caches[1].Quarantined = "wrong \x1b checksum"
+	last := slices.IndexFunc(r.Caches, func(c ccstore.CacheRecord) bool { return c.Name != "1000" })
+	r.Caches[last].Quarantined = "wrong \x1b checksum"
 	r.Credentials[0].Err = errors.New("no key")
 	secret := []byte("the session key")
 	r.Credentials[1].Data = secret
