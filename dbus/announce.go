@@ -41,7 +41,7 @@ func (b *bus) keepAnnouncing() {
 			gathered.Reset(gathering)
 		case <-gathered.C:
 			b.mu.Lock()
-			b.announce(b.pending.owners()...)
+			b.announce(b.pending.gathered()...)
 			b.mu.Unlock()
 		case <-b.clients.narrowed:
 			if narrowed == nil {

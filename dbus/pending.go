@@ -11,9 +11,10 @@ import (
 // pending gathers changes of the store until they are announced. The store's
 // callback fills it before a reader sees a change, and waits for nothing here.
 type pending struct {
-	mu      sync.Mutex
-	byOwner map[ccstore.Owner]*changes
-	first   chan struct{} // receives when something is pending
+	mu        sync.Mutex
+	byOwner   map[ccstore.Owner]*changes
+	gathering bool          // since first received, until gathered
+	first     chan struct{} // receives when a gathering begins
 }
 
 // changes are what happened to one collection.
@@ -39,11 +40,13 @@ func (p *pending) add(e ccstore.Event) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	// Changes may be left from the last gathering: owners were listed before they came.
+	if !p.gathering {
+		p.gathering = true
+		notify(p.first)
+	}
 	ch := p.byOwner[e.Owner]
 	if ch == nil {
-		if len(p.byOwner) == 0 {
-			notify(p.first)
-		}
 		ch = &changes{before: e.Before}
 		p.byOwner[e.Owner] = ch
 	}
@@ -76,6 +79,14 @@ func (p *pending) take(o ccstore.Owner) *changes {
 	ch := p.byOwner[o]
 	delete(p.byOwner, o)
 	return ch
+}
+
+// gathered ends the gathering, and returns the owners with pending changes.
+func (p *pending) gathered() []ccstore.Owner {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.gathering = false
+	return slices.Collect(maps.Keys(p.byOwner))
 }
 
 // owners returns the owners with pending changes.
