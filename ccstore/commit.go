@@ -106,11 +106,11 @@ func (s *Store) commit(ctx context.Context, st *state, updates []*update) int {
 	if len(updates) == 0 {
 		return 0
 	}
-	limited, cancel := context.WithTimeout(ctx, s.commitTimeout)
-	defer cancel()
+	last := time.Now().Add(s.commitTimeout)
 	for bound := minPause; ; bound = min(2*bound, maxPause) {
-		p, err := s.tryCommit(limited, st, updates)
-		if errors.Is(err, ErrConflict) && pause(limited, bound) {
+		p, err := s.tryCommit(ctx, st, updates)
+		if errors.Is(err, ErrConflict) && time.Now().Before(last) {
+			time.Sleep(rand.N(bound))
 			continue
 		}
 		for _, u := range updates[:p.updates] {
@@ -120,20 +120,10 @@ func (s *Store) commit(ctx context.Context, st *state, updates []*update) int {
 	}
 }
 
-// pause waits for a random time up to bound. It reports whether ctx is still on.
-func pause(ctx context.Context, bound time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(rand.N(bound)):
-		return true
-	}
-}
-
 // tryCommit makes one attempt. Its error is that of every update in the proposal
 // whose own err is nil.
 func (s *Store) tryCommit(ctx context.Context, st *state, updates []*update) (*proposal, error) {
-	base, err := s.load(context.WithoutCancel(ctx), st)
+	base, err := s.load(ctx, st)
 	if err != nil {
 		for _, u := range updates {
 			u.err = nil
@@ -155,7 +145,7 @@ func (s *Store) tryCommit(ctx context.Context, st *state, updates []*update) (*p
 	case err == nil:
 		s.publishCommitted(st, event)
 	case errors.Is(err, ErrConflict), errors.Is(err, ErrOutcomeUnknown):
-		if s.publishUncertain(context.WithoutCancel(ctx), st, &uncertain{id: c.ID, event: event}) {
+		if s.publishUncertain(ctx, st, &uncertain{id: c.ID, event: event}) {
 			err = nil
 		}
 	}

@@ -2,6 +2,7 @@ package ccstore
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 )
 
@@ -98,4 +99,14 @@ func (s *Store) isOutdated(ctx context.Context, st *state) bool {
 	}
 	st.suspect.Store(true)
 	return true
+}
+
+// pause waits for a random time up to bound. It reports whether ctx is still on.
+func pause(ctx context.Context, bound time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(rand.N(bound)):
+		return true
+	}
 }
