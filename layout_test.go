@@ -49,7 +49,7 @@ var mayImport = map[string][]string{
 	"dbus/view":            {"ccstore", "ccstore/ccache", "introspection", "safetext"},
 	"dbus/link":            {"introspection", "safetext", "dbus/guard", "dbus/view"},
 	"dbus":                 {"ccstore", "clock", "introspection", "dbus/link", "dbus/view"},
-	"cmd/kcmd":             {"flock", "private", "ccstore", "ccstore/describe", "ccstore/memory", "ccstore/sqlite", "kcmserver", "kcmserver/selinux", "dbus", "lifecycle", "safetext", "clock", "kcmserver/kcm/client"},
+	"cmd/kcmd":             {"budget", "flock", "private", "ccstore", "ccstore/describe", "ccstore/memory", "ccstore/sqlite", "kcmserver", "kcmserver/selinux", "dbus", "lifecycle", "safetext", "clock", "kcmserver/kcm/client"},
 	"tests/system":         {"tests/lab", "kcmserver/kcm", "ccstore/ccache"},
 	"tests/lab":            {},
 	"tests/cmd/bench":      {"tests/lab", "ccstore", "ccstore/sqlite", "ccstore/ccache", "kcmserver/kcm", "kcmserver/kcm/client"},

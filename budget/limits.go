@@ -1,7 +1,7 @@
 package budget
 
-// Bounds are the limits of one resource. Nobody takes more than Account, all
-// together no more than Whole, and of Whole the Reserve is for root of the
+// Bounds are the limits of one resource. No account has more than Account, all
+// together have no more than Whole, and of Whole the Reserve is for root of the
 // default namespace alone.
 type Bounds struct {
 	Account int64
@@ -9,13 +9,36 @@ type Bounds struct {
 	Reserve int64
 }
 
+// LeastWhole is the least Whole of Fit: below it a Pool gives nothing to others
+// than root.
+const LeastWhole = 4
+
+// Fit returns b for a smaller whole: no account has more than half of it, and
+// the reserve is at most an eighth.
+func (b Bounds) Fit(whole int64) Bounds {
+	whole = max(whole, LeastWhole)
+	if whole >= b.Whole {
+		return b
+	}
+	return Bounds{Account: min(b.Account, whole/2), Whole: whole, Reserve: min(b.Reserve, whole/8)}
+}
+
 // Limits are all budgets of the daemon.
 type Limits struct {
 	Connections Bounds // open connections, counted when they are accepted
 	Memory      Bounds // bytes held for requests, replies and lists
 	Requests    Bounds // requests under way
-	Unread      Bounds // bytes of D-Bus messages that a peer has not read
-	Lines       Bounds // log lines a minute that peers cause
+	Lines       Bounds // log lines a minute that clients cause
+}
+
+// Default returns the limits of a daemon that is not configured otherwise.
+func Default() Limits {
+	return Limits{
+		Connections: Bounds{Account: 256, Whole: 4096, Reserve: 64},
+		Memory:      Bounds{Account: 48 << 20, Whole: 128 << 20, Reserve: 16 << 20},
+		Requests:    Bounds{Account: 2, Whole: 32, Reserve: 4},
+		Lines:       Bounds{Account: 60, Whole: 600},
+	}
 }
 
 // A Row describes one budget in the table of limits that the manual prints.
@@ -29,10 +52,9 @@ type Row struct {
 // Table returns the rows of the limits, in the order of the manual.
 func (l Limits) Table() []Row {
 	return []Row{
-		{"connections", "", l.Connections, "Open connections to the KCM sockets. At the limit the account's connection that was idle longest closes, or that of the account with most; without an idle one the new connection is refused."},
-		{"memory", "bytes", l.Memory, "Requests as they arrive, replies until they are read, and lists of credentials kept for iteration. A connection waits; after client_timeout its request fails with ENOMEM."},
+		{"connections", "", l.Connections, "Open connections to the KCM sockets. At the limit the connection that was idle for longest closes, or else one with half a request: of the same account, or of the account with most connections. Without one the new connection is refused."},
+		{"memory", "bytes", l.Memory, "Requests and replies above 64 KiB, and lists of credentials kept for iteration, in bytes. At the limit a request waits, and after the client timeout fails."},
 		{"requests", "", l.Requests, "Requests worked on at once. The others wait, and accounts take turns."},
-		{"unread", "bytes", l.Unread, "Answers and signals on D-Bus that the peer has not read. Answers wait; at last the peer's subscriptions end."},
-		{"lines", "a minute", l.Lines, "Lines in the log that the account's requests cause. One line counts those left out."},
+		{"lines", "a minute", l.Lines, "Lines in the log about refused requests and connections, a minute. The next line counts those left out."},
 	}
 }

@@ -110,16 +110,47 @@ func (c *Cache) Credential(id uuid.UUID) (*Credential, error) {
 // Find returns the credential that m matches and that was stored first, or
 // ErrNoCredential. It looks at credentials for m's server only.
 func (c *Cache) Find(m *ccache.Match) (*Credential, error) {
-	var found *Credential
-	for cred := range c.candidates(m) {
-		if m.Matches(cred.Credential) && (found == nil || cred.seq < found.seq) {
-			found = cred
-		}
-	}
-	if found == nil {
+	return c.FindInSteps(m, func() error { return nil })
+}
+
+// findStep is how many credentials FindInSteps looks at in one step.
+const findStep = 512
+
+// FindInSteps does what Find does, and calls pause between steps of a long search.
+// It ends with the error of pause, if that returns one.
+func (c *Cache) FindInSteps(m *ccache.Match, pause func() error) (*Credential, error) {
+	s := search{m: m, pause: pause} // one allocation for all that look keeps
+	c.candidates(m)(s.look)
+	switch {
+	case s.err != nil:
+		return nil, s.err
+	case s.found == nil:
 		return nil, ErrNoCredential
 	}
-	return found, nil
+	return s.found, nil
+}
+
+// A search looks for the credential that m matches and that was stored first.
+type search struct {
+	m      *ccache.Match
+	pause  func() error
+	looked int
+	found  *Credential
+	err    error
+}
+
+// look looks at one credential, and returns false at the end of the search.
+func (s *search) look(cred *Credential) bool {
+	if s.looked++; s.looked%findStep == 0 {
+		if s.err = s.pause(); s.err != nil {
+			return false
+		}
+	}
+	if s.m.Matches(cred.Credential) && (s.found == nil || cred.seq < s.found.seq) {
+		s.found = cred
+	}
+	// Without a server they come in the order of storing.
+	return s.found == nil || s.m.Server != nil
 }
 
 // candidates yields the credentials that m could match.

@@ -43,7 +43,7 @@ var shapes = []struct {
 	}},
 	{"tickets=components", 1000, func(tx *ccstore.Tx, i int) error {
 		cred := host(fmt.Sprint(i))
-		cred.Server.Components = strings.Split(strings.Repeat("a", 500), "")
+		cred.Server.Components = strings.Split(strings.Repeat("a", 64), "")
 		cred.Key.Type = int16(i)
 		return tx.Store("x", cred)
 	}},
@@ -60,7 +60,7 @@ var shapes = []struct {
 		return tx.Store(name, storetest.TGT(alice))
 	}},
 	{"caches=fat", 500, func(tx *ccstore.Tx, i int) error {
-		tx.Initialize(fmt.Sprint(i), ccache.Principal{Realm: strings.Repeat("R", 10_000+i)})
+		tx.Initialize(fmt.Sprint(i), ccache.Principal{Realm: strings.Repeat("R", 3_000+i)})
 		return nil
 	}},
 }

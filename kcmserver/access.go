@@ -223,10 +223,20 @@ func (c *call) allowed(cache *ccstore.Cache, perm selinux.Permission) bool {
 	return policy == nil || cache.Label == "" || policy.Allowed(c.conn.peer.Label, cache.Label, perm)
 }
 
+// commit has f change a collection. It ends the turn: a commit waits for the disk.
+func (c *call) commit(owner ccstore.Owner, f func(*ccstore.Tx) error) error {
+	c.conn.endTurn()
+	err := c.conn.server.store.Update(c.ctx, owner, f)
+	if err == nil && c.destroyed != uuid.Nil {
+		c.conn.server.listings.destroyed(c.destroyed)
+	}
+	return err
+}
+
 // update has f change the cache of that name in owner's collection, if the peer
 // has the permission of the operation for it when the transaction runs.
 func (c *call) update(owner ccstore.Owner, name string, f func(*ccstore.Tx) error) error {
-	return c.conn.server.store.Update(c.ctx, owner, func(tx *ccstore.Tx) error {
+	return c.commit(owner, func(tx *ccstore.Tx) error {
 		cache, err := tx.Cache(name)
 		if err != nil {
 			return err
@@ -244,7 +254,7 @@ func (c *call) create(name string, f func(*ccstore.Tx)) error {
 	if err != nil {
 		return err
 	}
-	return c.conn.server.store.Update(c.ctx, owner, func(tx *ccstore.Tx) error {
+	return c.commit(owner, func(tx *ccstore.Tx) error {
 		return c.checkAndFill(tx, name, func() error { f(tx); return nil })
 	})
 }

@@ -60,6 +60,11 @@ func (c *call) decode(list []arg) error {
 	if err := c.in.Err(); err != nil {
 		return err
 	}
+	if n := c.in.Elements() * elementSize; n > keepBuffer {
+		if err := c.conn.hold(int64(n)); err != nil {
+			return err
+		}
+	}
 	if c.args.unnamed {
 		return c.nameDefault()
 	}

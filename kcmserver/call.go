@@ -3,8 +3,11 @@ package kcmserver
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"runtime/debug"
 	"time"
+
+	"github.com/google/uuid"
 
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/kcmserver/kcm"
@@ -20,6 +23,11 @@ type call struct {
 	args  arguments
 	perm  selinux.Permission // of the operation's row
 	out   reply              // empty at first
+	puts  int                // pieces put into out
+
+	charged int // bytes of out that the account is charged for
+
+	destroyed uuid.UUID // the cache that the request destroys
 }
 
 // begin makes c the call of a request on a connection. Its memory is used again.
@@ -40,14 +48,18 @@ func (c *call) end() {
 	c.out.begin()
 }
 
-// run decodes the arguments of the operation and has its handler answer. A panic
-// fails this one request.
+// run decodes the arguments of the operation and has its handler answer, in a turn
+// of the peer's account. A panic fails this one request.
 func (c *call) run(opcode kcm.Opcode) (err error) {
 	op, ok := ops[opcode]
 	if !ok {
 		return errUnsupported
 	}
+	if err := c.conn.beginTurn(c.ctx); err != nil {
+		return err
+	}
 	defer func() {
+		c.conn.endTurn()
 		if r := recover(); r != nil {
 			c.conn.server.log.Error("request panicked", "op", opcode, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
 			err = ccstore.ErrInternal
@@ -59,6 +71,20 @@ func (c *call) run(opcode kcm.Opcode) (err error) {
 	c.perm = op.perm
 	return op.handler.run(c)
 }
+
+// pause lets others have a turn, in the middle of long work.
+func (c *call) pause() error {
+	if !c.conn.turn {
+		return nil
+	}
+	runtime.Gosched()
+	err := c.conn.member.Yield(c.ctx)
+	c.conn.turn = err == nil
+	return err
+}
+
+// pauseEvery is how many pieces of a reply are put between two pauses.
+const pauseEvery = 512
 
 // A handler answers an operation. There is a type for each way to reach the
 // caches: the handlers themselves check no permission.
@@ -104,6 +130,9 @@ func (c *call) put(b []byte) error {
 		return err
 	}
 	c.out.add(b)
+	if c.puts++; c.puts%pauseEvery == 0 {
+		return c.pause()
+	}
 	return nil
 }
 
@@ -117,14 +146,19 @@ func (c *call) putUint32(n uint32) error {
 
 func (c *call) putName(name string) error { return c.put(kcm.AppendName(nil, name)) }
 
-// room makes sure that the reply may have n more bytes.
+// room makes sure that the reply may have n more bytes, and charges them if they
+// are many: all of it at once, where the handler knows how many.
 func (c *call) room(n int) error {
 	size := c.out.size + n
 	if size-kcm.ReplyHeaderLen > kcm.MaxReplyData {
 		return errReplyTooLarge
 	}
-	if size > keepBuffer {
-		return c.conn.enterLarge()
+	if size <= keepBuffer || size <= c.charged {
+		return nil
 	}
+	if err := c.conn.hold(int64(size - c.charged)); err != nil {
+		return err
+	}
+	c.charged = size
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"kcmd.org/kcmd/budget"
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/kcmserver/kcm"
 )
@@ -32,31 +33,38 @@ type conn struct {
 
 	writeBy time.Time // the deadline that is set for writing
 
-	endTurn func() // of a large request, nil without one
+	account budget.Account
+	member  *budget.Member // of the turns, while the connection is served
+	turn    bool           // it has one
+	pause   func() error   // call.pause
+	held    int64          // bytes of memory charged to the account for this request
 
-	lists listings // as GET_CRED_UUID_LIST last told them
+	counted bool // among the account's connections; server.mu protects it
 
-	// idleSince is when the last reply was sent, in nanoseconds since 1970, or
-	// 0 while a request is being received or answered. Before the first request
-	// it is when that must have come.
-	idleSince atomic.Int64
+	// since is when the last request was answered, in nanoseconds since 1970. Before the
+	// first request it is when that must have come. It is negative while a request
+	// arrives that has begun then, and 0 while one is answered.
+	since atomic.Int64
 }
 
 func (s *Server) newConn(c net.Conn, peer Peer) *conn {
-	cn := &conn{server: s, peer: peer, net: c, in: bufio.NewReaderSize(c, 4<<10)}
+	cn := &conn{server: s, peer: peer, account: peer.account(), net: c, in: bufio.NewReaderSize(c, 4<<10)}
 	cn.call.out.begin()
+	cn.pause = cn.call.pause
 	// Its first request is on the way: others are dismissed before it.
-	cn.idleSince.Store(time.Now().Add(s.clientTimeout).UnixNano())
+	cn.since.Store(time.Now().Add(s.clientTimeout).UnixNano())
 	return cn
 }
 
 // serve answers requests until the client goes, sends what is no request, or
 // the server shuts down.
 func (c *conn) serve(ctx context.Context) error {
-	defer c.leaveLarge()
+	c.member = c.server.turns.Join(c.account)
+	defer c.member.Leave()
+	defer c.release()
 	for {
 		req, err := c.receive()
-		if errors.Is(err, errTooLarge) {
+		if errors.Is(err, budget.ErrExceeded) {
 			if err = c.refuseLarge(err); err == nil {
 				continue
 			}
@@ -65,33 +73,16 @@ func (c *conn) serve(ctx context.Context) error {
 			return c.ending(err)
 		}
 		start := time.Now()
-		if err := c.reply(c.answer(ctx, req, start), start); err != nil {
+		result := c.answer(ctx, req, start)
+		c.since.Store(start.UnixNano()) // a client that does not read makes room too
+		if err := c.reply(result, start); err != nil {
 			return c.ending(err)
 		}
 		c.call.end()
-		c.idleSince.Store(start.UnixNano())
 		if cap(c.buf) > keepBuffer {
 			c.buf = nil
 		}
-		c.leaveLarge()
-	}
-}
-
-// enterLarge is called before more than keepBuffer is held for a request or its
-// reply. It waits for a turn, once a request.
-func (c *conn) enterLarge() error {
-	if c.endTurn != nil {
-		return nil
-	}
-	var err error
-	c.endTurn, err = c.server.large.acquire(c.peer.UID, c.server.clientTimeout, c.server.stopped)
-	return err
-}
-
-func (c *conn) leaveLarge() {
-	if c.endTurn != nil {
-		c.endTurn()
-		c.endTurn = nil
+		c.release()
 	}
 }
 
@@ -109,31 +100,45 @@ func (c *conn) receive() (kcm.Request, error) {
 	if _, err := c.in.Peek(1); err != nil {
 		return kcm.Request{}, err
 	}
-	c.idleSince.Store(0)
 	if !c.buffered() {
+		c.since.Store(-time.Now().UnixNano())
 		if err := c.limit(c.net.SetReadDeadline); err != nil {
 			return kcm.Request{}, err
 		}
 		defer c.net.SetReadDeadline(time.Time{})
-		if head, err := c.in.Peek(4); err == nil && binary.BigEndian.Uint32(head) > keepBuffer {
-			if err := c.enterLarge(); err != nil {
-				return kcm.Request{}, err
-			}
-			// Waiting for us does not count.
-			if err := c.limit(c.net.SetReadDeadline); err != nil {
-				return kcm.Request{}, err
-			}
+		if err := c.admit(); err != nil {
+			return kcm.Request{}, err
 		}
 	}
 	req, buf, err := kcm.ReadRequest(c.in, c.buf)
 	c.buf = buf
+	c.since.Store(0)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = fmt.Errorf("request stopped half way: %w", err)
 	}
 	return req, err
 }
 
-// refuseLarge answers a large request whose turn did not come. It reads the
+// admit charges a large request to the account before it is read. It fails with
+// budget.ErrExceeded.
+func (c *conn) admit() error {
+	head, err := c.in.Peek(4)
+	if err != nil {
+		return nil // ReadRequest returns it
+	}
+	n := binary.BigEndian.Uint32(head)
+	if n <= keepBuffer || n > kcm.MaxLen {
+		return nil
+	}
+	c.since.Store(0) // it waits for us, not for the client
+	if err := c.hold(int64(n)); err != nil {
+		return err
+	}
+	c.since.Store(-time.Now().UnixNano())
+	return c.limit(c.net.SetReadDeadline)
+}
+
+// refuseLarge answers a large request for which there is no memory. It reads the
 // request without keeping it.
 func (c *conn) refuseLarge(why error) error {
 	head, err := c.in.Peek(4)
@@ -141,9 +146,7 @@ func (c *conn) refuseLarge(why error) error {
 		return err
 	}
 	n := binary.BigEndian.Uint32(head)
-	if n > kcm.MaxLen {
-		return why // and no request
-	}
+	c.since.Store(-time.Now().UnixNano())
 	if err := c.limit(c.net.SetReadDeadline); err != nil {
 		return err
 	}
@@ -151,9 +154,9 @@ func (c *conn) refuseLarge(why error) error {
 	if _, err := c.in.Discard(4 + int(n)); err != nil {
 		return err
 	}
-	c.server.refusals.Info("request refused", "uid", c.peer.UID, "pid", c.peer.PID, "bytes", n, "err", why)
+	c.server.refusals.Info(c.account, "request refused", "uid", c.peer.UID, "pid", c.peer.PID, "bytes", n, "err", why)
 	now := time.Now()
-	c.idleSince.Store(now.UnixNano())
+	c.since.Store(now.UnixNano())
 	return c.reply(code(why), now)
 }
 
@@ -204,7 +207,7 @@ func (c *conn) logRequest(call *call, req kcm.Request, result kcm.Code, err erro
 	case result == kcm.CCWrite && !errors.Is(err, ccstore.ErrBackend):
 		c.server.log.Error("request failed", c.attrs(call, req, result, err)...)
 	case result == kcm.FCCPerm, result == kcm.EDQUOT, result == kcm.CCNoMem:
-		c.server.refusals.Info("request refused", c.attrs(call, req, result, err)...)
+		c.server.refusals.Info(c.account, "request refused", c.attrs(call, req, result, err)...)
 	case c.server.log.Enabled(call.ctx, slog.LevelDebug):
 		c.server.log.Debug("request", c.attrs(call, req, result, err)...)
 	}
@@ -215,11 +218,19 @@ func (c *conn) attrs(call *call, req kcm.Request, result kcm.Code, err error) []
 	if c.peer.Namespace != ccstore.DefaultNamespace {
 		attrs = append(attrs, "namespace", c.peer.Namespace)
 	}
-	attrs = append(attrs, "cache", call.args.name, "code", result, "took", time.Since(call.start))
+	attrs = append(attrs, "cache", cut(call.args.name), "code", result, "took", time.Since(call.start))
 	if err != nil {
 		attrs = append(attrs, "err", err)
 	}
 	return attrs
+}
+
+// cut returns the beginning of a name that no cache can have, for the log.
+func cut(name string) string {
+	if len(name) > maxNameLen {
+		return name[:maxNameLen] + "..."
+	}
+	return name
 }
 
 // reply sends the reply. now is the time, or a little before.

@@ -12,11 +12,14 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"kcmd.org/kcmd/budget"
 	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/ccstore/ccache"
 	"kcmd.org/kcmd/ccstore/memory"
 	"kcmd.org/kcmd/ccstore/storetest"
 	"kcmd.org/kcmd/kcmserver/kcm"
@@ -125,7 +128,7 @@ func TestReaderThatNeverReads(t *testing.T) {
 	go c.conn.Write(bytes.Repeat(kcm.AppendRequest(nil, kcm.OpGetCredList, str(nameN)), 100))
 	want(t, "principal, asked by another", princ(alice), writer.get(kcm.OpGetPrincipal, str(nameN)))
 	deadline := time.Now().Add(patience)
-	for s.connections() > 0 {
+	for s.openConns() > 0 {
 		if time.Now().After(deadline) {
 			t.Fatal("the connection stays")
 		}
@@ -134,7 +137,7 @@ func TestReaderThatNeverReads(t *testing.T) {
 	}
 }
 
-func (s *Server) connections() int {
+func (s *Server) openConns() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.conns)
@@ -143,7 +146,7 @@ func (s *Server) connections() int {
 // TestLimitPerUser opens one connection more than a user may: the one idle
 // longest is closed for it.
 func TestLimitPerUser(t *testing.T) {
-	s := newServer(t, Options{MaxUIDConnections: 3})
+	s := newServer(t, connectionLimits(3, 100, 0))
 	other := connect(t, s, user(1001))
 	other.defaultName()
 	var list []*client
@@ -167,7 +170,7 @@ func TestLimitPerUser(t *testing.T) {
 
 // TestLimitOfAll has one user take nearly all connections: others find room.
 func TestLimitOfAll(t *testing.T) {
-	s := newServer(t, Options{MaxConnections: 4})
+	s := newServer(t, connectionLimits(4, 4, 0))
 	for range 3 {
 		connect(t, s, user(1000)).defaultName()
 	}
@@ -175,37 +178,98 @@ func TestLimitOfAll(t *testing.T) {
 		c := connect(t, s, user(2000+uid))
 		want(t, "default name", fmt.Sprint(2000+uid), c.defaultName())
 	}
-	if n := s.connections(); n > 4 {
+	if n := s.openConns(); n > 4 {
 		t.Errorf("%d connections, the limit is 4", n)
 	}
 }
 
-// TestLimitWithoutIdle has no idle connection to close: the new one is refused.
-func TestLimitWithoutIdle(t *testing.T) {
-	s := newServer(t, Options{MaxUIDConnections: 1})
-	busy := connect(t, s, user(1000))
-	busy.conn.Write([]byte{0})
-	for deadline := time.Now().Add(patience); !s.noneIdle(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the connection stays idle")
-		}
+// connectionLimits returns options with limits of connections.
+func connectionLimits(account, whole, reserve int64) Options {
+	l := budget.Default()
+	l.Connections = budget.Bounds{Account: account, Whole: whole, Reserve: reserve}
+	return Options{Limits: l}
+}
+
+// TestLimitHalfARequest has only connections with half a request: the oldest one
+// makes room.
+func TestLimitHalfARequest(t *testing.T) {
+	s := newServer(t, connectionLimits(2, 100, 0))
+	var list []*client
+	for i := range 2 {
+		c := connect(t, s, user(1000))
+		c.conn.Write([]byte{0})
+		s.awaits(t, func(cn *conn) bool { return cn.since.Load() < 0 }, i+1)
+		list = append(list, c)
 	}
-	near, far := socketPair(t)
-	defer near.Close()
-	if err := s.ServeConn(context.Background(), far, user(1000)); !errors.Is(err, errTooMany) {
-		t.Errorf("ServeConn: %v", err)
+	want(t, "default name", nameD, connect(t, s, user(1000)).defaultName())
+	if !closes(t, list[0].conn) {
+		t.Error("the connection with the oldest half of a request stays")
 	}
 }
 
-func (s *Server) noneIdle() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for cn := range s.conns {
-		if cn.idleSince.Load() != 0 {
-			return false
+// TestLimitWithoutIdle has no connection that could make room: the new one is
+// refused.
+func TestLimitWithoutIdle(t *testing.T) {
+	b := slow{began: make(chan struct{}), goOn: make(chan struct{})}
+	s := New(ccstore.Open(b, ccstore.Options{}), connectionLimits(1, 100, 0))
+	c := connect(t, s, user(1000))
+	answered := make(chan error, 1)
+	go func() {
+		_, err := c.Call(kcm.OpInitialize, append(str(nameN), princ(alice)...))
+		answered <- err
+	}()
+	<-b.began
+	near, far := socketPair(t)
+	defer near.Close()
+	if err := s.ServeConn(context.Background(), far, user(1000)); !errors.Is(err, budget.ErrExceeded) {
+		t.Errorf("ServeConn: %v", err)
+	}
+	close(b.goOn)
+	if err := <-answered; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLimitReserve has other accounts take all but root's reserve. Root of a
+// container is another account, with a limit of its own.
+func TestLimitReserve(t *testing.T) {
+	s := newServer(t, connectionLimits(4, 8, 2))
+	root, container := user(0), Peer{Namespace: "guests", PID: 1}
+	for range 8 {
+		connect(t, s, container).conn.Write([]byte{0})
+		connect(t, s, user(1000)).conn.Write([]byte{0})
+	}
+	var list []*client
+	for range 2 {
+		list = append(list, connect(t, s, root))
+	}
+	for range 20 {
+		connect(t, s, container).conn.Write([]byte{0})
+	}
+	for _, c := range list {
+		want(t, "default name of root", "0", c.defaultName())
+	}
+}
+
+// awaits waits until n open connections are as given.
+func (s *Server) awaits(t *testing.T, is func(*conn) bool, n int) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		got := 0
+		s.mu.Lock()
+		for cn := range s.conns {
+			if is(cn) {
+				got++
+			}
+		}
+		s.mu.Unlock()
+		if got == n {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d connections are so, want %d", got, n)
 		}
 	}
-	return len(s.conns) > 0
 }
 
 func TestServe(t *testing.T) {
@@ -419,21 +483,110 @@ func TestDismissedIsAnswered(t *testing.T) {
 	}
 }
 
-// TestLargeWithoutTurn sends a large request while as many as a user may have are
-// under way: it gets a code, and the connection stays.
-func TestLargeWithoutTurn(t *testing.T) {
+// TestLargeWithoutMemory sends a large request while the account holds all that
+// it may: it gets a code, and the connection stays. Another one is served.
+func TestLargeWithoutMemory(t *testing.T) {
 	s := newServer(t, Options{ClientTimeout: 50 * time.Millisecond})
-	c := connect(t, s, user(1000))
+	c, other := connect(t, s, user(1000)), connect(t, s, user(1001))
 	c.do(kcm.OpInitialize, str(nameN), princ(alice))
-	for range largePerUID {
-		release, err := s.large.acquire(1000, patience, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer release()
+	other.do(kcm.OpInitialize, str("1001"), princ(alice))
+	all := budget.Default().Memory.Account
+	if err := s.memory.Take(user(1000).account(), all); err != nil {
+		t.Fatal(err)
 	}
 	large := testCred("host/large@LAB.TEST")
 	large.Ticket = make([]byte, 2*keepBuffer)
 	c.ask(kcm.CCNoMem, kcm.OpStore, str(nameN), cred(large))
 	want(t, "credentials", [][]byte{}, c.creds(nameN))
+	other.do(kcm.OpStore, str("1001"), cred(large))
+	s.memory.Give(user(1000).account(), all)
+	c.do(kcm.OpStore, str(nameN), cred(large))
+	want(t, "credentials", [][]byte{cred(large)}, c.creds(nameN))
+	s.awaits(t, func(cn *conn) bool { return cn.since.Load() > 0 }, 2)
+	if n := s.memory.Total(); n != 0 {
+		t.Errorf("%d bytes are held at the end", n)
+	}
+}
+
+// TestDecodedIsCharged replaces a cache by more credentials than the account may
+// hold memory for, in a request that it may send.
+func TestDecodedIsCharged(t *testing.T) {
+	s := newServer(t, Options{})
+	c := connect(t, s, user(1000))
+	fat := inner(&ccache.Credential{AuthData: make([]ccache.AuthData, ccache.MaxEntries)})
+	n := (kcm.MaxLen - 1000) / len(fat)
+	c.ask(kcm.CCNoMem, kcm.OpReplace, str(nameN), u32(0), princ(alice), u32(uint32(n)), bytes.Repeat(fat, n))
+	if n := s.memory.Held(user(1000).account()); n > budget.Default().Memory.Account {
+		t.Errorf("%d bytes are held", n)
+	}
+}
+
+// TestListings lists a cache, and has it rewritten: the client goes through what
+// it was told. What is listed is charged until then, and until DESTROY.
+func TestListings(t *testing.T) {
+	s := newServer(t, Options{})
+	c, other := connect(t, s, user(1000)), connect(t, s, user(1000))
+	account := user(1000).account()
+	a, b := testCred("host/a@LAB.TEST"), testCred("host/b@LAB.TEST")
+	fill := func() {
+		c.do(kcm.OpReplace, str(nameN), u32(0), princ(alice), u32(2), inner(a), inner(b))
+	}
+	fill()
+	ids := uuids(t, c.get(kcm.OpGetCredUUIDList, str(nameN)))
+	fill()
+	for i, one := range []*ccache.Credential{a, b} {
+		if s.memory.Held(account) == 0 {
+			t.Errorf("before credential %d the listing is not charged", i)
+		}
+		want(t, "credential", cred(one), c.get(kcm.OpGetCredByUUID, str(nameN), ids[i][:]))
+	}
+	want(t, "bytes held after the last credential", int64(0), s.memory.Held(account))
+	for range 3 {
+		c.get(kcm.OpGetCredUUIDList, str(nameN))
+		other.get(kcm.OpGetCredUUIDList, str(nameN))
+	}
+	if n := s.memory.Held(account); n <= 2*listingSize || n > 2*(listingSize+4<<10) {
+		t.Errorf("two listings are charged %d bytes", n)
+	}
+	other.do(kcm.OpDestroy, str(nameN))
+	want(t, "bytes held after DESTROY", int64(0), s.memory.Held(account))
+	fill()
+	c.get(kcm.OpGetCredUUIDList, str(nameN))
+	c.conn.Close()
+	s.awaits(t, func(*conn) bool { return true }, 1)
+	s.listings.mu.Lock()
+	defer s.listings.mu.Unlock()
+	if len(s.listings.byConn) > 0 || len(s.listings.byCache) > 0 {
+		t.Error("a listing outlives its connection")
+	}
+}
+
+// TestListingsExpire has nobody go through a listing.
+func TestListingsExpire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pool := budget.NewPool("memory", budget.Default().Memory)
+		l := newListings(pool)
+		store := storetest.New(t, memory.New())
+		owner := ccstore.Owner{Namespace: ccstore.DefaultNamespace, UID: 1000}
+		if err := store.Update(t.Context(), owner, func(tx *ccstore.Tx) error {
+			tx.Initialize(nameN, storetest.Principal(alice))
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		col, err := store.Snapshot(t.Context(), owner)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cache, err := col.Cache(nameN)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.add(&conn{}, cache, cache.UUID)
+		time.Sleep(2*listingLife + time.Second)
+		synctest.Wait()
+		if n := pool.Total(); n != 0 {
+			t.Errorf("%d bytes are held", n)
+		}
+	})
 }

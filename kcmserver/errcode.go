@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"kcmd.org/kcmd/budget"
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/ccstore/ccache"
 	"kcmd.org/kcmd/kcmserver/kcm"
@@ -43,7 +44,7 @@ func code(err error) kcm.Code {
 		return kcm.FCCPerm
 	case errors.Is(err, ccstore.ErrQuota):
 		return kcm.EDQUOT // the user reads "Disk quota exceeded"
-	case errors.Is(err, errTooLarge):
+	case errors.Is(err, budget.ErrExceeded):
 		return kcm.CCNoMem
 	case errors.Is(err, errUnsupported), errors.Is(err, errReplyTooLarge), errors.Is(err, errList):
 		// MIT clients try again with older requests on this code

@@ -1,45 +1,148 @@
 package kcmserver
 
 import (
+	"sync"
+	"time"
+
 	"github.com/google/uuid"
 
+	"kcmd.org/kcmd/budget"
 	"kcmd.org/kcmd/ccstore"
 )
 
-// A listing is a cache as a client was told what is in it, which it then asks
-// for one by one.
+// A listing is a cache as GET_CRED_UUID_LIST returned it to a client, which then
+// asks for the credentials one by one.
 type listing struct {
-	cache *ccstore.Cache
-	last  uuid.UUID // what it asks for at the end
+	cache   *ccstore.Cache
+	last    uuid.UUID // what the client asks for at the end
+	cost    int64     // in bytes, charged to the account
+	account budget.Account
+	until   time.Time
 }
 
-// listings are those of one connection, by the name of the cache.
-type listings map[string]listing
+// A listing lasts that long: clients iterate at once.
+const listingLife = time.Minute
 
-// maxListings bounds what a connection keeps in memory by them.
-const maxListings = 8
+// The memory of a listing besides the bytes of its credentials.
+const (
+	listingSize    = 4 << 10
+	credentialSize = 512
+)
 
-// add notes a listing in place of one of the same name.
-func (l *listings) add(name string, one listing) {
-	if *l == nil || len(*l) >= maxListings {
-		*l = make(listings)
+// listings are those of all connections, by the UUID of the cache. They are
+// charged to accounts: a listing keeps alive what is removed from the store.
+type listings struct {
+	memory *budget.Pool
+
+	mu      sync.Mutex
+	byCache map[uuid.UUID]map[*conn]listing
+	byConn  map[*conn]map[uuid.UUID]bool
+	expiry  *time.Timer
+}
+
+func newListings(memory *budget.Pool) *listings {
+	return &listings{
+		memory:  memory,
+		byCache: make(map[uuid.UUID]map[*conn]listing),
+		byConn:  make(map[*conn]map[uuid.UUID]bool),
 	}
-	(*l)[name] = one
 }
 
-// find returns the credential as it was listed, if now still is the same cache.
-func (l listings) find(name string, now *ccstore.Cache, id uuid.UUID) (*ccstore.Credential, error) {
-	one, ok := l[name]
-	if !ok || one.cache.UUID != now.UUID {
+// add keeps a listing, in place of the one of the same cache and connection. If
+// the account has no memory left, the other listings of the connection go, and
+// then this one is not kept either: the client then goes by the cache as it is.
+func (l *listings) add(c *conn, cache *ccstore.Cache, last uuid.UUID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.drop(c, cache.UUID)
+	cost := cache.Size() + int64(cache.Len())*credentialSize + listingSize
+	if l.memory.Take(c.account, cost) != nil {
+		l.dropConn(c)
+		if l.memory.Take(c.account, cost) != nil {
+			return
+		}
+	}
+	if l.byCache[cache.UUID] == nil {
+		l.byCache[cache.UUID] = make(map[*conn]listing)
+	}
+	if l.byConn[c] == nil {
+		l.byConn[c] = make(map[uuid.UUID]bool)
+	}
+	l.byCache[cache.UUID][c] = listing{cache, last, cost, c.account, time.Now().Add(listingLife)}
+	l.byConn[c][cache.UUID] = true
+	if l.expiry == nil {
+		l.expiry = time.AfterFunc(listingLife, l.expire)
+	}
+}
+
+// find returns the credential as it was listed, or ErrNoCredential. With the last
+// one the listing has served its purpose: a connection may stay open for days.
+func (l *listings) find(c *conn, cache, id uuid.UUID) (*ccstore.Credential, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	listed, ok := l.byCache[cache][c]
+	if !ok {
 		return nil, ccstore.ErrNoCredential
 	}
-	return one.cache.Credential(id)
+	if listed.last == id {
+		l.drop(c, cache)
+	}
+	return listed.cache.Credential(id)
 }
 
-// asked notes that the client asked for a credential. With the last one the
-// listing has served its purpose: a connection may stay open for days.
-func (l listings) asked(name string, id uuid.UUID) {
-	if one, ok := l[name]; ok && one.last == id {
-		delete(l, name)
+// end drops the listings of a connection.
+func (l *listings) end(c *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dropConn(c)
+}
+
+// destroyed drops the listings of a cache.
+func (l *listings) destroyed(cache uuid.UUID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.byCache[cache] {
+		l.drop(c, cache)
+	}
+}
+
+// expire drops the listings whose time is over, and comes again while there are
+// any.
+func (l *listings) expire() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	for cache, conns := range l.byCache {
+		for c, listed := range conns {
+			if now.After(listed.until) {
+				l.drop(c, cache)
+			}
+		}
+	}
+	l.expiry = nil
+	if len(l.byCache) > 0 {
+		l.expiry = time.AfterFunc(listingLife, l.expire)
+	}
+}
+
+// dropConn drops the listings of a connection. l.mu is held.
+func (l *listings) dropConn(c *conn) {
+	for cache := range l.byConn[c] {
+		l.drop(c, cache)
+	}
+}
+
+// drop drops a listing, if there is one. l.mu is held.
+func (l *listings) drop(c *conn, cache uuid.UUID) {
+	listed, ok := l.byCache[cache][c]
+	if !ok {
+		return
+	}
+	l.memory.Give(listed.account, listed.cost)
+	if delete(l.byCache[cache], c); len(l.byCache[cache]) == 0 {
+		delete(l.byCache, cache)
+	}
+	if delete(l.byConn[c], cache); len(l.byConn[c]) == 0 {
+		delete(l.byConn, c)
 	}
 }

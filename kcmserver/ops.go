@@ -1,6 +1,7 @@
 package kcmserver
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -82,7 +83,14 @@ func (c *call) replace(tx *ccstore.Tx) {
 	tx.Replace(c.args.name, c.args.principal, c.args.kdcOffset, c.args.creds)
 }
 
-func (c *call) destroy(tx *ccstore.Tx) error { return tx.Destroy(c.args.name) }
+func (c *call) destroy(tx *ccstore.Tx) error {
+	cache, err := tx.Cache(c.args.name)
+	if err != nil {
+		return err
+	}
+	c.destroyed = cache.UUID
+	return tx.Destroy(c.args.name)
+}
 
 func (c *call) store(tx *ccstore.Tx) error { return tx.Store(c.args.name, c.args.cred) }
 
@@ -92,11 +100,11 @@ func (c *call) store(tx *ccstore.Tx) error { return tx.Store(c.args.name, c.args
 // sends. An earlier GET_KDC_OFFSET on this connection changes nothing: libkrb5
 // keeps the offset in a krb5_context, and GSSAPI uses a cache handle with several.
 func (c *call) retrieve(cache found) error {
-	cred, err := cache.Find(c.args.match)
+	cred, err := cache.FindInSteps(c.args.match, c.conn.pause)
 	if err == nil {
 		cred.Use()
 	}
-	if offsetMatters(cache.KDCOffset) {
+	if offsetMatters(cache.KDCOffset) && (err == nil || errors.Is(err, ccstore.ErrNoCredential)) {
 		return errList
 	}
 	if err != nil {
@@ -113,6 +121,9 @@ func offsetMatters(seconds int32) bool { return seconds >= 60 || seconds <= -60 
 func (c *call) getPrincipal(cache found) error { return c.put(cache.Principal.Append(nil)) }
 
 func (c *call) getCredUUIDList(cache found) error {
+	if err := c.room(cache.Len() * len(uuid.UUID{})); err != nil {
+		return err
+	}
 	var last uuid.UUID
 	for cred := range cache.Credentials() {
 		if err := c.put(cred.UUID[:]); err != nil {
@@ -120,18 +131,18 @@ func (c *call) getCredUUIDList(cache found) error {
 		}
 		last = cred.UUID
 	}
-	c.conn.lists.add(c.args.name, listing{cache.Cache, last})
+	c.conn.server.listings.add(c.conn, cache.Cache, last)
 	return nil
 }
 
 func (c *call) getCredByUUID(cache found) error {
 	cred, err := cache.Credential(c.args.uuid)
+	listed, listedErr := c.conn.server.listings.find(c.conn, cache.UUID, c.args.uuid)
 	if err != nil {
 		// MIT takes KRB5_CC_END here for the end of the list, so that a cache
 		// rewritten meanwhile would look cut short. Go on with the listing.
-		cred, err = c.conn.lists.find(c.args.name, cache.Cache, c.args.uuid)
+		cred, err = listed, listedErr
 	}
-	c.conn.lists.asked(c.args.name, c.args.uuid)
 	if err != nil {
 		return errEnd
 	}
@@ -220,7 +231,7 @@ func (c *call) setDefaultCache() error {
 	if err != nil {
 		return err
 	}
-	return c.conn.server.store.Update(c.ctx, owner, func(tx *ccstore.Tx) error {
+	return c.commit(owner, func(tx *ccstore.Tx) error {
 		tx.SetDefault(c.args.name)
 		return nil
 	})
@@ -233,6 +244,14 @@ func (c *call) setKDCOffset(tx *ccstore.Tx) error {
 }
 
 func (c *call) getCredList(cache found) error {
+	const lengthWord = 4
+	size := lengthWord
+	for cred := range cache.Credentials() {
+		size += lengthWord + len(cred.Bytes())
+	}
+	if err := c.room(size); err != nil {
+		return err
+	}
 	if err := c.putUint32(uint32(cache.Len())); err != nil {
 		return err
 	}

@@ -10,26 +10,23 @@ import (
 	"sync/atomic"
 	"time"
 
+	"kcmd.org/kcmd/budget"
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/kcmserver/selinux"
 	"kcmd.org/kcmd/ratelog"
+	"kcmd.org/kcmd/userns"
 )
 
-// Defaults of Options.
-const (
-	DefaultClientTimeout     = 30 * time.Second
-	DefaultMaxConnections    = 4096
-	DefaultMaxUIDConnections = 256
-)
+// DefaultClientTimeout is the ClientTimeout of zero Options.
+const DefaultClientTimeout = 30 * time.Second
 
 // Options configures a Server. Zero values mean the defaults.
 type Options struct {
-	Logger            *slog.Logger
-	ClientTimeout     time.Duration   // for a request or reply that stops half way
-	MaxConnections    int             // of all users
-	MaxUIDConnections int             // of one user
-	DefaultFirst      bool            // GET_DEFAULT_CACHE answers any cache rather than one that is not there
-	SELinux           *selinux.Policy // nil: labels do not count
+	Logger        *slog.Logger
+	ClientTimeout time.Duration   // for a request or reply that stops half way
+	Limits        budget.Limits   // of accounts
+	DefaultFirst  bool            // GET_DEFAULT_CACHE answers any cache rather than one that does not exist
+	SELinux       *selinux.Policy // nil: labels do not count
 }
 
 // A Server answers KCM requests. Its methods may be called by several
@@ -38,22 +35,26 @@ type Server struct {
 	store         *ccstore.Store
 	log           *slog.Logger
 	clientTimeout time.Duration
-	maxConns      int
-	maxUIDConns   int
 	defaultFirst  bool
 	selinux       *selinux.Policy
 	counters      counters
-	refusals      *ratelog.Logger
-	large         largeQueue
+
+	connections  *budget.Pool // s.mu is held for it
+	accountConns int64        // limit of connections of one account
+	memory       *budget.Pool
+	turns        *budget.Turns
+	refusals     *ratelog.Each[budget.Account]
+	listings     *listings
+	trimmer      trimmer
 
 	closing atomic.Bool
-	stopped chan struct{} // closed at the same time
+	running context.Context // until Shutdown
+	stop    context.CancelCauseFunc
 
 	mu        sync.Mutex
 	listeners map[net.Listener]bool
 	conns     map[*conn]bool // that are open
 	dismissed map[*conn]bool // that end once they have answered what they were sent
-	perUID    map[uint32]int
 	serving   sync.WaitGroup // listeners and connections
 }
 
@@ -63,31 +64,38 @@ func New(store *ccstore.Store, o Options) *Server {
 		store:         store,
 		log:           o.Logger,
 		clientTimeout: o.ClientTimeout,
-		maxConns:      o.MaxConnections,
-		maxUIDConns:   o.MaxUIDConnections,
 		defaultFirst:  o.DefaultFirst,
 		selinux:       o.SELinux,
 		listeners:     make(map[net.Listener]bool),
 		conns:         make(map[*conn]bool),
 		dismissed:     make(map[*conn]bool),
-		perUID:        make(map[uint32]int),
-		stopped:       make(chan struct{}),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	s.counters.init()
-	s.refusals = ratelog.New(s.log, refusalBurst, refusalEvery)
 	if s.clientTimeout == 0 {
 		s.clientTimeout = DefaultClientTimeout
 	}
-	if s.maxConns == 0 {
-		s.maxConns = DefaultMaxConnections
+	if o.Limits == (budget.Limits{}) {
+		o.Limits = budget.Default()
 	}
-	if s.maxUIDConns == 0 {
-		s.maxUIDConns = DefaultMaxUIDConnections
-	}
+	s.counters.init()
+	s.setLimits(o.Limits)
+	s.running, s.stop = context.WithCancelCause(context.Background())
 	return s
+}
+
+// refusalBurst is how many log lines about refusals of one account come at once.
+const refusalBurst = 20
+
+func (s *Server) setLimits(l budget.Limits) {
+	s.connections = budget.NewPool("connections", l.Connections)
+	s.accountConns = l.Connections.Account
+	s.memory = budget.NewPool("memory", l.Memory)
+	s.turns = budget.NewTurns(l.Requests)
+	s.listings = newListings(s.memory)
+	every := time.Minute / time.Duration(l.Lines.Account)
+	s.refusals = ratelog.NewEach[budget.Account](s.log, refusalBurst, every)
 }
 
 // Serve accepts connections on l, whose clients share the caches of namespace.
@@ -148,7 +156,7 @@ func (s *Server) accepted(c net.Conn, namespace string) {
 	}
 	peer, err := s.peerOf(unix, namespace)
 	if err != nil {
-		s.refuse(err)
+		s.refuse(accountOf(namespace, userns.OverflowUID()), err)
 		c.Close()
 		return
 	}
@@ -157,9 +165,9 @@ func (s *Server) accepted(c net.Conn, namespace string) {
 	}
 }
 
-func (s *Server) refuse(err error, attrs ...any) {
+func (s *Server) refuse(a budget.Account, err error, attrs ...any) {
 	s.counters.refused.Add(1)
-	s.refusals.Info("connection refused", append(attrs, "err", err)...)
+	s.refusals.Info(a, "connection refused", append(attrs, "err", err)...)
 }
 
 // ServeConn answers the requests of one client until it goes, and closes c. It
@@ -184,12 +192,10 @@ func (s *Server) serveConn(ctx context.Context, cn *conn) error {
 	err := cn.serve(ctx)
 	if err != nil {
 		s.counters.cut.Add(1)
-		s.refusals.Info("connection ended", "uid", cn.peer.UID, "pid", cn.peer.PID, "err", err)
+		s.refusals.Info(cn.account, "connection ended", "uid", cn.peer.UID, "pid", cn.peer.PID, "err", err)
 	}
 	return err
 }
-
-var errTooMany = errors.New("too many connections, none of them idle")
 
 // register counts a connection, or refuses and closes it. One that was accepted
 // while the server closes is still answered what it has sent.
@@ -197,13 +203,13 @@ func (s *Server) register(c net.Conn, peer Peer) (*conn, error) {
 	cn := s.newConn(c, peer)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.makeRoom(peer.UID); err != nil {
+	if err := s.makeRoom(cn.account); err != nil {
 		c.Close()
-		s.refuse(err, "uid", peer.UID, "pid", peer.PID)
+		s.refuse(cn.account, err, "uid", peer.UID, "pid", peer.PID)
 		return nil, err
 	}
+	cn.counted = true
 	s.conns[cn] = true
-	s.perUID[peer.UID]++
 	s.serving.Add(1)
 	if s.closing.Load() {
 		s.dismiss(cn)
@@ -211,20 +217,70 @@ func (s *Server) register(c net.Conn, peer Peer) (*conn, error) {
 	return cn, nil
 }
 
-// makeRoom dismisses the longest idle connection at a limit: of the same user, or
-// if all together are too many, of the user who has most. s.mu is held.
-func (s *Server) makeRoom(uid uint32) error {
-	if s.perUID[uid] >= s.maxUIDConns && !s.dismissIdle(uid) {
-		return fmt.Errorf("%w: limit for uid %d is %d", errTooMany, uid, s.maxUIDConns)
+// makeRoom takes a connection for a. At the limit of the whole one of the account
+// with most connections makes room; at a's own limit, or if that was not enough,
+// one of a's own. It fails with budget.ErrExceeded. s.mu is held.
+func (s *Server) makeRoom(a budget.Account) error {
+	err := s.connections.Take(a, 1)
+	if err == nil {
+		return nil
 	}
-	if len(s.conns) >= s.maxConns && !s.dismissIdle(s.busiestUID()) {
-		return fmt.Errorf("%w: limit is %d", errTooMany, s.maxConns)
+	if largest, _, ok := s.connections.Largest(); ok && largest != a {
+		if victim := s.idlest(largest); victim != nil && s.connections.Held(a) < s.accountConns {
+			s.evict(victim)
+			if s.connections.Take(a, 1) == nil {
+				return nil
+			}
+		}
 	}
+	victim := s.idlest(a)
+	if victim == nil {
+		return err
+	}
+	victim.counted = false // the new one takes its place
+	s.evict(victim)
 	return nil
+}
+
+// idlest returns the connection of an account that has been idle for longest, or
+// else the one with the oldest half of a request, or nil. s.mu is held.
+func (s *Server) idlest(a budget.Account) *conn {
+	var idle, half *conn
+	var idleSince, halfSince int64
+	for cn := range s.conns {
+		if cn.account != a {
+			continue
+		}
+		switch since := cn.since.Load(); {
+		case since > 0 && (idle == nil || since < idleSince):
+			idle, idleSince = cn, since
+		case since < 0 && (half == nil || since > halfSince):
+			half, halfSince = cn, since
+		}
+	}
+	if idle != nil {
+		return idle
+	}
+	return half
+}
+
+// maxDismissed bounds the connections that are dismissed to make room and have
+// not ended yet.
+const maxDismissed = 64
+
+// evict has cn end to make room: once it has answered what it was sent, or at
+// once if many others are about to end. s.mu is held.
+func (s *Server) evict(cn *conn) {
+	tooMany := len(s.dismissed) >= maxDismissed
+	s.dismiss(cn)
+	if tooMany {
+		cn.net.Close()
+	}
 }
 
 // unregister ends the count of cn, whose goroutine ends.
 func (s *Server) unregister(cn *conn) {
+	s.listings.end(cn)
 	s.mu.Lock()
 	s.forget(cn)
 	delete(s.dismissed, cn)
@@ -234,31 +290,11 @@ func (s *Server) unregister(cn *conn) {
 
 // forget takes cn out of the count of open connections, once. s.mu is held.
 func (s *Server) forget(cn *conn) {
-	if !s.conns[cn] {
-		return
-	}
 	delete(s.conns, cn)
-	if s.perUID[cn.peer.UID]--; s.perUID[cn.peer.UID] == 0 {
-		delete(s.perUID, cn.peer.UID)
+	if cn.counted {
+		cn.counted = false
+		s.connections.Give(cn.account, 1)
 	}
-}
-
-// dismissIdle dismisses the connection of uid that has been idle longest, if one
-// is. s.mu is held.
-func (s *Server) dismissIdle(uid uint32) bool {
-	var longest *conn
-	var since int64
-	for cn := range s.conns {
-		idle := cn.idleSince.Load()
-		if cn.peer.UID == uid && idle != 0 && (longest == nil || idle < since) {
-			longest, since = cn, idle
-		}
-	}
-	if longest == nil {
-		return false
-	}
-	s.dismiss(longest)
-	return true
 }
 
 // dismiss has cn end once it has answered what it was sent, and counts it no
@@ -269,26 +305,13 @@ func (s *Server) dismiss(cn *conn) {
 	cn.stopReading()
 }
 
-// busiestUID returns the uid with most connections. s.mu is held.
-func (s *Server) busiestUID() uint32 {
-	var uid uint32
-	most := 0
-	for u, n := range s.perUID {
-		if n > most {
-			uid, most = u, n
-		}
-	}
-	return uid
-}
-
 // Shutdown stops accepting connections and requests, waits until the requests
 // that were sent before are answered, and closes all connections. If ctx ends
 // first they are closed without an answer.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
-	if !s.closing.Swap(true) {
-		close(s.stopped)
-	}
+	s.closing.Store(true)
+	s.stop(net.ErrClosed)
 	for l := range s.listeners {
 		l.Close()
 	}

@@ -3,7 +3,6 @@ package kcmserver
 import (
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"kcmd.org/kcmd/kcmserver/kcm"
 )
@@ -91,10 +90,3 @@ func (c *counters) snapshot() map[kcm.Opcode]map[kcm.Code]uint64 {
 	})
 	return m
 }
-
-// The log has at most refusalBurst lines about refusals at once, then one in
-// each refusalEvery.
-const (
-	refusalBurst = 20
-	refusalEvery = time.Second
-)

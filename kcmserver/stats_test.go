@@ -62,7 +62,7 @@ func TestLog(t *testing.T) {
 	}
 }
 
-// TestLogIsBounded is refused a thousand times: not each gets a line.
+// TestLogIsBounded has a user refused a thousand times: not each gets a line.
 func TestLogIsBounded(t *testing.T) {
 	var out bytes.Buffer
 	s := newServer(t, Options{Logger: slog.New(slog.NewTextHandler(&out, nil))})
@@ -70,8 +70,13 @@ func TestLogIsBounded(t *testing.T) {
 	for range 1000 {
 		c.ask(kcm.FCCPerm, kcm.OpInitialize, str("1001:x"), princ(alice))
 	}
+	// Nor does it hide the refusal of another user.
+	connect(t, s, user(1001)).ask(kcm.FCCPerm, kcm.OpInitialize, str("1000:x"), princ(alice))
 	if err := s.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), `"request refused" op=INITIALIZE uid=1001 `) {
+		t.Errorf("the refusal of another user has no line:\n%s", &out)
 	}
 	if n := strings.Count(out.String(), "\n"); n < refusalBurst || n > 10*refusalBurst {
 		t.Errorf("%d lines, want about %d", n, refusalBurst)

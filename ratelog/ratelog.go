@@ -3,7 +3,7 @@
 //
 // It is a leaf: it imports nothing of kcmd's.
 //
-// Files: ratelog.go has all of it.
+// Files: ratelog.go bounds one stream of lines, each.go one for each of many keys.
 package ratelog
 
 import (

@@ -201,6 +201,8 @@ func seeds(f *testing.F, op string) [][]byte {
 func FuzzCredential(f *testing.F) {
 	f.Add(credentialBytes)
 	f.Add([]byte{})
+	f.Add((&ccache.Credential{Addresses: make([]ccache.Address, ccache.MaxEntries+1)}).Append(nil))
+	f.Add((&ccache.Credential{AuthData: make([]ccache.AuthData, ccache.MaxEntries)}).Append(nil))
 	for _, seed := range seeds(f, "STORE") {
 		f.Add(seed)
 	}
@@ -223,6 +225,8 @@ func FuzzCredential(f *testing.F) {
 
 func FuzzPrincipal(f *testing.F) {
 	f.Add(ccache.Principal{NameType: 1, Realm: "R", Components: []string{"a", ""}}.Append(nil))
+	f.Add(ccache.Principal{Components: make([]string, ccache.MaxComponents+1)}.Append(nil))
+	f.Add(ccache.Principal{Realm: strings.Repeat("R", ccache.MaxPrincipalSize)}.Append(nil))
 	for _, seed := range seeds(f, "INITIALIZE") {
 		f.Add(seed)
 	}

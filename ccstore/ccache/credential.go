@@ -38,6 +38,10 @@ func (Key) String() string { return "(session key)" }
 // GoString hides the key as String does.
 func (k Key) GoString() string { return k.String() }
 
+// MaxEntries bounds the addresses, and the authorization data, of a credential
+// that a Decoder accepts.
+const MaxEntries = 1024
+
 // An Address is a host address to which a ticket is bound (RFC 4120, 7.5.3).
 type Address struct {
 	Type uint16
@@ -91,7 +95,7 @@ func (d *Decoder) key() Key {
 }
 
 func (d *Decoder) addresses() []Address {
-	n := d.count("addresses", 6)
+	n := d.count("addresses", 6, MaxEntries)
 	if n == 0 {
 		return nil
 	}
@@ -103,7 +107,7 @@ func (d *Decoder) addresses() []Address {
 }
 
 func (d *Decoder) authData() []AuthData {
-	n := d.count("authdata", 6)
+	n := d.count("authdata", 6, MaxEntries)
 	if n == 0 {
 		return nil
 	}

@@ -20,6 +20,8 @@ type Decoder struct {
 	off   int
 	err   error
 	scope string // what the fields belong to, or ""
+
+	elements int // of lists, so far
 }
 
 // NewDecoder returns a Decoder that reads b from its beginning.
@@ -97,17 +99,28 @@ func (d *Decoder) Data(field string) []byte {
 	return d.Bytes(field, int(n))
 }
 
-// count reads the number of elements that follow. It is bounded by the bytes
-// left, of which each element takes at least size, so that nobody allocates
-// for elements that were never sent.
-func (d *Decoder) count(field string, size int) int {
+// Elements returns how many elements of lists d has read: components, addresses,
+// authorization data. Each takes memory besides its bytes.
+func (d *Decoder) Elements() int { return d.elements }
+
+// AddElements counts elements that another decoder read for d.
+func (d *Decoder) AddElements(n int) { d.elements += n }
+
+// count reads the number of elements that follow, at most limit. It is bounded by
+// the bytes left, of which each element takes at least size, so that nobody
+// allocates for elements that were never sent.
+func (d *Decoder) count(field string, size, limit int) int {
 	n := d.Uint32(field)
 	if left := len(d.in) - d.off; d.err == nil && uint64(n)*uint64(size) > uint64(left) {
 		d.Fail(field, "claims %d elements, %d bytes are left", n, left)
 	}
+	if d.err == nil && int(n) > limit {
+		d.Fail(field, "claims %d elements, allowed are %d", n, limit)
+	}
 	if d.err != nil {
 		return 0
 	}
+	d.elements += int(n)
 	return int(n)
 }
 

@@ -5,6 +5,12 @@ import (
 	"strings"
 )
 
+// The largest principals that a Decoder accepts, far above those in the field.
+const (
+	MaxComponents    = 64
+	MaxPrincipalSize = 4 << 10 // bytes, as marshalled
+)
+
 // A Principal is a Kerberos principal name (RFC 4120, section 6.2).
 type Principal struct {
 	NameType   int32 // RFC 4120, section 6.2; a hint only, never compared
@@ -17,10 +23,13 @@ func (d *Decoder) Principal(field string) Principal {
 	p := Principal{NameType: int32(d.Uint32(field))}
 	// The realm comes between the count and the components; a component takes
 	// at least the four bytes of its length.
-	n := d.count(field, 4)
+	n := d.count(field, 4, MaxComponents)
 	start := d.off
 	realm := d.Data(field)
-	if d.err != nil || n == 0 {
+	if d.tooLarge(field, start); d.err != nil {
+		return Principal{}
+	}
+	if n == 0 {
 		p.Realm = string(realm)
 		return p
 	}
@@ -31,7 +40,7 @@ func (d *Decoder) Principal(field string) Principal {
 	for range n {
 		d.Data(field)
 	}
-	if d.err != nil {
+	if d.tooLarge(field, start); d.err != nil {
 		return Principal{}
 	}
 	// The names are parts of one string, for which memory is taken once.
@@ -47,6 +56,14 @@ func (d *Decoder) Principal(field string) Principal {
 		p.Components[i] = next()
 	}
 	return p
+}
+
+// tooLarge fails if the principal whose realm begins at start is too large.
+func (d *Decoder) tooLarge(field string, start int) {
+	const before = 8 // name type and count
+	if size := d.off - start + before; size > MaxPrincipalSize {
+		d.Fail(field, "%d bytes, allowed are %d", size, MaxPrincipalSize)
+	}
 }
 
 // ParsePrincipal decodes a principal that fills b.

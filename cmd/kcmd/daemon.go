@@ -141,12 +141,11 @@ type servers struct {
 
 func (d *daemon) newServers() *servers {
 	server := kcmserver.New(d.store, kcmserver.Options{
-		Logger:            d.log,
-		ClientTimeout:     d.clientTimeout,
-		MaxConnections:    d.maxConnections,
-		MaxUIDConnections: d.maxUIDConnections,
-		DefaultFirst:      d.defaultFirst,
-		SELinux:           d.policy,
+		Logger:        d.log,
+		ClientTimeout: d.clientTimeout,
+		Limits:        limits(d.config, d.log),
+		DefaultFirst:  d.defaultFirst,
+		SELinux:       d.policy,
 	})
 	return &servers{server: server, sockets: d.sockets, log: d.log}
 }

@@ -57,6 +57,9 @@ func (d Decoder) RemoveMatch() *ccache.Match {
 	return d.Decoder.Match("match credential", flags)
 }
 
+// credentialElements is what a Credential in a list takes, in elements.
+const credentialElements = 16
+
 // CredentialList reads a count and so many credentials, each behind its length.
 func (d Decoder) CredentialList() []*ccache.Credential {
 	n := d.Uint32("credential count")
@@ -76,6 +79,7 @@ func (d Decoder) CredentialList() []*ccache.Credential {
 		if d.Err() != nil {
 			return nil
 		}
+		d.AddElements(inner.Elements() + credentialElements)
 		list = append(list, cred)
 	}
 	return list

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"kcmd.org/kcmd/budget"
+)
+
+// The manual page prints the table of limits.
+func TestLimitsInManual(t *testing.T) {
+	b, err := os.ReadFile("../../data/man/kcmd.8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	man := strings.Join(strings.Fields(string(b)), " ")
+	for _, r := range budget.Default().Table() {
+		row := fmt.Sprintf(".It %s Ta %d Ta %d Ta %d ", r.Name, r.Bounds.Account, r.Bounds.Whole, r.Bounds.Reserve)
+		if !strings.Contains(man, row) {
+			t.Errorf("the manual page has no row %q", row)
+		}
+		for part := range strings.SplitSeq(r.Meaning, ". ") {
+			if !strings.Contains(man, strings.TrimSuffix(part, ".")) {
+				t.Errorf("the manual page does not say of %s: %q", r.Name, part)
+			}
+		}
+	}
+}
+
+// A limit of open files that is too small scales the connections down.
+func TestLimitsOfFiles(t *testing.T) {
+	var before unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 464, Max: before.Max}); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&out, nil))
+	c := &config{maxConnections: 4096, maxUIDConnections: 256}
+	if got, want := limits(c, log).Connections, (budget.Bounds{Account: 200, Whole: 400, Reserve: 50}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if !strings.Contains(out.String(), "LimitNOFILE= ") || !strings.Contains(out.String(), "max_connections=400 ") {
+		t.Errorf("the log does not say so: %s", &out)
+	}
+	out.Reset()
+	c.maxConnections = 100
+	if got := limits(c, log).Connections; got.Whole != 100 || out.Len() > 0 {
+		t.Errorf("%+v, logged %q", got, &out)
+	}
+}
