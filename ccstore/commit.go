@@ -191,7 +191,7 @@ func (s *Store) publishUncertain(ctx context.Context, st *state, u *uncertain) (
 func (s *Store) show(st *state, e Event) {
 	s.levels.add(st.owner)
 	s.publish(e)
-	st.current.Store(e.After)
+	s.setCurrent(st, e.After)
 }
 
 func (s *Store) publish(e Event) {

@@ -13,7 +13,8 @@
 // what a backend holds. tx.go has the changes that callers make, on a draft
 // (draft.go). expiry.go, deadline.go, quota.go and reap.go are the rules of expiry,
 // limits and removal. store.go is the store, loaded.go its collections in memory,
-// commit.go and proposal.go commit updates, event.go says what watchers get.
+// resident.go drops some of them, commit.go and proposal.go commit updates, event.go
+// says what watchers get.
 // hold.go keeps a collection in memory for a watcher, announce.go publishes notices.
 // apply.go, diff.go and follow.go are for what other writers do. check.go verifies
 // all of it.

@@ -3,7 +3,6 @@ package ccstore
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,6 +16,7 @@ import (
 type state struct {
 	owner   Owner
 	current atomic.Pointer[Collection] // what readers see; nil: to be loaded
+	size    atomic.Int64               // of current
 	suspect atomic.Bool                // the backend may hold something later: load again
 	unseen  atomic.Bool                // the backend does not report what happens: ask
 	users   atomic.Int64               // calls under way, and holds
@@ -79,45 +79,6 @@ func (s *Store) release(st *state) {
 	s.active.Done()
 }
 
-// muchDropped is how many bytes of tickets must go at once for the memory to be
-// given back to the system at once: on its own account the runtime takes minutes.
-const muchDropped = 16 << 20
-
-// sweep drops the states that were not used since it last came by.
-func (s *Store) sweep() {
-	if s.dropIdle() >= muchDropped {
-		debug.FreeOSMemory()
-	}
-}
-
-// dropIdle returns how many bytes of tickets it dropped.
-func (s *Store) dropIdle() (dropped int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return 0
-	}
-	for owner, st := range s.states {
-		// Each call that begins to use it holds the same lock: no owner has two states.
-		if st.users.Load() == 0 && st.idle.Load() && !st.suspect.Load() {
-			delete(s.states, owner)
-			if st.unfollow != nil {
-				st.unfollow()
-			}
-			if c := st.current.Load(); c != nil {
-				dropped += c.Size()
-			}
-		}
-		st.idle.Store(true)
-	}
-	if len(s.states) == 0 {
-		s.sweeper = nil
-	} else {
-		s.sweeper.Reset(s.idle)
-	}
-	return dropped
-}
-
 // Loaded returns the number of owners whose collections are in memory.
 func (s *Store) Loaded() int {
 	s.mu.RLock()
@@ -156,6 +117,11 @@ func (s *Store) load(ctx context.Context, st *state) (*Collection, error) {
 	if c := st.current.Load(); c != nil && !st.suspect.Load() {
 		return c, nil
 	}
+	done, err := s.resident.admit(ctx, st.owner)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	if err := s.reload(ctx, st); err != nil {
 		return nil, err
 	}
@@ -173,7 +139,7 @@ func (s *Store) reload(ctx context.Context, st *state) error {
 	after, repairs := fromRecord(st.owner, r)
 	s.repair(ctx, after, repairs)
 	if last == nil {
-		st.current.Store(after)
+		s.setCurrent(st, after)
 		s.startFollowing(st)
 	} else if after.revision != last.revision {
 		s.show(st, Event{Owner: st.owner, Before: last, After: after, Changes: st.changesTo(last, after, r.Commits)})

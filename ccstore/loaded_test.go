@@ -127,3 +127,68 @@ func TestUnusedInUse(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestResident has users come by with collections that do not fit into memory
+// together: the largest leave it first, and come back when they are used.
+func TestResident(t *testing.T) {
+	b := &loads{Backend: memory.New()}
+	const small, large = 10, 3
+	s := ccstore.Open(b, ccstore.Options{Resident: 6 << 20})
+	t.Cleanup(func() { s.Close() })
+	store := func(uid, tickets int) {
+		t.Helper()
+		err := s.Update(t.Context(), numbered(uid), func(tx *ccstore.Tx) error {
+			tx.Initialize("x", storetest.Principal("alice@EXAMPLE.COM"))
+			for i := range tickets {
+				cred := storetest.Ticket("alice@EXAMPLE.COM", fmt.Sprintf("host/%d@EXAMPLE.COM", i))
+				cred.Ticket = make([]byte, 10<<10)
+				if err := tx.Store("x", cred); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	count := func(uid int) (n int) {
+		t.Helper()
+		if err := s.View(t.Context(), numbered(uid), func(c *ccstore.Collection) error {
+			n = c.Caches()[0].Len()
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for uid := range small {
+		store(uid, 1)
+	}
+	for uid := range large {
+		store(small+uid, 300)
+	}
+	loaded := b.n.Load()
+	for uid := range small {
+		count(uid)
+	}
+	if n := b.n.Load() - loaded; n != 0 {
+		t.Errorf("%d small collections left the memory", n)
+	}
+	for range 2 {
+		for uid := range large {
+			if n := count(small + uid); n != 300 {
+				t.Errorf("%d tickets came back, want 300", n)
+			}
+			if n := s.Loaded(); n > small+1 {
+				t.Errorf("%d collections in memory, want at most %d", n, small+1)
+			}
+		}
+	}
+	if n := b.n.Load() - loaded; n < 2*large-1 {
+		t.Errorf("large collections were loaded %d times, want at least %d", n, 2*large-1)
+	}
+	if err := s.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

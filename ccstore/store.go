@@ -36,7 +36,8 @@ type Store struct {
 	endFollowing context.CancelFunc
 	followers    sync.WaitGroup
 
-	levels levels
+	resident *residency
+	levels   levels
 
 	reading, writing *spell // of the backend's failing
 }
@@ -56,6 +57,10 @@ type Options struct {
 	// up to twice as long. Default: a minute.
 	Idle time.Duration
 
+	// Resident is how many bytes of collections stay in memory, besides those in
+	// use. Default: no limit.
+	Resident int64
+
 	// CommitTimeout bounds how long an update is tried again because another
 	// writer changed the collection. Default: 5 seconds.
 	CommitTimeout time.Duration
@@ -65,8 +70,8 @@ type Options struct {
 func Open(backend Backend, o Options) *Store {
 	s := &Store{
 		backend: backend, log: o.Logger, clock: o.Clock, limits: o.Limits, idle: o.Idle, reapAfter: o.ReapAfter,
-		commitTimeout: o.CommitTimeout,
-		states:        make(map[Owner]*state),
+		commitTimeout: o.CommitTimeout, resident: newResidency(o.Resident),
+		states: make(map[Owner]*state),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

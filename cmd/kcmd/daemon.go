@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"kcmd.org/kcmd/budget"
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/clock"
 	"kcmd.org/kcmd/kcmserver"
@@ -41,7 +42,9 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	}
 	defer removeSockets(sockets)
 	clk := clock.System{}
-	store, err := openStore(ctx, c, clk, log)
+	budgets := limits(c, log)
+	limitHeap(budgets)
+	store, err := openStore(ctx, c, budgets, clk, log)
 	if err != nil && ctx.Err() != nil {
 		return nil // a signal interrupted the start
 	}
@@ -56,13 +59,14 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	for _, s := range sockets {
 		log.Info("serving", "socket", s.path(), "namespace", s.namespace, "store", c.store)
 	}
-	d := &daemon{config: c, store: store, sockets: sockets, policy: loadPolicy(c, log), clock: clk, log: log}
+	d := &daemon{config: c, budgets: budgets, store: store, sockets: sockets, policy: loadPolicy(c, log), clock: clk, log: log}
 	return runParts(ctx, d.parts(hangups), log)
 }
 
 // A daemon has the state that its parts share.
 type daemon struct {
 	*config
+	budgets budget.Limits
 	store   *ccstore.Store
 	sockets []*socket
 	policy  *selinux.Policy // nil: ignore labels
@@ -143,7 +147,7 @@ func (d *daemon) newServers() *servers {
 	server := kcmserver.New(d.store, kcmserver.Options{
 		Logger:        d.log,
 		ClientTimeout: d.clientTimeout,
-		Limits:        limits(d.config, d.log),
+		Limits:        d.budgets,
 		DefaultFirst:  d.defaultFirst,
 		SELinux:       d.policy,
 	})

@@ -2,6 +2,8 @@ package main
 
 import (
 	"log/slog"
+	"os"
+	"runtime/debug"
 
 	"golang.org/x/sys/unix"
 
@@ -16,6 +18,7 @@ const ownFiles = 64
 // of connections down.
 func limits(c *config, log *slog.Logger) budget.Limits {
 	l := budget.Default()
+	l.Collections.Account = c.limits.Bytes
 	b := &l.Connections
 	b.Whole = max(int64(c.maxConnections), budget.LeastWhole)
 	b.Account = min(int64(c.maxUIDConnections), b.Whole)
@@ -32,3 +35,14 @@ func limits(c *config, log *slog.Logger) budget.Limits {
 	}
 	return l
 }
+
+// limitHeap has the garbage collector keep to the memory that the budgets allow, in
+// place of twice what is live. GOMEMLIMIT takes precedence.
+func limitHeap(l budget.Limits) {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(ownMemory + l.Memory.Whole + l.Collections.Whole)
+	}
+}
+
+// ownMemory is how many bytes the daemon needs without clients, with its program.
+const ownMemory = 32 << 20

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"kcmd.org/kcmd/budget"
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/ccstore/memory"
 	"kcmd.org/kcmd/ccstore/sqlite"
@@ -18,12 +19,14 @@ import (
 )
 
 // openStore opens the store with the configured backend.
-func openStore(ctx context.Context, c *config, clk clock.Clock, log *slog.Logger) (*ccstore.Store, error) {
+func openStore(ctx context.Context, c *config, budgets budget.Limits, clk clock.Clock, log *slog.Logger) (*ccstore.Store, error) {
 	backend, err := openBackend(ctx, c, log)
 	if err != nil {
 		return nil, err
 	}
-	return ccstore.Open(backend, ccstore.Options{Logger: log, Clock: clk, Limits: c.limits, ReapAfter: c.reapAfter}), nil
+	return ccstore.Open(backend, ccstore.Options{
+		Logger: log, Clock: clk, Limits: c.limits, Resident: budgets.Collections.Whole, ReapAfter: c.reapAfter,
+	}), nil
 }
 
 func openBackend(ctx context.Context, c *config, log *slog.Logger) (ccstore.Backend, error) {
