@@ -27,7 +27,8 @@ func (b Bounds) Fit(whole int64) Bounds {
 type Limits struct {
 	Connections Bounds // open connections, counted when they are accepted
 	Memory      Bounds // bytes held for requests, replies and lists
-	Collections Bounds // bytes of collections in memory; those of an account are stored
+	Stored      Bounds // bytes of stored collections
+	Collections Bounds // bytes of those in memory
 	Requests    Bounds // requests under way
 	Lines       Bounds // log lines a minute that clients cause
 }
@@ -37,6 +38,7 @@ func Default() Limits {
 	return Limits{
 		Connections: Bounds{Account: 256, Whole: 4096, Reserve: 64},
 		Memory:      Bounds{Account: 48 << 20, Whole: 112 << 20, Reserve: 16 << 20},
+		Stored:      Bounds{Account: 64 << 20, Whole: 4 << 30},
 		Collections: Bounds{Account: 64 << 20, Whole: 80 << 20},
 		Requests:    Bounds{Account: 2, Whole: 32, Reserve: 4},
 		Lines:       Bounds{Account: 60, Whole: 600},
@@ -56,7 +58,8 @@ func (l Limits) Table() []Row {
 	return []Row{
 		{"connections", "", l.Connections, "Open connections to the KCM sockets. At the limit the connection that was idle for longest closes, or else one with half a request: of the same account, or of the account with most connections. Without one the new connection is refused."},
 		{"memory", "bytes", l.Memory, "Requests and replies above 64 KiB, and lists of credentials kept for iteration, in bytes. At the limit a request waits, and after the client timeout fails."},
-		{"collections", "bytes", l.Collections, "The collections in memory, in bytes, and so what an account can store. At the limit of the account the store removes what may go, or the request fails with Disk quota exceeded. At the limit of the whole, collections that no request uses leave the memory, the largest first, and are read from the database when they are used again."},
+		{"stored", "bytes", l.Stored, "Stored caches and tickets, in bytes: of an account in memory, of the whole on disk. At the limit the store removes what may go of the same account, or the request fails with Disk quota exceeded."},
+		{"collections", "bytes", l.Collections, "Stored caches and tickets in memory, in bytes. At the limit of the whole, collections that no request uses leave the memory, the largest first, and are read from the database when they are used again."},
 		{"requests", "", l.Requests, "Requests worked on at once. The others wait, and accounts take turns."},
 		{"lines", "a minute", l.Lines, "Lines in the log about refused requests and connections, a minute. The next line counts those left out."},
 	}

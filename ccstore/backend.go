@@ -29,6 +29,10 @@ type Backend interface {
 	// most limit of them. Times are seconds since 1970; none is Never.
 	Due(ctx context.Context, kind DeadlineKind, after, until int64, limit int) ([]Deadline, error)
 
+	// Stored returns about how many bytes the backend keeps for all collections,
+	// on disk or in memory. It takes no time.
+	Stored() int64
+
 	// Close releases what the backend holds. No method is called after it.
 	Close() error
 }

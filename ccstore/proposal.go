@@ -26,7 +26,7 @@ func (s *Store) propose(base *Collection, updates []*update) *proposal {
 	for _, u := range updates {
 		tx := newTx(p.after, s.clock.Now(), s.Distrust)
 		if u.err = s.run(u.f, tx); u.err == nil {
-			u.err = tx.enforce(p.after, s.limits)
+			u.err = tx.enforce(p.after, s.share(p.after))
 		}
 		if u.err != nil {
 			p.failed = true

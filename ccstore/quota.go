@@ -8,11 +8,28 @@ import (
 	"slices"
 )
 
-// Limits bound what one owner may store. 0 is no limit.
+// Limits bound what one owner may store, and all together. 0 is no limit.
 type Limits struct {
 	Caches  int   // in a collection
 	Tickets int   // in a cache; configuration entries do not count
 	Bytes   int64 // of memory that a collection takes (Collection.Size)
+	Whole   int64 // bytes that the backend keeps for all collections (Backend.Stored)
+}
+
+// share returns the limits for a change of a collection. As the backend fills, no
+// owner gets more than what remains for others: those who hold most meet a limit
+// first.
+func (s *Store) share(c *Collection) Limits {
+	l := s.limits
+	if l.Whole == 0 {
+		return l
+	}
+	free := max(0, l.Whole-s.backend.Stored())
+	share := max(1, (free+c.Size())/2)
+	if l.Bytes == 0 || share < l.Bytes {
+		l.Bytes = share
+	}
+	return l
 }
 
 // ErrQuota is wrapped by a QuotaError.

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 
@@ -19,6 +20,7 @@ import (
 type Backend struct {
 	mu          sync.Mutex
 	collections map[ccstore.Owner]*collection
+	stored      atomic.Int64
 }
 
 var _ ccstore.Backend = (*Backend)(nil)
@@ -29,7 +31,11 @@ type collection struct {
 	defaultName string
 	caches      map[uint64]ccstore.CacheRecord
 	credentials map[uint64]map[uint64]ccstore.CredentialRecord // by cache, then seq
+	stored      int64                                          // bytes
 }
+
+// recordBytes is what a record takes besides its data.
+const recordBytes = 512
 
 // New returns an empty backend.
 func New() *Backend { return &Backend{collections: make(map[ccstore.Owner]*collection)} }
@@ -71,9 +77,11 @@ func (b *Backend) Commit(_ context.Context, commit *ccstore.Commit) error {
 	if c.revision != commit.Revision {
 		return ccstore.ErrConflict
 	}
+	before := c.stored
 	for _, op := range commit.Ops {
 		c.apply(op)
 	}
+	b.stored.Add(c.stored - before)
 	c.revision++
 	c.commits = slices.Insert(c.commits[:min(len(c.commits), ccstore.KeptCommits-1)], 0, commit.ID)
 	b.collections[commit.Owner] = c
@@ -85,24 +93,29 @@ func (c *collection) apply(op ccstore.Op) {
 	case ccstore.SetDefault:
 		c.defaultName = op.Name
 	case ccstore.PutCache:
+		c.removeCache(op.ID)
 		c.caches[op.ID] = op.CacheRecord
+		c.stored += cacheBytes(op.CacheRecord)
 	case ccstore.DeleteCache:
-		delete(c.caches, op.ID)
-		delete(c.credentials, op.ID)
+		c.removeCache(op.ID)
+		c.clear(op.ID)
 	case ccstore.RenameCache:
 		cache := c.caches[op.ID]
 		cache.Name = op.Name
 		c.caches[op.ID] = cache
 	case ccstore.ClearCache:
-		delete(c.credentials, op.ID)
+		c.clear(op.ID)
 	case ccstore.PutCredential:
 		if c.credentials[op.Cache] == nil {
 			c.credentials[op.Cache] = make(map[uint64]ccstore.CredentialRecord)
 		}
+		c.remove(op.Cache, op.Seq)
 		c.credentials[op.Cache][op.Seq] = op.CredentialRecord
+		c.stored += credentialBytes(op.CredentialRecord)
 	case ccstore.DeleteCredential:
-		delete(c.credentials[op.Cache], op.Seq)
+		c.remove(op.Cache, op.Seq)
 	case ccstore.MoveCredentials:
+		c.clear(op.To)
 		c.credentials[op.To] = c.credentials[op.From]
 		delete(c.credentials, op.From)
 	case ccstore.QuarantineCache:
@@ -115,6 +128,34 @@ func (c *collection) apply(op ccstore.Op) {
 		c.credentials[op.Cache][op.Seq] = cred
 	}
 }
+
+func (c *collection) removeCache(id uint64) {
+	if cache, ok := c.caches[id]; ok {
+		c.stored -= cacheBytes(cache)
+		delete(c.caches, id)
+	}
+}
+
+// clear removes the credentials of a cache.
+func (c *collection) clear(cache uint64) {
+	for seq := range c.credentials[cache] {
+		c.remove(cache, seq)
+	}
+	delete(c.credentials, cache)
+}
+
+func (c *collection) remove(cache, seq uint64) {
+	if cred, ok := c.credentials[cache][seq]; ok {
+		c.stored -= credentialBytes(cred)
+		delete(c.credentials[cache], seq)
+	}
+}
+
+func cacheBytes(r ccstore.CacheRecord) int64 {
+	return int64(recordBytes + len(r.Principal) + len(r.Label))
+}
+
+func credentialBytes(r ccstore.CredentialRecord) int64 { return int64(recordBytes + len(r.Data)) }
 
 // Owners implements ccstore.Backend.
 func (b *Backend) Owners(context.Context) ([]ccstore.Owner, error) {
@@ -146,6 +187,9 @@ func (b *Backend) Due(_ context.Context, kind ccstore.DeadlineKind, after, until
 	slices.SortFunc(list, func(a, b ccstore.Deadline) int { return cmp.Compare(a.At, b.At) })
 	return list[:min(len(list), limit)], nil
 }
+
+// Stored implements ccstore.Backend.
+func (b *Backend) Stored() int64 { return b.stored.Load() }
 
 // Close implements ccstore.Backend.
 func (b *Backend) Close() error { return nil }

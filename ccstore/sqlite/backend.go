@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"kcmd.org/kcmd/ccstore"
 )
@@ -19,8 +20,9 @@ type Backend struct {
 	requests chan *request // to writeLoop
 	stopped  chan struct{} // closed when writeLoop ends
 
-	damaged      sync.Once // logs and marks the first damage
-	stopChecking func()    // ends the check in the background
+	stored       atomic.Int64 // bytes
+	damaged      sync.Once    // logs and marks the first damage
+	stopChecking func()       // ends the check in the background
 }
 
 var _ ccstore.Backend = (*Backend)(nil)

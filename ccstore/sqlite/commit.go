@@ -67,6 +67,7 @@ func (b *Backend) writeLoop(w *writer) {
 			}
 		case <-wiper.timer.C:
 			wiper.finished(w.wipe(b.path), b.log)
+			b.noted(b.measure(context.Background(), w.conn))
 		}
 	}
 }

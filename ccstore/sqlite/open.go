@@ -95,6 +95,10 @@ func (b *Backend) start(ctx context.Context, o Options) (w *writer, err error) {
 		return nil, err
 	}
 	w.uncleared = uncleared
+	if err := b.measure(ctx, w.conn); err != nil {
+		w.close()
+		return nil, err
+	}
 	if wal > 0 {
 		b.checkInBackground()
 	}

@@ -49,6 +49,7 @@ func systemDefaults() *config {
 		maxConnections:    4096,
 		maxUIDConnections: 256,
 		limits:            ccstore.Limits{Caches: 256, Bytes: 64 << 20},
+		autoBytes:         true,
 		reapAfter:         24 * time.Hour,
 		expiryWarning:     10 * time.Minute,
 		selinux:           true,
@@ -261,7 +262,7 @@ func TestRelativePaths(t *testing.T) {
 	expect(t, want, got, err)
 }
 
-const allKeys = "socket, store, bus, encryption_key, synchronous, client_timeout, max_connections, max_uid_connections, max_uid_caches, max_cache_tickets, max_uid_bytes, default_cache, reap_after, expiry_warning, selinux, log_level"
+const allKeys = "socket, store, bus, encryption_key, synchronous, client_timeout, max_connections, max_uid_connections, max_uid_caches, max_cache_tickets, max_uid_bytes, max_bytes, default_cache, reap_after, expiry_warning, selinux, log_level"
 
 func TestBadFile(t *testing.T) {
 	_, file := clean(t)
@@ -282,6 +283,7 @@ func TestBadFile(t *testing.T) {
 		{"[[socket]]\npath = \"/x\"\nnamespace = \"a b\"", `: socket[0].namespace: "a b" is not allowed; allowed: up to 64 letters, digits, '.', '_' and '-'`},
 		{`max_uid_caches = -1`, `: max_uid_caches: -1 is not allowed; allowed: a whole number from 0 to 1000000`},
 		{`max_cache_tickets = "5"`, `: max_cache_tickets: "5" is not allowed; allowed: a whole number from 0 to 1000000`},
+		{`max_bytes = "much"`, `: max_bytes: "much" is not allowed; allowed: auto, or a size such as "4GiB": a whole number, and KiB, MiB, GiB or nothing`},
 		{`max_uid_bytes = 1000`, `: max_uid_bytes: 1000 is not allowed; allowed: a size such as "64MiB": a whole number, and KiB, MiB, GiB or nothing`},
 		{`max_uid_bytes = "64 MB"`, `: max_uid_bytes: "64 MB" is not allowed; allowed: a size such as "64MiB": a whole number, and KiB, MiB, GiB or nothing`},
 		{`max_uid_bytes = "9999999GiB"`, `: max_uid_bytes: "9999999GiB" is not allowed; allowed: a size such as "64MiB": a whole number, and KiB, MiB, GiB or nothing`},
@@ -357,7 +359,7 @@ func TestBadVariable(t *testing.T) {
 	for _, tt := range []struct{ name, value, want string }{
 		{"KCMD_LOG_LEVEL", "loud", `KCMD_LOG_LEVEL: "loud" is not allowed; allowed: debug, info, warn, error`},
 		{"KCMD_MAX_CONNECTIONS", "many", `KCMD_MAX_CONNECTIONS: "many" is not allowed; allowed: a whole number from 1 to 1000000`},
-		{"KCMD_SOKCET", "/x", `KCMD_SOKCET: unknown variable; allowed: KCMD_CONFIG, KCMD_SOCKET, KCMD_STORE, KCMD_BUS, KCMD_ENCRYPTION_KEY, KCMD_SYNCHRONOUS, KCMD_CLIENT_TIMEOUT, KCMD_MAX_CONNECTIONS, KCMD_MAX_UID_CONNECTIONS, KCMD_MAX_UID_CACHES, KCMD_MAX_CACHE_TICKETS, KCMD_MAX_UID_BYTES, KCMD_DEFAULT_CACHE, KCMD_REAP_AFTER, KCMD_EXPIRY_WARNING, KCMD_SELINUX, KCMD_LOG_LEVEL`},
+		{"KCMD_SOKCET", "/x", `KCMD_SOKCET: unknown variable; allowed: KCMD_CONFIG, KCMD_SOCKET, KCMD_STORE, KCMD_BUS, KCMD_ENCRYPTION_KEY, KCMD_SYNCHRONOUS, KCMD_CLIENT_TIMEOUT, KCMD_MAX_CONNECTIONS, KCMD_MAX_UID_CONNECTIONS, KCMD_MAX_UID_CACHES, KCMD_MAX_CACHE_TICKETS, KCMD_MAX_UID_BYTES, KCMD_MAX_BYTES, KCMD_DEFAULT_CACHE, KCMD_REAP_AFTER, KCMD_EXPIRY_WARNING, KCMD_SELINUX, KCMD_LOG_LEVEL`},
 		{"KCMD_SESSION", "1", `KCMD_SESSION: unknown variable; allowed: KCMD_CONFIG, `},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

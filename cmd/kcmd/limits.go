@@ -18,7 +18,13 @@ const ownFiles = 64
 // of connections down.
 func limits(c *config, log *slog.Logger) budget.Limits {
 	l := budget.Default()
-	l.Collections.Account = c.limits.Bytes
+	l.Stored.Account, l.Collections.Account = c.limits.Bytes, c.limits.Bytes
+	switch {
+	case !c.autoBytes:
+		l.Stored.Whole = c.limits.Whole
+	case c.store == memoryStore:
+		l.Stored.Whole = 256 << 20
+	}
 	b := &l.Connections
 	b.Whole = max(int64(c.maxConnections), budget.LeastWhole)
 	b.Account = min(int64(c.maxUIDConnections), b.Whole)

@@ -31,6 +31,7 @@ type config struct {
 	maxConnections    int
 	maxUIDConnections int
 	limits            ccstore.Limits
+	autoBytes         bool // limits.Whole depends on the store
 	defaultFirst      bool
 	reapAfter         time.Duration // 0: never
 	expiryWarning     time.Duration
@@ -112,6 +113,20 @@ var settings = []setting{
 		allowed: `a size such as "64MiB": a whole number, and KiB, MiB, GiB or nothing`,
 		set: func(c *config, s string) (ok bool) {
 			c.limits.Bytes, ok = size(s)
+			return ok
+		},
+	},
+	{
+		key:     "max_bytes",
+		value:   "auto",
+		word:    "SIZE",
+		meaning: "bytes that the store keeps for all users, 0 for no limit; auto: 4GiB, in memory 256MiB",
+		allowed: `auto, or a size such as "4GiB": a whole number, and KiB, MiB, GiB or nothing`,
+		set: func(c *config, s string) (ok bool) {
+			if c.autoBytes = s == "auto"; c.autoBytes {
+				return true
+			}
+			c.limits.Whole, ok = size(s)
 			return ok
 		},
 	},

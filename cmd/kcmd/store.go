@@ -24,8 +24,10 @@ func openStore(ctx context.Context, c *config, budgets budget.Limits, clk clock.
 	if err != nil {
 		return nil, err
 	}
+	limits := c.limits
+	limits.Whole = budgets.Stored.Whole
 	return ccstore.Open(backend, ccstore.Options{
-		Logger: log, Clock: clk, Limits: c.limits, Resident: budgets.Collections.Whole, ReapAfter: c.reapAfter,
+		Logger: log, Clock: clk, Limits: limits, Resident: budgets.Collections.Whole, ReapAfter: c.reapAfter,
 	}), nil
 }
 
