@@ -81,10 +81,11 @@ func (p *Pool) Take(a Account, n int64) error {
 
 // Wait takes n for a once there is room. Accounts that wait take turns, and what
 // one account waits for is granted in order. It fails with ctx, or at once with
-// an ExceededError if n could never be granted.
-func (p *Pool) Wait(ctx context.Context, a Account, n int64) error {
+// an ExceededError if n could never be granted, while the caller keeps the part of
+// what a holds that is its own.
+func (p *Pool) Wait(ctx context.Context, a Account, n, own int64) error {
 	p.mu.Lock()
-	if n > p.most(a) {
+	if own+n > p.most(a) {
 		defer p.mu.Unlock()
 		return p.exceeded(a, n)
 	}

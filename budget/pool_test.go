@@ -83,20 +83,23 @@ func TestPoolLargest(t *testing.T) {
 
 func TestPoolWait(t *testing.T) {
 	p := budget.NewPool("bytes", budget.Bounds{Account: 10, Whole: 100})
-	if err := p.Wait(t.Context(), alice, 11); !errors.Is(err, budget.ErrExceeded) {
+	if err := p.Wait(t.Context(), alice, 11, 0); !errors.Is(err, budget.ErrExceeded) {
 		t.Fatalf("waiting for more than there ever is: %v", err)
 	}
-	if err := p.Wait(t.Context(), alice, 10); err != nil {
+	if err := p.Wait(t.Context(), alice, 10, 0); err != nil {
 		t.Fatal(err)
+	}
+	if err := p.Wait(t.Context(), alice, 1, 10); !errors.Is(err, budget.ErrExceeded) {
+		t.Fatalf("waiting for what the caller itself holds: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	gaveUp := make(chan error)
-	go func() { gaveUp <- p.Wait(ctx, alice, 10) }()
+	go func() { gaveUp <- p.Wait(ctx, alice, 10, 0) }()
 	granted := make(chan error)
 	for budget.Waiting(p) < 1 {
 		time.Sleep(time.Millisecond)
 	}
-	go func() { granted <- p.Wait(t.Context(), alice, 1) }()
+	go func() { granted <- p.Wait(t.Context(), alice, 1, 0) }()
 	for budget.Waiting(p) < 2 {
 		time.Sleep(time.Millisecond)
 	}
@@ -127,7 +130,7 @@ func TestPoolRandom(t *testing.T) {
 			wg.Go(func() {
 				for range 500 {
 					n := rand.Int64N(12)
-					if err := p.Wait(t.Context(), a, n); err != nil {
+					if err := p.Wait(t.Context(), a, n, 0); err != nil {
 						t.Error(err)
 						return
 					}

@@ -41,7 +41,7 @@ func (c *conn) waitForMemory(n int64) error {
 	c.endTurn()
 	ctx, cancel := context.WithTimeout(c.server.running, c.server.clientTimeout)
 	defer cancel()
-	if err := c.server.memory.Wait(ctx, c.account, n); err != nil {
+	if err := c.server.memory.Wait(ctx, c.account, n, c.held); err != nil {
 		return err
 	}
 	if !hadTurn {
