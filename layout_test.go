@@ -35,7 +35,7 @@ var mayImport = map[string][]string{
 	"ccstore/sqlite":       {"ccstore", "ccstore/seal", "ccstore/checksum", "flock", "private"},
 	"ccstore/describe":     {"ccstore", "ccstore/ccache", "safetext"},
 	"ccstore/storetest":    {"ccstore", "ccstore/ccache", "clock/clocktest"},
-	"lifecycle":            {"ccstore", "ccstore/ccache", "clock"},
+	"lifecycle":            {"ccstore", "ccstore/ccache", "clock", "ratelog"},
 	"kcmserver/kcm":        {"ccstore/ccache"},
 	"kcmserver/selinux":    {},
 	"kcmserver":            {"budget", "ccstore", "ccstore/ccache", "kcmserver/kcm", "kcmserver/selinux", "ratelog", "userns"},

@@ -11,6 +11,7 @@ import (
 
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/clock"
+	"kcmd.org/kcmd/ratelog"
 )
 
 // A Reaper destroys caches that have been of no more use for the store's
@@ -20,13 +21,23 @@ type Reaper struct {
 	store *ccstore.Store
 	clock clock.Clock
 	log   *slog.Logger
-	wake  chan struct{} // there is a deadline before next
-	next  atomic.Int64  // the first deadline that is known
+	lines *ratelog.Each[ccstore.Owner] // about what owners let expire
+	wake  chan struct{}                // there is a deadline before next
+	next  atomic.Int64                 // the first deadline that is known
 }
+
+// The lines about the caches of one owner: so many at once, and then one each second.
+const (
+	lineBurst = 20
+	lineEvery = time.Second
+)
 
 // NewReaper returns a reaper of store, whose clock it shares.
 func NewReaper(store *ccstore.Store, c clock.Clock, log *slog.Logger) *Reaper {
-	return &Reaper{store: store, clock: c, log: log, wake: make(chan struct{}, 1)}
+	return &Reaper{
+		store: store, clock: c, log: log, wake: make(chan struct{}, 1),
+		lines: ratelog.NewEach[ccstore.Owner](log, lineBurst, lineEvery),
+	}
 }
 
 // retryAfter is how long the reaper waits before it tries again what failed.
@@ -150,7 +161,7 @@ func (r *Reaper) reapAll(ctx context.Context, due []ccstore.Deadline, until int6
 	return failed
 }
 
-// reapOwner writes one line to the log, however many caches go.
+// reapOwner writes at most one line to the log, however many caches go.
 func (r *Reaper) reapOwner(ctx context.Context, o ccstore.Owner, until int64) error {
 	var gone []*ccstore.Cache
 	err := r.store.Update(ctx, o, func(tx *ccstore.Tx) error {
@@ -158,7 +169,7 @@ func (r *Reaper) reapOwner(ctx context.Context, o ccstore.Owner, until int64) er
 		return nil
 	})
 	if err == nil && len(gone) > 0 {
-		r.log.Info("reaped caches", "owner", o, "count", len(gone), "first", gone[0].Name,
+		r.lines.Info(o, "reaped caches", "owner", o, "count", len(gone), "first", gone[0].Name,
 			"unused_since", time.Unix(gone[0].Deadlines()[ccstore.Reaping], 0))
 	}
 	return err
