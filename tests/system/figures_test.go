@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"regexp"
-	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -63,12 +62,6 @@ func needFiles(t *testing.T, n uint64) {
 	if limit.Cur < n {
 		t.Skipf("needs %d open files, allowed are %d (ulimit -n)", n, limit.Cur)
 	}
-}
-
-// evaluate makes a testimony of measurements.
-func evaluate(took []time.Duration, err error) testimony {
-	slices.Sort(took)
-	return testimony{len(took), took[len(took)-1], took[len(took)/2], err}
 }
 
 // dialAs connects as another user, as which only root can do it.

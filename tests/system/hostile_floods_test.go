@@ -10,10 +10,6 @@ import (
 // maxOwn is how many connections one user may have (max_uid_connections).
 const maxOwn = 256
 
-// largeAtOnce is what large requests and replies of one user may take, in MiB: a
-// few of them, each up to 10 MiB, copied while they grow and not collected yet.
-const largeAtOnce = 256
-
 // The moves with sheer mass.
 var floodMoves = []move{
 	{"a reader that never reads, who fills Heimdal's kcm with small answers", base, func(t *testing.T, a *attack) {
@@ -31,7 +27,7 @@ var floodMoves = []move{
 		time.Sleep(200 * time.Millisecond)
 	}},
 	// The next two have 246 times 10 MiB held for them, if they can.
-	{"a reader that never reads, while asking for megabytes, who stalls sssd_kcm", base + largeAtOnce, func(t *testing.T, a *attack) {
+	{"a reader that never reads, while asking for megabytes, who stalls sssd_kcm", ceiling, func(t *testing.T, a *attack) {
 		c := a.dial()
 		mustCall(t, c, opInitialize, a.name("big"), principal("alice"))
 		mustCall(t, c, opStore, a.name("big"), largeCredential("big", 9<<20))
@@ -41,7 +37,7 @@ var floodMoves = []move{
 		time.Sleep(time.Second)
 		mustCall(t, a.dial(), opDestroy, a.name("big"))
 	}},
-	{"requests of 10 MiB that stop before their end", base + largeAtOnce, func(t *testing.T, a *attack) {
+	{"requests of 10 MiB that stop before their end", ceiling, func(t *testing.T, a *attack) {
 		most := append(be32(maxFrame), body(opStore, a.name(""))...)
 		most = append(most, make([]byte, maxFrame-1000)...)
 		var all sync.WaitGroup
@@ -79,7 +75,7 @@ var floodMoves = []move{
 	// transaction and the database's memory, and what it leaves is collected
 	// when there is as much again. Beside a TGT, service tickets make room for it. For
 	// too many caches with a TGT there is an error.
-	{"all that one user may have, which sssd_kcm's memory store does not limit", base + 6*64, func(t *testing.T, a *attack) {
+	{"all that one user may have, which sssd_kcm's memory store does not limit", ceiling, func(t *testing.T, a *attack) {
 		c := a.dial()
 		mustCall(t, c, opInitialize, a.name("all"), principal("alice"))
 		mustCall(t, c, opStore, a.name("all"), tgt())

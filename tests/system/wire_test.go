@@ -14,6 +14,7 @@ import (
 
 // Operations that the tests send.
 const (
+	opNoop             = 0
 	opGenNew           = 3
 	opInitialize       = 4
 	opDestroy          = 5
@@ -147,21 +148,34 @@ func tgt() []byte { return ticketFor("krbtgt", "krbtgt", "KCMD.TEST") }
 
 // ticketFor is a new ticket of alice for a server. The name is in its bytes.
 func ticketFor(name string, server ...string) []byte {
-	now := began
+	return parts{server: principal(server...), ticket: "ticket for " + name, end: began + 3600}.credential()
+}
+
+// parts are what differs between the tickets that tests make of alice.
+type parts struct {
+	server   []byte // a principal
+	end      uint32
+	authdata int // entries, all of them empty
+	ticket   string
+	second   string // second ticket
+}
+
+func (p parts) credential() []byte {
 	b := principal("alice")
-	b = append(b, principal(server...)...)
+	b = append(b, p.server...)
 	b = append(b, 0, 18) // key: aes256-cts-hmac-sha1-96
 	b = append(b, data("0123456789abcdef0123456789abcdef")...)
-	b = append(b, be32(now)...)                // authtime
-	b = append(b, be32(now)...)                // starttime
-	b = append(b, be32(now+3600)...)           // endtime
-	b = append(b, be32(0)...)                  // renew_till
-	b = append(b, 0)                           // is_skey
-	b = append(b, be32(0x40000000)...)         // flags: forwardable
-	b = append(b, be32(0)...)                  // no addresses
-	b = append(b, be32(0)...)                  // no authdata
-	b = append(b, data("ticket for "+name)...) // ticket
-	return append(b, be32(0)...)               // no second ticket
+	b = append(b, be32(min(began, p.end))...) // authtime
+	b = append(b, be32(min(began, p.end))...) // starttime
+	b = append(b, be32(p.end)...)
+	b = append(b, be32(0)...)          // renew_till
+	b = append(b, 0)                   // is_skey
+	b = append(b, be32(0x40000000)...) // flags: forwardable
+	b = append(b, be32(0)...)          // no addresses
+	b = append(b, be32(uint32(p.authdata))...)
+	b = append(b, make([]byte, 6*p.authdata)...)
+	b = append(b, data(p.ticket)...)
+	return append(b, data(p.second)...)
 }
 
 // credentials takes apart the reply to opGetCredList.
