@@ -48,6 +48,7 @@ var mayImport = map[string][]string{
 	"dbus/guard":           {"introspection", "ratelog"},
 	"dbus/view":            {"ccstore", "ccstore/ccache", "introspection", "safetext"},
 	"dbus/link":            {"introspection", "safetext", "dbus/guard", "dbus/view"},
+	"dbus/client":          {},
 	"dbus":                 {"ccstore", "clock", "introspection", "dbus/link", "dbus/view"},
 	"cmd/kcmd":             {"budget", "flock", "private", "ccstore", "ccstore/describe", "ccstore/memory", "ccstore/sqlite", "kcmserver", "kcmserver/selinux", "dbus", "lifecycle", "safetext", "clock", "kcmserver/kcm/client"},
 	"tests/system":         {"tests/lab", "kcmserver/kcm", "ccstore/ccache"},
@@ -62,7 +63,7 @@ var mayImport = map[string][]string{
 // onlyIn lists modules that few rooms hide from the others. dbus/view has of
 // godbus only the types of object paths and variants.
 var onlyIn = map[string][]string{
-	"github.com/godbus/dbus/v5": {"dbus/link", "dbus/view"},
+	"github.com/godbus/dbus/v5": {"dbus/link", "dbus/view", "dbus/client"},
 	"modernc.org/sqlite":        {"ccstore/sqlite"},
 }
 

@@ -1,0 +1,110 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	godbus "github.com/godbus/dbus/v5"
+)
+
+// ObjectPath is the path of an object on the bus.
+type ObjectPath = godbus.ObjectPath
+
+// Names on the bus.
+const (
+	BusName     = "org.kcmd.KCM1"
+	ManagerPath = ObjectPath("/org/kcmd/KCM1")
+
+	managerInterface    = "org.kcmd.KCM1.Manager"
+	collectionInterface = "org.kcmd.KCM1.Collection"
+	cacheInterface      = "org.kcmd.KCM1.Cache"
+	propertiesInterface = "org.freedesktop.DBus.Properties"
+	objectsInterface    = "org.freedesktop.DBus.ObjectManager"
+)
+
+// What an error of kcmd can be, for errors.Is. The text of the error is for people.
+var (
+	ErrNotRunning    = errors.New("kcmd is not on the bus")
+	ErrUnknownObject = errors.New("no such collection or cache in view")
+	ErrNoSuchTicket  = errors.New("no such ticket in the cache")
+	ErrInvalidArgs   = errors.New("argument is not allowed")
+	ErrAccessDenied  = errors.New("access denied")
+	ErrNotAuthorized = errors.New("a password is needed, which the call does not allow to ask for")
+	ErrNoProcess     = errors.New("the process is not on the bus")
+	ErrLimit         = errors.New("limit exceeded")
+	ErrFailed        = errors.New("kcmd failed; its log has the reason")
+)
+
+// meanings maps D-Bus errors to those above.
+var meanings = map[string]error{
+	"org.freedesktop.DBus.Error.ServiceUnknown":                   ErrNotRunning,
+	"org.freedesktop.DBus.Error.NameHasNoOwner":                   ErrNotRunning,
+	"org.freedesktop.DBus.Error.UnknownObject":                    ErrUnknownObject,
+	"org.freedesktop.DBus.Error.InvalidArgs":                      ErrInvalidArgs,
+	"org.freedesktop.DBus.Error.AccessDenied":                     ErrAccessDenied,
+	"org.freedesktop.DBus.Error.InteractiveAuthorizationRequired": ErrNotAuthorized,
+	"org.freedesktop.DBus.Error.UnixProcessIdUnknown":             ErrNoProcess,
+	"org.freedesktop.DBus.Error.LimitsExceeded":                   ErrLimit,
+	"org.freedesktop.DBus.Error.Failed":                           ErrFailed,
+	"org.kcmd.KCM1.Error.NoSuchTicket":                            ErrNoSuchTicket,
+}
+
+// A Client is a connection to a bus. Its methods may be called at the same time.
+type Client struct {
+	conn        *godbus.Conn
+	interactive bool
+}
+
+// Dial connects to the bus "system" or "session", or to a D-Bus address.
+func Dial(ctx context.Context, bus string) (*Client, error) {
+	connect := func(o ...godbus.ConnOption) (*godbus.Conn, error) { return godbus.Connect(bus, o...) }
+	switch bus {
+	case "system":
+		connect = godbus.ConnectSystemBus
+	case "session":
+		connect = godbus.ConnectSessionBus
+	}
+	// It keeps the order of signals, and the connection never waits for their reader.
+	conn, err := connect(godbus.WithContext(ctx), godbus.WithSignalHandler(godbus.NewSequentialSignalHandler()))
+	if err != nil {
+		return nil, fmt.Errorf("cannot connect to the %s bus: %w", bus, err)
+	}
+	return &Client{conn: conn}, nil
+}
+
+// Close disconnects. The end of Dial's context does too.
+func (c *Client) Close() error { return c.conn.Close() }
+
+// Interactive returns a client over the same connection whose calls may have polkit
+// ask the user for a password.
+func (c *Client) Interactive() *Client { return &Client{conn: c.conn, interactive: true} }
+
+// call calls a method and stores its results in out.
+func (c *Client) call(ctx context.Context, object ObjectPath, iface, method string, in []any, out ...any) error {
+	var flags godbus.Flags
+	if c.interactive {
+		flags = godbus.FlagAllowInteractiveAuthorization
+	}
+	err := c.conn.Object(BusName, object).CallWithContext(ctx, iface+"."+method, flags, in...).Store(out...)
+	if err == nil {
+		return nil
+	}
+	var e godbus.Error
+	if errors.As(err, &e) {
+		if meaning := meanings[e.Name]; meaning != nil {
+			return fmt.Errorf("%s: %w: %w", method, meaning, e)
+		}
+	}
+	return fmt.Errorf("%s: %w", method, err)
+}
+
+// getAll stores the properties of an object in the struct that into points to. It
+// subscribes the connection.
+func (c *Client) getAll(ctx context.Context, object ObjectPath, iface string, into any) error {
+	var properties map[string]godbus.Variant
+	if err := c.call(ctx, object, propertiesInterface, "GetAll", []any{iface}, &properties); err != nil {
+		return err
+	}
+	return decode(properties, into)
+}
