@@ -43,7 +43,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	defer removeSockets(sockets)
 	clk := clock.System{}
 	budgets := limits(c, log)
-	limitHeap(budgets)
+	limitHeap(c, budgets)
 	store, err := openStore(ctx, c, budgets, clk, log)
 	if err != nil && ctx.Err() != nil {
 		return nil // a signal interrupted the start

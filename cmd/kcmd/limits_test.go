@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"kcmd.org/kcmd/budget"
+	"kcmd.org/kcmd/ccstore"
 )
 
 // The manual page prints the table of limits.
@@ -60,5 +61,24 @@ func TestLimitsOfFiles(t *testing.T) {
 	c.maxConnections = 100
 	if got := limits(c, log).Connections; got.Whole != 100 || out.Len() > 0 {
 		t.Errorf("%+v, logged %q", got, &out)
+	}
+}
+
+// The memory has room for the largest collection that the configuration allows.
+func TestLimitsOfStore(t *testing.T) {
+	for _, tt := range []struct {
+		c                   config
+		stored, collections int64
+	}{
+		{config{store: "sqlite:/x", autoBytes: true, limits: ccstore.Limits{Bytes: 64 << 20}}, 4 << 30, 80 << 20},
+		{config{store: memoryStore, autoBytes: true, limits: ccstore.Limits{Bytes: 64 << 20}}, 256 << 20, 80 << 20},
+		{config{store: memoryStore, limits: ccstore.Limits{Bytes: 1 << 30, Whole: 3 << 30}}, 3 << 30, 1280 << 20},
+		{config{store: "sqlite:/x"}, 0, 0},
+	} {
+		l := budget.Default()
+		limitStore(&l, &tt.c)
+		if l.Stored.Whole != tt.stored || l.Collections.Whole != tt.collections {
+			t.Errorf("%+v: %d stored and %d in memory, want %d and %d", tt.c.limits, l.Stored.Whole, l.Collections.Whole, tt.stored, tt.collections)
+		}
 	}
 }
