@@ -70,7 +70,7 @@ func (m *change) apply(op ccstore.Op) error {
 	case ccstore.MoveCredentials:
 		return m.moveCredentials(op)
 	case ccstore.QuarantineCache:
-		return m.exec(m.w.quarantineCache, op.Why, m.collection, op.ID)
+		return m.execOn(op.ID, m.w.quarantineCache, op.Why)
 	case ccstore.QuarantineCredential:
 		return m.execIn(op.Cache, m.w.quarantineCred, op.Seq, op.Why)
 	}
@@ -82,69 +82,108 @@ func (m *change) exec(stmt *sql.Stmt, args ...any) error {
 	return err
 }
 
+// execOn runs a statement whose last arguments are a cache.
+func (m *change) execOn(cache uint64, stmt *sql.Stmt, args ...any) error {
+	return m.exec(stmt, append(args, m.collection, cache)...)
+}
+
 // execIn runs a statement on the credentials of a cache, if the cache exists. The
 // first argument of the statement is the generation.
 func (m *change) execIn(cache uint64, stmt *sql.Stmt, args ...any) error {
-	generation, err := m.find(cache)
-	if err != nil || generation == 0 {
+	stored, err := m.find(cache)
+	if err != nil || stored == nil {
 		return err
 	}
-	return m.exec(stmt, append([]any{generation}, args...)...)
+	return m.exec(stmt, append([]any{stored.generation}, args...)...)
 }
 
-// generation returns the generation of a cache. It fails with sql.ErrNoRows.
-func (m *change) generation(cache uint64) (generation int64, err error) {
-	key := cacheKey{m.collection, cache}
-	if generation, ok := m.w.generations[key]; ok {
-		return generation, nil
-	}
-	if err := m.w.generation.QueryRowContext(m.ctx, m.collection, cache).Scan(&generation); err != nil {
-		return 0, err
-	}
-	m.w.generations[key] = generation
-	return generation, nil
-}
-
-// find returns the generation of a cache, 0 if there is no such cache.
-func (m *change) find(cache uint64) (int64, error) {
-	generation, err := m.generation(cache)
+// find returns a cache of the database, nil if there is no such cache.
+func (m *change) find(cache uint64) (*storedCache, error) {
+	stored, err := m.get(cache)
 	if errors.Is(err, sql.ErrNoRows) {
-		err = nil
+		return nil, nil
 	}
-	return generation, err
+	return stored, err
 }
 
-// newGeneration returns a new generation for a cache. The caller writes it to the
-// database.
-func (m *change) newGeneration(cache uint64) int64 {
-	generation := m.w.nextGeneration
-	m.w.nextGeneration++
-	m.w.generations[cacheKey{m.collection, cache}] = generation
-	return generation
+// get returns a cache of the database. It fails with sql.ErrNoRows.
+func (m *change) get(cache uint64) (*storedCache, error) {
+	key := cacheKey{m.collection, cache}
+	if stored, ok := m.w.caches[key]; ok {
+		return stored, nil
+	}
+	stored := &storedCache{}
+	var name []byte
+	columns := []any{&stored.generation, &name}
+	for kind := range stored.deadlines {
+		columns = append(columns, &stored.deadlines[kind])
+	}
+	if err := m.w.findCache.QueryRowContext(m.ctx, m.collection, cache).Scan(columns...); err != nil {
+		return nil, err
+	}
+	stored.name = string(name)
+	m.w.caches[key] = stored
+	return stored, nil
 }
 
 func (m *change) putCache(r *ccstore.CacheRecord) error {
-	columns := []any{r.UUID[:], []byte(r.Name), r.Principal, r.KDCOffset, r.Label, r.Changed}
-	for _, at := range r.Deadlines {
-		columns = append(columns, at)
-	}
-	columns = append(columns, cacheSum(m.owner, r))
-	generation, err := m.find(r.ID)
+	stored, err := m.find(r.ID)
 	if err != nil {
 		return err
 	}
-	if generation == 0 {
-		return m.exec(m.w.insertCache, append(columns, m.newGeneration(r.ID), m.collection, r.ID)...)
+	sum := cacheSum(m.owner, r)
+	row := []any{r.UUID[:], r.Principal, r.KDCOffset, r.Label, r.Changed, sum, m.collection, r.ID}
+	if stored == nil {
+		stored = m.newCache(r)
+		err = m.exec(m.w.insertCache, append(row, stored.generation, []byte(r.Name))...)
+	} else {
+		err = m.exec(m.w.updateCache, row...)
 	}
-	return m.exec(m.w.updateCache, append(columns, generation)...)
+	if err == nil && stored.name != r.Name {
+		stored.name = r.Name
+		err = m.execOn(r.ID, m.w.renameCache, []byte(r.Name), sum)
+	}
+	for kind, at := range r.Deadlines {
+		if err == nil && stored.deadlines[kind] != at {
+			stored.deadlines[kind] = at
+			err = m.execOn(r.ID, m.w.setDeadline[kind], at)
+		}
+	}
+	return err
+}
+
+// newCache returns a cache that is not in the database yet, without deadlines.
+func (m *change) newCache(r *ccstore.CacheRecord) *storedCache {
+	stored := &storedCache{generation: m.w.newGeneration(), name: r.Name}
+	for kind := range stored.deadlines {
+		stored.deadlines[kind] = ccstore.Never
+	}
+	m.w.caches[cacheKey{m.collection, r.ID}] = stored
+	return stored
+}
+
+func (w *writer) newGeneration() int64 {
+	generation := w.nextGeneration
+	w.nextGeneration++
+	return generation
+}
+
+// setGeneration gives a cache another generation.
+func (m *change) setGeneration(cache uint64, stored *storedCache, generation int64) error {
+	stored.generation = generation
+	return m.execOn(cache, m.w.setGeneration, generation)
 }
 
 // renameCache changes the name of a cache and the checksum of its row.
 func (m *change) renameCache(op ccstore.RenameCache) error {
+	stored, err := m.get(op.ID)
+	if err != nil {
+		return err
+	}
 	r := ccstore.CacheRecord{ID: op.ID}
 	var id, name []byte
 	var sum int64
-	err := m.w.cache.QueryRowContext(m.ctx, m.collection, op.ID).Scan(&id, &name, &r.Principal, &r.KDCOffset, &r.Label, &r.Changed, &sum)
+	err = m.w.cache.QueryRowContext(m.ctx, m.collection, op.ID).Scan(&id, &name, &r.Principal, &r.KDCOffset, &r.Label, &r.Changed, &sum)
 	if err != nil {
 		return err
 	}
@@ -155,60 +194,64 @@ func (m *change) renameCache(op ccstore.RenameCache) error {
 	if err := checkSum(sum, cacheSum(m.owner, &r)); err != nil {
 		return err
 	}
-	r.Name = op.Name
-	return m.exec(m.w.renameCache, []byte(r.Name), cacheSum(m.owner, &r), m.collection, op.ID)
+	r.Name, stored.name = op.Name, op.Name
+	return m.execOn(op.ID, m.w.renameCache, []byte(r.Name), cacheSum(m.owner, &r))
 }
 
 // moveCredentials gives the generation of From to the cache To, and From a new one.
 func (m *change) moveCredentials(op ccstore.MoveCredentials) error {
-	from, err := m.generation(op.From)
+	from, err := m.get(op.From)
 	if err != nil {
 		return err
 	}
-	to, err := m.generation(op.To)
+	to, err := m.get(op.To)
 	if err != nil {
 		return err
 	}
-	if err := m.exec(m.w.renewCache, m.newGeneration(op.From), from); err != nil {
+	former, moved := to.generation, from.generation
+	if err := m.setGeneration(op.To, to, moved); err != nil {
 		return err
 	}
-	if err := m.exec(m.w.renewCache, from, to); err != nil {
+	if err := m.setGeneration(op.From, from, m.w.newGeneration()); err != nil {
 		return err
 	}
-	m.w.generations[cacheKey{m.collection, op.To}] = from
-	return m.w.discard(m.ctx, to)
+	_, err = m.w.discard(m.ctx, former)
+	return err
 }
 
 func (m *change) deleteCache(id uint64) error {
-	generation, err := m.find(id)
-	if err != nil || generation == 0 {
+	stored, err := m.find(id)
+	if err != nil || stored == nil {
 		return err
 	}
-	delete(m.w.generations, cacheKey{m.collection, id})
-	if err := m.exec(m.w.deleteCache, generation); err != nil {
+	delete(m.w.caches, cacheKey{m.collection, id})
+	if err := m.execOn(id, m.w.deleteCache); err != nil {
 		return err
 	}
-	return m.w.discard(m.ctx, generation)
+	_, err = m.w.discard(m.ctx, stored.generation)
+	return err
 }
 
-// clearCache gives a cache a new generation.
+// clearCache deletes the credentials of a cache, which gets a new generation unless
+// those were all.
 func (m *change) clearCache(id uint64) error {
-	generation, err := m.find(id)
-	if err != nil || generation == 0 {
+	stored, err := m.find(id)
+	if err != nil || stored == nil {
 		return err
 	}
-	if err := m.exec(m.w.renewCache, m.newGeneration(id), generation); err != nil {
+	all, err := m.w.discard(m.ctx, stored.generation)
+	if err != nil || all {
 		return err
 	}
-	return m.w.discard(m.ctx, generation)
+	return m.setGeneration(id, stored, m.w.newGeneration())
 }
 
 func (m *change) putCredential(r ccstore.CredentialRecord) error {
-	generation, err := m.generation(r.Cache)
+	stored, err := m.get(r.Cache)
 	if err != nil {
 		return err
 	}
 	var sealed sql.NullInt64
-	r.Data, sealed = m.key.seal(generation, r.UUID, r.Data)
-	return m.exec(m.w.putCred, generation, r.Seq, r.UUID[:], sealed, r.Data, credentialSum(m.owner, generation, &r))
+	r.Data, sealed = m.key.seal(stored.generation, r.UUID, r.Data)
+	return m.exec(m.w.putCred, stored.generation, r.Seq, r.UUID[:], sealed, r.Data, credentialSum(m.owner, stored.generation, &r))
 }

@@ -51,8 +51,7 @@ func (b *Backend) writeLoop(w *writer) {
 			for _, r := range batch {
 				close(r.done)
 			}
-			wiper.committed()
-			b.watchWAL(wiper)
+			wiper.committed(b.walSize)
 			if w.discarded {
 				w.discarded = false
 				deleting.Reset(0)
@@ -62,20 +61,12 @@ func (b *Backend) writeLoop(w *writer) {
 				deleting.Reset(deleteRetry)
 			} else if !all {
 				deleting.Reset(0)
-				wiper.committed()
-				b.watchWAL(wiper)
+				wiper.committed(b.walSize)
 			}
 		case <-wiper.timer.C:
 			wiper.finished(w.wipe(b.path), b.log)
 			b.noted(b.measure(context.Background(), w.conn))
 		}
-	}
-}
-
-// watchWAL schedules a checkpoint of a large WAL.
-func (b *Backend) watchWAL(w *wiper) {
-	if size, err := b.walSize(); err == nil {
-		w.grown(size)
 	}
 }
 

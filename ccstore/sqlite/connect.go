@@ -29,6 +29,7 @@ func settings(sync Synchronous) []string {
 		"cell_size_check(1)",    // damage in a page is found when the page is read
 		"temp_store(2)",         // in memory: no secrets in temporary files
 		"wal_autocheckpoint(0)", // only wipe makes checkpoints, and clears gaps first
+		fmt.Sprintf("max_page_count(%d)", maxPages),
 	}
 }
 

@@ -10,16 +10,17 @@ import (
 // at once. The rows of a large one are deleted in several transactions, so that other
 // commits need not wait long. Until then the table discarded has the generation.
 
-// discard deletes the credentials of a generation without cache, as many as the
-// portion of the transaction allows, and leaves the rest to deleteDiscarded.
-func (w *writer) discard(ctx context.Context, generation int64) error {
-	all, err := w.deletePortion(ctx, generation)
+// discard deletes the credentials of a generation, as many as the portion of the
+// transaction allows, and reports whether those were all. It leaves the rest to
+// deleteDiscarded; no cache may keep the generation then.
+func (w *writer) discard(ctx context.Context, generation int64) (all bool, err error) {
+	all, err = w.deletePortion(ctx, generation)
 	if err != nil || all {
-		return err
+		return all, err
 	}
 	w.discarded = true
 	_, err = w.noteDiscarded.ExecContext(ctx, generation)
-	return err
+	return false, err
 }
 
 // deletePortion deletes credentials of a generation, as many as the portion allows,

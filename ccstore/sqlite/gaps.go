@@ -19,13 +19,18 @@ import (
 // overwritten before pages go from the WAL into the database. (File format: "B-tree
 // Pages" in SQLite's documentation.)
 
+// pageHeaders has the size of the header of each kind of page with rows: leaves of
+// tables, and leaves and inner pages of indexes and of tables without rowid. The key is
+// the first byte of a page. An overflow page begins with the number of another page;
+// below maxPages that is none of these bytes.
+var pageHeaders = map[byte]int{13: 8, 10: 8, 2: 12}
+
 const (
-	leafPage     = 13 // first byte of a leaf of a table; no overflow page begins with it
-	leafHeader   = 8
-	cellPointers = 2 // bytes each
+	maxPages     = 1<<25 - 1 // limits the database to 128 GiB
+	cellPointers = 2         // bytes each
 )
 
-// clearGaps overwrites the gaps of the leaves among the pages, in one transaction of
+// clearGaps overwrites the gaps of the pages, in one transaction of
 // the connection.
 func clearGaps(ctx context.Context, q querier, pages []uint32) (err error) {
 	if _, err := q.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
@@ -56,13 +61,17 @@ func clearGap(ctx context.Context, q querier, number uint32) error {
 	return err
 }
 
-// gapOf returns the part of a leaf that belongs to no cell, nil for other pages and
-// for a damaged one.
+// gapOf returns the part of a page with rows that belongs to no cell, nil for other
+// pages and for a damaged one.
 func gapOf(page []byte) []byte {
-	if len(page) < leafHeader || page[0] != leafPage {
+	if len(page) == 0 {
 		return nil
 	}
-	begin := leafHeader + cellPointers*int(binary.BigEndian.Uint16(page[3:]))
+	header := pageHeaders[page[0]]
+	if header == 0 || len(page) < header {
+		return nil
+	}
+	begin := header + cellPointers*int(binary.BigEndian.Uint16(page[3:]))
 	end := int(binary.BigEndian.Uint16(page[5:]))
 	if begin > end || end > len(page) {
 		return nil

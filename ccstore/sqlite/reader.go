@@ -150,7 +150,11 @@ func (r *Reader) orphans(ctx context.Context) (findings []string, err error) {
 		if err := rows.Scan(&table, &rowid, &parent); err != nil {
 			return nil, err
 		}
-		findings = append(findings, fmt.Sprintf("row %d of %s belongs to no row of %s", rowid.Int64, table, parent))
+		row := "a row"
+		if rowid.Valid {
+			row = fmt.Sprintf("row %d", rowid.Int64)
+		}
+		findings = append(findings, fmt.Sprintf("%s of %s belongs to no row of %s", row, table, parent))
 	}
 	return findings, rows.Err()
 }

@@ -104,7 +104,7 @@ func TestReaderIsOvertaken(t *testing.T) {
 func TestReaderChecks(t *testing.T) {
 	for _, tt := range []struct{ change, want string }{
 		{"DELETE FROM caches", "row 1 of credentials belongs to no row of caches"},
-		{"DELETE FROM collections", "row 1 of caches belongs to no row of collections"},
+		{"DELETE FROM collections", "a row of caches belongs to no row of collections"},
 	} {
 		path := filepath.Join(privateDir(t), "kcmd.db")
 		s := ccstore.Open(open(t, path), ccstore.Options{})

@@ -125,12 +125,24 @@ type sealedRow struct {
 	quarantined            bool
 }
 
-// run reads the credentials one by one: all of them may not fit into memory.
+// run reads the credentials one by one: all of them may not fit into memory. The
+// temporary table is in memory, and is an index of the caches by generation.
 func (r *resealer) run(ctx context.Context, tx *sql.Tx) error {
+	if _, err := tx.ExecContext(ctx, `CREATE TEMP TABLE generations (generation INTEGER PRIMARY KEY, collection INTEGER);
+		INSERT INTO generations SELECT generation, collection FROM caches`); err != nil {
+		return err
+	}
+	if err := r.resealAll(ctx, tx); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, "DROP TABLE generations")
+	return err
+}
+
+func (r *resealer) resealAll(ctx context.Context, tx *sql.Tx) error {
 	err := prepare(ctx, tx, []statement{
-		{&r.next, `SELECT credentials.rowid, namespace, uid, level, generation, seq, credentials.uuid,
-			sealed, data, credentials.sum, credentials.quarantined IS NOT NULL
-			FROM credentials JOIN caches USING (generation) JOIN collections ON collections.id = collection
+		{&r.next, `SELECT credentials.rowid, namespace, uid, level, generation, seq, uuid, sealed, data, sum, quarantined IS NOT NULL
+			FROM credentials JOIN generations USING (generation) JOIN collections ON collections.id = collection
 			WHERE credentials.rowid > ? ORDER BY credentials.rowid LIMIT 1`},
 		{&r.update, "UPDATE credentials SET sealed = ?, data = ?, sum = ? WHERE rowid = ?"},
 		{&r.quarantine, "UPDATE credentials SET quarantined = ? WHERE rowid = ?"},

@@ -21,9 +21,10 @@ const (
 
 // A wiper decides when to empty the WAL.
 type wiper struct {
-	timer  *time.Timer
-	since  time.Time // of the first commit since the last checkpoint; zero: there was none
-	failed bool      // the last checkpoint failed
+	timer    *time.Timer
+	since    time.Time // of the first commit since the last checkpoint; zero: there was none
+	measured time.Time // when walSize was last asked for
+	failed   bool      // the last checkpoint failed
 }
 
 // newWiper returns a wiper whose first checkpoint comes soon: a killed daemon has not
@@ -32,19 +33,24 @@ func newWiper() *wiper {
 	return &wiper{timer: time.NewTimer(wipeQuiet), since: time.Now()}
 }
 
-// committed schedules a checkpoint after a commit.
-func (w *wiper) committed() {
-	if w.since.IsZero() {
-		w.since = time.Now()
-	}
-	w.timer.Reset(min(wipeQuiet, time.Until(w.since.Add(wipeLimit))))
-}
+// measurePause is the time from one measurement of the WAL to the next: a measurement
+// takes as long as a twentieth of a commit.
+const measurePause = 10 * time.Millisecond
 
-// grown schedules a checkpoint of a large WAL.
-func (w *wiper) grown(size int64) {
-	if size >= wipeSize && !w.failed {
-		w.timer.Reset(0)
+// committed schedules a checkpoint after a commit, at once if the WAL is large.
+func (w *wiper) committed(walSize func() (int64, error)) {
+	now := time.Now()
+	if w.since.IsZero() {
+		w.since = now
 	}
+	pause := min(wipeQuiet, w.since.Add(wipeLimit).Sub(now))
+	if !w.failed && now.Sub(w.measured) >= measurePause {
+		w.measured = now
+		if size, err := walSize(); err == nil && size >= wipeSize {
+			pause = 0
+		}
+	}
+	w.timer.Reset(pause)
 }
 
 // finished takes the result of a checkpoint. A failed one is logged once and tried

@@ -86,7 +86,7 @@ func TestDestroyedThenKilled(t *testing.T) {
 }
 
 // TestNothingIsLeft stores, replaces and destroys at random: the pages that were
-// split, merged and freed have nothing of the deleted tickets.
+// split, merged and freed have nothing of the deleted tickets and names of caches.
 func TestNothingIsLeft(t *testing.T) {
 	for name, seed := range map[string]uint64{
 		"random":        rand.Uint64(),
@@ -105,12 +105,17 @@ func nothingIsLeft(t *testing.T, seed uint64) {
 	s := storetest.New(t, b)
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
+	names := make(map[string]uint32)            // the secrets that name caches
 	alive := make(map[string]map[string]uint32) // by cache and server
 	for number := range uint32(700) {
-		uid, name := 1000+uint32(r.IntN(10)), fmt.Sprint(r.IntN(3))
+		uid, place := 1000+uint32(r.IntN(10)), r.IntN(3)
 		server := fmt.Sprintf("host/%d@EXAMPLE.COM", r.IntN(40))
 		size := 40 + r.IntN(4000)
-		cache := fmt.Sprint(uid, name)
+		cache := fmt.Sprint(uid, place)
+		if names[cache] == 0 {
+			names[cache] = number + 1<<20
+		}
+		name := string(secret(names[cache], 60))
 		destroy, initialize := r.IntN(60) == 0, r.IntN(40) == 0
 		err := s.Update(t.Context(), user(uid), func(tx *ccstore.Tx) error {
 			if _, err := tx.Cache(name); err != nil || initialize {
@@ -119,6 +124,7 @@ func nothingIsLeft(t *testing.T, seed uint64) {
 			}
 			if destroy {
 				delete(alive, cache)
+				delete(names, cache)
 				return tx.Destroy(name)
 			}
 			alive[cache][server] = number
@@ -129,6 +135,9 @@ func nothingIsLeft(t *testing.T, seed uint64) {
 		}
 	}
 	living := make(map[uint32]bool)
+	for _, number := range names {
+		living[number] = true
+	}
 	for _, numbers := range alive {
 		for _, number := range numbers {
 			living[number] = true
@@ -138,7 +147,7 @@ func nothingIsLeft(t *testing.T, seed uint64) {
 	found := secretsIn(t, path)
 	for number := range living {
 		if !found[number] {
-			t.Fatalf("ticket %d is not found in the files", number)
+			t.Fatalf("%d is not found in the files", number)
 		}
 	}
 }

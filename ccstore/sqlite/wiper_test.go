@@ -16,6 +16,8 @@ func TestWiper(t *testing.T) {
 		var text bytes.Buffer
 		log := slog.New(slog.NewTextHandler(&text, nil))
 		w := newWiper()
+		wal := int64(0)
+		size := func() (int64, error) { return wal, nil }
 		begin := time.Now()
 		next := func(want time.Duration) {
 			t.Helper()
@@ -28,16 +30,16 @@ func TestWiper(t *testing.T) {
 		next(wipeQuiet) // for the WAL of a killed daemon
 		w.finished(nil, log)
 
-		w.committed()
+		w.committed(size)
 		next(wipeQuiet)
 		w.finished(nil, log)
 
 		// Commits without a pause delay it by wipeLimit at most.
 		for range 49 {
-			w.committed()
+			w.committed(size)
 			time.Sleep(wipeLimit / 50)
 		}
-		w.committed()
+		w.committed(size)
 		next(wipeLimit)
 		w.finished(errors.New("busy"), log)
 		next(wipeLimit)
@@ -47,6 +49,15 @@ func TestWiper(t *testing.T) {
 		if n := strings.Count(text.String(), "cannot empty"); n != 1 {
 			t.Errorf("%d lines in the log, want one:\n%s", n, text.String())
 		}
+
+		// A large WAL is emptied at once, unless that failed before.
+		wal = wipeSize
+		w.committed(size)
+		next(0)
+		w.finished(errors.New("busy"), log)
+		w.committed(size)
+		next(wipeQuiet)
+		w.finished(nil, log)
 
 		// Without a commit nothing happens.
 		select {

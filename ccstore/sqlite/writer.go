@@ -14,19 +14,20 @@ type writer struct {
 	key            *storeKey
 	conn           *sql.Conn
 	nextGeneration int64
-	generations    map[cacheKey]int64 // some of those in the database; only the writer changes them
-	portion        portion            // rest of the portion of the transaction
-	discarded      bool               // a generation was left to deleteDiscarded
-	uncleared      bool               // a checkpoint wrote pages without clearing their gaps
+	caches         map[cacheKey]*storedCache // some of those in the database; only the writer changes them
+	portion        portion                   // rest of the portion of the transaction
+	discarded      bool                      // a generation was left to deleteDiscarded
+	uncleared      bool                      // a checkpoint wrote pages without clearing their gaps
 
-	begin, commit, rollback                                       *sql.Stmt
-	revise, create, setDefault                                    *sql.Stmt
-	insertCache, updateCache, deleteCache, renewCache, generation *sql.Stmt
-	cache, renameCache                                            *sql.Stmt
-	putCred, deleteCred                                           *sql.Stmt
-	quarantineCache, quarantineCred                               *sql.Stmt
-	sizes, deleteUpTo                                             *sql.Stmt
-	nextDiscarded, noteDiscarded, forgetDiscarded                 *sql.Stmt
+	begin, commit, rollback                          *sql.Stmt
+	revise, create, setDefault                       *sql.Stmt
+	findCache, insertCache, updateCache, deleteCache *sql.Stmt
+	cache, renameCache, setGeneration                *sql.Stmt
+	setDeadline                                      [ccstore.DeadlineKinds]*sql.Stmt
+	putCred, deleteCred                              *sql.Stmt
+	quarantineCache, quarantineCred                  *sql.Stmt
+	sizes, deleteUpTo                                *sql.Stmt
+	nextDiscarded, noteDiscarded, forgetDiscarded    *sql.Stmt
 }
 
 // A cacheKey identifies a cache.
@@ -35,14 +36,23 @@ type cacheKey struct {
 	cache      uint64
 }
 
-// maxGenerations limits the generations in memory.
-const maxGenerations = 4096
+// A storedCache has the columns of a cache that are in an index, and its generation.
+// An update names such a column only if it changes: SQLite writes the pages of each
+// index with a named column.
+type storedCache struct {
+	generation int64
+	name       string
+	deadlines  ccstore.Deadlines
+}
+
+// maxCaches limits the caches in memory.
+const maxCaches = 4096
 
 // keptCommits is the size of collections.commits: ccstore.KeptCommits ids.
 const keptCommits = "1024"
 
 func newWriter(ctx context.Context, db *sql.DB, key *storeKey) (_ *writer, err error) {
-	w := &writer{key: key, generations: make(map[cacheKey]int64)}
+	w := &writer{key: key, caches: make(map[cacheKey]*storedCache)}
 	if w.conn, err = db.Conn(ctx); err != nil {
 		return nil, err
 	}
@@ -76,7 +86,7 @@ func prepare(ctx context.Context, on interface {
 }
 
 func (w *writer) statements() []statement {
-	return []statement{
+	list := []statement{
 		{&w.begin, "BEGIN IMMEDIATE"},
 		{&w.commit, "COMMIT"},
 		{&w.rollback, "ROLLBACK"},
@@ -86,15 +96,15 @@ func (w *writer) statements() []statement {
 		{&w.create, "INSERT INTO collections (commits, namespace, uid, level, revision) VALUES (?, ?, ?, ?, 1) ON CONFLICT DO NOTHING RETURNING id"},
 		{&w.setDefault, "UPDATE collections SET default_name = ? WHERE id = ?"},
 
-		{&w.insertCache, `INSERT INTO caches (uuid, name, principal, kdc_offset, label, changed, ` + eachDeadline("COLUMN") + `, sum, generation, collection, id)
-			VALUES (?, ?, ?, ?, ?, ?, ` + eachDeadline("nullif(?, "+never+")") + `, ?, ?, ?, ?)`},
-		{&w.updateCache, `UPDATE caches SET uuid = ?, name = ?, principal = ?, kdc_offset = ?, label = ?, changed = ?,
-			` + eachDeadline("COLUMN = nullif(?, "+never+")") + `, sum = ? WHERE generation = ?`},
-		{&w.deleteCache, "DELETE FROM caches WHERE generation = ?"},
-		{&w.renewCache, "UPDATE caches SET generation = ? WHERE generation = ?"},
+		{&w.findCache, "SELECT generation, name, " + eachDeadline("coalesce(COLUMN, "+never+")") + " FROM caches WHERE collection = ? AND id = ?"},
+		{&w.insertCache, `INSERT INTO caches (uuid, principal, kdc_offset, label, changed, sum, collection, id, generation, name)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
+		{&w.updateCache, `UPDATE caches SET uuid = ?, principal = ?, kdc_offset = ?, label = ?, changed = ?, sum = ?
+			WHERE collection = ? AND id = ?`},
+		{&w.deleteCache, "DELETE FROM caches WHERE collection = ? AND id = ?"},
 		{&w.cache, "SELECT uuid, name, principal, kdc_offset, label, changed, sum FROM caches WHERE collection = ? AND id = ?"},
 		{&w.renameCache, "UPDATE caches SET name = ?, sum = ? WHERE collection = ? AND id = ?"},
-		{&w.generation, "SELECT generation FROM caches WHERE collection = ? AND id = ?"},
+		{&w.setGeneration, "UPDATE caches SET generation = ? WHERE collection = ? AND id = ?"},
 		{&w.putCred, `INSERT INTO credentials (generation, seq, uuid, sealed, data, sum) VALUES (?, ?, ?, ?, ?, ?)
 			ON CONFLICT (generation, seq) DO UPDATE SET uuid = excluded.uuid, sealed = excluded.sealed, data = excluded.data,
 			sum = excluded.sum`},
@@ -108,6 +118,10 @@ func (w *writer) statements() []statement {
 		{&w.noteDiscarded, "INSERT INTO discarded (generation) VALUES (?)"},
 		{&w.forgetDiscarded, "DELETE FROM discarded WHERE generation = ?"},
 	}
+	for kind, column := range deadlineColumns {
+		list = append(list, statement{&w.setDeadline[kind], "UPDATE caches SET " + column + " = nullif(?, " + never + ") WHERE collection = ? AND id = ?"})
+	}
+	return list
 }
 
 // findGeneration finds the first generation that no row has.
@@ -163,8 +177,8 @@ func (w *writer) applyAll(batch []*request) error {
 }
 
 func (w *writer) beginTransaction() error {
-	if len(w.generations) > maxGenerations {
-		clear(w.generations)
+	if len(w.caches) > maxCaches {
+		clear(w.caches)
 	}
 	w.portion = onePortion
 	return w.run(w.begin)
@@ -172,7 +186,7 @@ func (w *writer) beginTransaction() error {
 
 // rollBack undoes the transaction, unless SQLite has done that already.
 func (w *writer) rollBack() {
-	clear(w.generations)
+	clear(w.caches)
 	w.run(w.rollback)
 }
 

@@ -20,12 +20,13 @@ CREATE TABLE collections (
 	UNIQUE (namespace, uid, level)
 ) STRICT;
 
--- The credentials of a cache are those of its generation. A cache that is emptied
--- or moved gets another one.
+-- The credentials of a cache are those of its generation. A cache that gets the
+-- credentials of another one, or loses more than one transaction deletes, gets
+-- another generation. Without rowid, a change of it changes no index.
 CREATE TABLE caches (
-	generation   INTEGER PRIMARY KEY,        -- never given twice
 	collection   INTEGER NOT NULL REFERENCES collections,
 	id           INTEGER NOT NULL,           -- order of creation
+	generation   INTEGER NOT NULL,           -- never given twice
 	uuid         BLOB    NOT NULL CHECK (length(uuid) = 16),
 	name         BLOB    NOT NULL,
 	principal    BLOB    NOT NULL,           -- marshalled, version 4
@@ -36,8 +37,8 @@ CREATE TABLE caches (
 	reaping      INTEGER,                    -- from when it may be reaped, by the local clock; NULL: never
 	quarantined  TEXT,                       -- why it is quarantined; NULL: in use
 	sum          INTEGER NOT NULL,
-	UNIQUE (collection, id)
-) STRICT;
+	PRIMARY KEY (collection, id)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE credentials (
 	generation   INTEGER NOT NULL,
