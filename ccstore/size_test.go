@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
+	"weak"
 
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/ccstore/ccache"
@@ -73,7 +75,15 @@ func heldBytes(tb testing.TB, n int, add func(tx *ccstore.Tx, i int) error) (hel
 	c := build(tb, n, add)
 	said = c.Size()
 	with := liveHeap()
+	alive := weak.Make(c)
 	runtime.KeepAlive(c)
+	// A goroutine of the store that is not scheduled may hold it a while longer.
+	for deadline := time.Now().Add(time.Minute); alive.Value() != nil; runtime.GC() {
+		if time.Now().After(deadline) {
+			tb.Fatal("the collection is not collected")
+		}
+		time.Sleep(time.Millisecond)
+	}
 	return with - liveHeap(), said
 }
 
