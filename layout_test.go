@@ -53,7 +53,7 @@ var mayImport = map[string][]string{
 	"cmd/kcmd":             {"budget", "flock", "private", "ccstore", "ccstore/describe", "ccstore/memory", "ccstore/sqlite", "kcmserver", "kcmserver/selinux", "dbus", "lifecycle", "safetext", "clock", "kcmserver/kcm/client"},
 	"tests/system":         {"tests/lab", "kcmserver/kcm", "ccstore/ccache"},
 	"tests/lab":            {},
-	"tests/cmd/bench":      {"tests/lab", "ccstore", "ccstore/sqlite", "ccstore/ccache", "kcmserver/kcm", "kcmserver/kcm/client"},
+	"tests/cmd/bench":      {"tests/lab", "ccstore/ccache", "kcmserver/kcm", "kcmserver/kcm/client"},
 	"tests/cmd/report":     {},
 	"tests/cmd/soak":       {"tests/lab", "tests/model", "kcmserver/kcm", "kcmserver/kcm/client", "ccstore/ccache", "ccstore", "ccstore/sqlite"},
 	"tests/model":          {"kcmserver/kcm", "kcmserver/kcm/client", "ccstore/ccache"},

@@ -95,10 +95,10 @@ unpack_heimdal() {
 	unpack heimdal usr/bin/kgetcred heimdal-clients
 }
 
-# unpack_servers unpacks the KCM servers that kcmd is compared with. Installing
-# them would start them, where everybody's tickets are.
+# unpack_servers unpacks the KCM server that kcmd is compared with. Installing it
+# would start it, where everybody's tickets are.
 unpack_servers() {
-	unpack servers usr/libexec/sssd/sssd_kcm sssd-kcm sssd-common heimdal-kcm
+	unpack servers usr/libexec/sssd/sssd_kcm sssd-kcm sssd-common
 }
 
 # unpack DIRECTORY PROGRAM PACKAGE... unpacks packages, and the libraries that they

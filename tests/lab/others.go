@@ -63,17 +63,6 @@ func (l *Lab) NewSSSD(tracer ...string) (*Server, error) {
 	return s, nil
 }
 
-// NewHeimdalKCM starts Heimdal's kcm. Only root can.
-func (l *Lab) NewHeimdalKCM() (*Server, error) {
-	s, err := l.newOther("heimdal-kcm", func(unpacked, own string) ([]string, error) {
-		return []string{"--", filepath.Join(unpacked, "usr/sbin/kcm"), "-c", "/dev/null"}, nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("cannot start Heimdal's kcm: %w", err)
-	}
-	return s, nil
-}
-
 // newOther starts a server whose files are in the directory of that name.
 // command is told where the program is unpacked and the server's own directory,
 // and returns what is run before it, "--", and it.

@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
-	"sync"
-	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"kcmd.org/kcmd/ccstore/ccache"
 	"kcmd.org/kcmd/kcmserver/kcm"
@@ -26,14 +27,11 @@ type step struct {
 }
 
 var steps = []step{
-	{name: "open", about: "open a cache and get its principal, as every program does first"},
 	{name: "retrieve", about: "find a ticket"},
 	{name: "miss", about: "look for a ticket that is not in the cache"},
 	{name: "iterate", about: "get all tickets"},
 	{name: "collection", about: "list 10 caches, as klist -l does", collection: true},
-	{name: "switch", about: "make another cache the default", collection: true},
 	{name: "replace", about: "replace another cache by three tickets, as kinit does"},
-	{name: "destroy", about: "destroy another cache of three tickets"},
 	{name: "store", about: "store a new ticket; remove it, unmeasured, where the type can", changes: true},
 	{name: "again", about: "store a ticket that is in the cache", changes: true},
 }
@@ -46,21 +44,15 @@ func stepNames() []string {
 	return names
 }
 
-// Sizes of tickets in bytes: usual, and with the groups of a user of a large Active
-// Directory.
 const (
-	usualSize = 1200
-	bigSize   = 50 << 10
-)
-
-const (
+	ticketSize  = 1200 // in bytes, as in driver.h
 	otherCaches = 9    // caches besides the measured one
 	maxCount    = 2000 // of a step in one turn
 )
 
 // usual are the circumstances of one client with so many tickets.
 func usual(tickets int) circumstances {
-	return circumstances{Tickets: tickets, Bytes: usualSize, Clients: 1}
+	return circumstances{Tickets: tickets, Clients: 1}
 }
 
 // calls measures one client.
@@ -70,28 +62,13 @@ func (b *bench) calls() error {
 			return err
 		}
 	}
-	for _, n := range b.options.bigTickets {
-		c := usual(n)
-		c.Bytes = bigSize
-		if err := b.measure(c, b.options.steps("retrieve", "iterate", "replace", "store")); err != nil {
-			return err
-		}
-	}
 	return nil
-}
-
-// crowdTickets is the number of tickets where several clients are measured.
-func (o *options) crowdTickets() int {
-	if slices.Contains(o.tickets, 300) {
-		return 300
-	}
-	return o.tickets[0]
 }
 
 // manyClients measures several clients at once, of one user, in one cache.
 func (b *bench) manyClients() error {
 	for _, n := range append([]int{1}, b.options.clients...) {
-		c := usual(b.options.crowdTickets())
+		c := usual(b.options.crowd)
 		c.Clients = n
 		if n == 1 && slices.ContainsFunc(b.results, func(r *result) bool { return r.circumstances == c }) {
 			continue
@@ -120,7 +97,7 @@ func (b *bench) manyUsers() error {
 		}
 		c := usual(b.options.tickets[0])
 		c.Users = n
-		if err := b.measure(c, b.options.steps("open", "retrieve", "collection", "store")); err != nil {
+		if err := b.measure(c, b.options.steps("retrieve", "collection", "store")); err != nil {
 			return err
 		}
 	}
@@ -130,45 +107,29 @@ func (b *bench) manyUsers() error {
 const (
 	firstUID      = 20_000 // of the other users
 	othersTickets = 2      // of each of them
-	othersAtOnce  = 8
 )
 
 // storeOthers has other users store tickets until n have, or time is up.
 func (b *bench) storeOthers(p *peer, n int) error {
 	deadline := time.Now().Add(b.options.fillBudget)
-	var next, done atomic.Int64
-	next.Store(int64(p.others))
-	errs := make(chan error, othersAtOnce)
-	var all sync.WaitGroup
-	for range othersAtOnce {
-		all.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n && time.Now().Before(deadline); i = int(next.Add(1)) - 1 {
-				if err := b.storeOther(p, firstUID+i); err != nil {
-					errs <- err
-					return
-				}
-				done.Add(1)
-			}
-		})
-	}
-	all.Wait()
-	close(errs)
-	p.others += int(done.Load())
-	if p.others < n {
-		b.note(fmt.Sprintf("%s: too slow to store for more than %d of %d other users", p.name, p.others, n))
-	}
-	return <-errs
-}
-
-func (b *bench) storeOther(p *peer, uid int) error {
-	return asUser(uid, p.socket, func(c *client.Client) error {
-		name := strconv.Itoa(uid)
-		err := c.Initialize(name, alice)
-		for i := 0; i < othersTickets && err == nil; i++ {
-			err = c.Store(name, ticket(i, usualSize))
+	for ; p.others < n; p.others++ {
+		if !p.isKcmd && time.Now().After(deadline) {
+			b.note(fmt.Sprintf("%s: too slow to store for more than %d of %d other users", p.name, p.others, n))
+			return nil
 		}
-		return err
-	})
+		uid := firstUID + p.others
+		if err := asUser(uid, p.socket, func(c *client.Client) error {
+			name := strconv.Itoa(uid)
+			err := c.Initialize(name, alice)
+			for i := 0; i < othersTickets && err == nil; i++ {
+				err = c.Store(name, ticket(i))
+			}
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // asUser calls f with a client that has connected as a user.
@@ -187,7 +148,7 @@ func (b *bench) measure(c circumstances, list []step) error {
 	if len(list) == 0 {
 		return nil
 	}
-	clients, err := b.clients(c)
+	clients, err := b.clients(c.Clients)
 	if err != nil {
 		return err
 	}
@@ -204,29 +165,29 @@ func (b *bench) measure(c circumstances, list []step) error {
 		b.measureStep(c, st, clients, unprepared)
 	}
 	for _, p := range b.peers {
-		if p.failure == nil {
-			p.failure = clearUp(p, clients)
+		if p.pid != 0 && p.failure == nil && !p.isEcho() {
+			p.failure = b.addMemory(p.name, memoryWith(c), p.pid)
+		}
+		if clients[0].placed[p] && p.failure == nil {
+			p.failure = clients[0].do("clear", strconv.Itoa(p.place))
 		}
 	}
 	return nil
 }
 
-// clients returns clients whose tickets have the right size.
-func (b *bench) clients(c circumstances) ([]*driver, error) {
-	for len(b.drivers) < c.Clients {
+// memoryWith names the figure of a server's memory.
+func memoryWith(c circumstances) string { return "resident memory after " + c.String() }
+
+// clients returns so many clients.
+func (b *bench) clients(n int) ([]*driver, error) {
+	for len(b.drivers) < n {
 		d, err := startDriver(b.lab, b.driver, len(b.drivers))
 		if err != nil {
 			return nil, err
 		}
 		b.drivers = append(b.drivers, d)
 	}
-	list := b.drivers[:c.Clients]
-	for _, d := range list {
-		if err := d.do("client", strconv.Itoa(d.number), strconv.Itoa(c.Bytes)); err != nil {
-			return nil, err
-		}
-	}
-	return list, nil
+	return b.drivers[:n], nil
 }
 
 // prepare fills the cache of a peer, and makes its other caches.
@@ -235,7 +196,14 @@ func (b *bench) prepare(c circumstances, p *peer, clients []*driver) error {
 		if err := d.place(p); err != nil {
 			return err
 		}
-		if err := d.fill(p, c.Tickets, i > 0, b.fillBudget(p)); err != nil {
+		there := i > 0
+		if p.isKcmd && !there {
+			if err := replaceAs(p.socket, os.Getuid(), kcmCache, c.Tickets); err != nil {
+				return err
+			}
+			there = true
+		}
+		if err := d.fill(p, c.Tickets, there, b.options.fillBudget); err != nil {
 			return err
 		}
 	}
@@ -245,35 +213,15 @@ func (b *bench) prepare(c circumstances, p *peer, clients []*driver) error {
 	return clients[0].do("caches", strconv.Itoa(p.place), strconv.Itoa(otherCaches))
 }
 
-// fillBudget is how long it may take to fill a cache. kcmd is never left out.
-func (b *bench) fillBudget(p *peer) time.Duration {
-	if p.isKcmd {
-		return answerPatience
-	}
-	return b.options.fillBudget
-}
-
-// clearUp destroys the caches of prepare.
-func clearUp(p *peer, clients []*driver) error {
-	for i, d := range clients {
-		if !d.placed[p] || i > 0 && !p.private {
-			continue
-		}
-		if err := d.do("clear", strconv.Itoa(p.place), strconv.Itoa(otherCaches)); err != nil {
-			return fmt.Errorf("cannot clear up: %w", err)
-		}
-	}
-	return nil
-}
-
 // measureStep measures a step of all peers.
 func (b *bench) measureStep(c circumstances, st step, clients []*driver, unprepared map[*peer]error) {
 	var list []*result
 	for _, p := range b.peers {
-		r := b.results.begin(key{c, st.name, p.name})
-		r.Failure = failed(errors.Join(unprepared[p], p.failure))
-		if r.Failure.error == nil {
-			r.Failure = failed(possible(c, st, p, clients))
+		r := &result{key: key{c, st.name, p.name}}
+		b.results = append(b.results, r)
+		r.failure = errors.Join(unprepared[p], p.failure)
+		if r.failure == nil {
+			r.failure = possible(c, st, p, clients)
 		}
 		list = append(list, r)
 	}
@@ -281,10 +229,18 @@ func (b *bench) measureStep(c circumstances, st step, clients []*driver, unprepa
 	if c.Clients > 1 {
 		rounds = max(rounds/4, 2) // longer ones, in which clients and server meet in all ways
 	}
-	b.rounds(rounds, list, func(p *peer, r *result) error { return b.turn(st, p, r, clients) })
-	for _, r := range list {
-		if p := b.peer(r.Peer); p.pid != 0 && r.Failure.error == nil {
-			r.Memory, _ = memoryOf(p.pid) // 0 if it has ended
+	used := make(map[*result]time.Duration)
+	for range rounds {
+		for _, r := range list {
+			if r.failure != nil || used[r] > b.options.stepBudget {
+				continue
+			}
+			p, start := b.peer(r.Peer), time.Now()
+			r.failure = b.turn(st, p, r, clients)
+			used[r] += time.Since(start)
+			if p.ended != nil && p.failure == nil {
+				p.failure = p.ended()
+			}
 		}
 	}
 }
@@ -298,7 +254,7 @@ func possible(c circumstances, st step, p *peer, clients []*driver) error {
 		}
 		return nil
 	}
-	request, reply, ok := exchanged(st.name, c.Tickets, c.Bytes)
+	request, reply, ok := exchanged(st.name, c.Tickets)
 	if !ok {
 		return fmt.Errorf("%w: more than one exchange", errNot)
 	}
@@ -314,7 +270,7 @@ func possible(c circumstances, st step, p *peer, clients []*driver) error {
 func (b *bench) turn(st step, p *peer, r *result, clients []*driver) error {
 	count := maxCount
 	if st.changes && p.tombstones {
-		if err := clients[0].fill(p, r.Tickets, false, b.fillBudget(p)); err != nil {
+		if err := clients[0].fill(p, r.Tickets, false, b.options.fillBudget); err != nil {
 			return err
 		}
 		count = 16 + r.Tickets/8
@@ -323,21 +279,21 @@ func (b *bench) turn(st step, p *peer, r *result, clients []*driver) error {
 	if len(clients) > 1 {
 		processor = anyProcessor // they have to compete
 	}
-	free, err := bind(p.pid, processor)
-	if err != nil {
+	if err := bind(p.pid, processor); err != nil {
 		return err
 	}
 	// Several clients do not begin at once.
 	moment := b.options.slice * time.Duration(min(len(clients), 8))
 	took, err := together(clients, p, st.name, count, moment, processor)
 	r.add(took)
-	return errors.Join(err, free())
+	return err
 }
 
 // together has all clients do a step at once, and returns all measurements.
 func together(clients []*driver, p *peer, step string, count int, moment time.Duration, processor int) (took series, err error) {
 	for _, d := range clients {
-		if err := d.step(p, step, count, moment, processor); err != nil {
+		if err := d.send("step", strconv.Itoa(p.place), step, strconv.Itoa(count),
+			strconv.FormatInt(moment.Milliseconds(), 10), strconv.Itoa(processor)); err != nil {
 			return nil, err
 		}
 	}
@@ -360,28 +316,27 @@ func service(n int) ccache.Principal {
 
 var began = uint32(time.Now().Unix())
 
-// ticket returns alice's ticket for a service, of that many bytes without its
-// metadata.
-func ticket(n, size int) *ccache.Credential {
+// ticket returns alice's ticket for a service.
+func ticket(n int) *ccache.Credential {
 	return &ccache.Credential{
 		Client: alice, Server: service(n), Key: ccache.Key{Type: 18, Value: make([]byte, 32)},
 		AuthTime: began, StartTime: began, EndTime: began + 8*3600,
-		Flags: ccache.FlagForwardable, Ticket: make([]byte, size),
+		Flags: ccache.FlagForwardable, Ticket: make([]byte, ticketSize),
 	}
 }
 
 func tickets(n int) []*ccache.Credential {
 	list := make([]*ccache.Credential, n)
 	for i := range list {
-		list[i] = ticket(i, usualSize)
+		list[i] = ticket(i)
 	}
 	return list
 }
 
 // exchanged returns the bytes that the main request of a step sends and receives,
 // with all headers. It returns false for a step of several requests.
-func exchanged(step string, tickets, size int) (request, reply int, ok bool) {
-	cache, one := len(kcm.AppendName(nil, kcmCache)), len(ticket(0, size).Append(nil))
+func exchanged(step string, tickets int) (request, reply int, ok bool) {
+	cache, one := len(kcm.AppendName(nil, kcmCache)), len(ticket(0).Append(nil))
 	server := service(0)
 	match := ccache.Match{Client: &alice, Server: &server, EndTime: began}
 	lookUp := cache + 4 + len(match.Append(nil))
@@ -396,11 +351,51 @@ func exchanged(step string, tickets, size int) (request, reply int, ok bool) {
 		request = cache + one
 	case "replace":
 		request = len(alice.Append(binary.BigEndian.AppendUint32(nil, 0))) + cache + 4 + 3*(4+one)
-	case "switch", "destroy":
-		request = cache
 	default:
 		return 0, 0, false
 	}
 	const requestHeader = 8
 	return requestHeader + request, kcm.ReplyHeaderLen + reply, true
+}
+
+// Whether client and server share a processor makes a larger difference than the
+// differences that the bench measures, and the scheduler keeps them as they are.
+// So in every second turn both are bound to one processor, another one each time,
+// and in the other turns to none.
+
+const anyProcessor = -1
+
+// processorOf returns the processor of a turn.
+func processorOf(turn int) int {
+	if turn%2 == 1 {
+		return anyProcessor
+	}
+	return turn / 2 % runtime.NumCPU()
+}
+
+// bind binds all threads of a process to one processor, or to those of the bench.
+func bind(pid, processor int) error {
+	var set, old unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil || pid == 0 {
+		return err
+	}
+	if processor != anyProcessor && set.IsSet(processor) {
+		set.Zero()
+		set.Set(processor)
+	}
+	for changed := true; changed; {
+		threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+		if err != nil {
+			return err
+		}
+		changed = false // again after a change: a thread inherits the set of the one that starts it
+		for _, t := range threads {
+			id, _ := strconv.Atoi(t.Name())
+			// A thread that has ended returns an error.
+			if unix.SchedGetaffinity(id, &old) == nil && old != set && unix.SchedSetaffinity(id, &set) == nil {
+				changed = true
+			}
+		}
+	}
+	return nil
 }

@@ -1,15 +1,15 @@
-// Bench measures kcmd beside other credential caches: sssd_kcm, Heimdal's kcm and
-// the types of libkrb5. An echo over the same kind of socket is the lower bound.
+// Bench measures kcmd beside other credential caches: sssd_kcm and types of
+// libkrb5. An echo over the same kind of socket is the lower bound.
 // tests/bench builds and starts it.
 //
 // A small C program, driver, makes the same calls of libkrb5 for every peer. The
 // peers take turns in short rounds, so that the load of the machine affects all of
 // them alike.
 //
-// Read options.go (what is measured), peer.go (whom), driver.go and rounds.go (how)
-// and result.go first; then the parts calls.go, syncs.go, commands.go and scale.go;
-// then report.go, marks.go and plot.go.
+// Read options.go (what is measured), peer.go (whom), driver.go and result.go
+// first; then the parts calls.go, syncs.go and scale.go; then report.go and
+// marks.go.
 //
-// It imports tests/lab, and to fill databases and compute sizes ccstore and
-// kcmserver/kcm.
+// It imports tests/lab, and to compute sizes and store for other users
+// ccstore/ccache and kcmserver/kcm.
 package main

@@ -5,6 +5,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -20,10 +21,9 @@ var driverSource embed.FS
 // A driver is one client: a process that makes libkrb5's calls. It numbers its
 // places as the peers are numbered.
 type driver struct {
-	number int
 	cmd    *exec.Cmd
-	in     *os.File
-	out    *os.File
+	in     io.Writer
+	out    io.ReadCloser
 	buf    *bufio.Reader
 	placed map[*peer]bool
 }
@@ -33,46 +33,26 @@ type driver struct {
 const answerPatience = 5 * time.Minute
 
 // startDriver starts client number n.
-func startDriver(l *lab.Lab, program string, n int, env ...string) (*driver, error) {
-	theirIn, in, err := os.Pipe()
-	if err != nil {
+func startDriver(l *lab.Lab, program string, n int) (*driver, error) {
+	d := &driver{cmd: exec.Command(program, strconv.Itoa(n)), placed: make(map[*peer]bool)}
+	d.cmd.Stderr = os.Stderr
+	d.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C.UTF-8", "TZ=UTC", "HOME=" + l.Dir}
+	var err, err2 error
+	d.in, err = d.cmd.StdinPipe()
+	d.out, err2 = d.cmd.StdoutPipe()
+	d.buf = bufio.NewReader(d.out)
+	if err := errors.Join(err, err2); err != nil {
 		return nil, err
 	}
-	defer theirIn.Close()
-	out, theirOut, err := os.Pipe()
-	if err != nil {
-		in.Close()
-		return nil, err
-	}
-	defer theirOut.Close()
-	d := &driver{
-		number: n, cmd: exec.Command(program), in: in, out: out, buf: bufio.NewReader(out),
-		placed: make(map[*peer]bool),
-	}
-	d.cmd.Stdin, d.cmd.Stdout, d.cmd.Stderr = theirIn, theirOut, os.Stderr
-	d.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C.UTF-8", "TZ=UTC", "HOME=" + l.Dir}, env...)
 	if err := lab.Start(d.cmd); err != nil {
-		d.close()
 		return nil, fmt.Errorf("cannot start a client: %w", err)
 	}
-	l.OnClose(d.end)
-	return d, d.do("client", strconv.Itoa(n), "1200")
-}
-
-func (d *driver) close() {
-	d.in.Close()
-	d.out.Close()
-}
-
-// end kills the client.
-func (d *driver) end() {
-	if d.cmd.ProcessState != nil {
-		return
-	}
-	// An error means that it has ended.
-	_ = d.cmd.Process.Kill()
-	_ = d.cmd.Wait()
-	d.close()
+	l.OnClose(func() {
+		// An error means that it has ended.
+		_ = d.cmd.Process.Kill()
+		_ = d.cmd.Wait()
+	})
+	return d, nil
 }
 
 // send sends a command to the client.
@@ -84,11 +64,9 @@ func (d *driver) send(words ...string) error {
 // receive waits for the answer to a command, and returns the words after "ok", or
 // with errSlow those after "slow".
 func (d *driver) receive() ([]string, error) {
-	if err := d.out.SetReadDeadline(time.Now().Add(answerPatience)); err != nil {
-		return nil, err
-	}
+	hang := time.AfterFunc(answerPatience, func() { d.out.Close() })
 	line, err := d.buf.ReadString('\n')
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	if !hang.Stop() {
 		return nil, fmt.Errorf("no answer within %v", answerPatience)
 	}
 	if err != nil {
@@ -113,7 +91,7 @@ func (d *driver) do(words ...string) error {
 	return err
 }
 
-// receiveSeries waits for the answer to "step" or "gss".
+// receiveSeries waits for the answer to "step".
 func (d *driver) receiveSeries() (series, error) {
 	words, err := d.receive()
 	if err != nil {
@@ -135,10 +113,7 @@ func (d *driver) place(p *peer) error {
 	if d.placed[p] {
 		return nil
 	}
-	tidy := "0"
-	if p.tidy {
-		tidy = "1"
-	}
+	tidy := map[bool]string{true: "1", false: "0"}[p.tidy]
 	if err := d.do("place", strconv.Itoa(p.place), p.krb5conf, p.collection, p.cache, tidy); err != nil {
 		return err
 	}
@@ -146,15 +121,9 @@ func (d *driver) place(p *peer) error {
 	return nil
 }
 
-// fill makes the cache of a peer, unless another client has made it.
-func (d *driver) fill(p *peer, tickets int, another bool, budget time.Duration) error {
-	how := "one"
-	switch {
-	case another && !p.private:
-		how = "there"
-	case p.together:
-		how = "together"
-	}
+// fill makes the cache of a peer, unless it is there.
+func (d *driver) fill(p *peer, tickets int, there bool, budget time.Duration) error {
+	how := map[bool]string{true: "there", false: "make"}[there]
 	start := time.Now()
 	if err := d.send("fill", strconv.Itoa(p.place), strconv.Itoa(tickets), how, strconv.FormatInt(budget.Milliseconds(), 10)); err != nil {
 		return err
@@ -164,10 +133,4 @@ func (d *driver) fill(p *peer, tickets int, another bool, budget time.Duration) 
 		return fmt.Errorf("%w: %s of %d tickets stored in %.1f s", errSlow, stored[0], tickets, time.Since(start).Seconds())
 	}
 	return err
-}
-
-// step begins a step, on one processor or on any. receiveSeries waits for its end.
-func (d *driver) step(p *peer, name string, count int, moment time.Duration, processor int) error {
-	return d.send("step", strconv.Itoa(p.place), name, strconv.Itoa(count),
-		strconv.FormatInt(moment.Milliseconds(), 10), strconv.Itoa(processor))
 }

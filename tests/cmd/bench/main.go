@@ -47,18 +47,15 @@ func main() {
 type bench struct {
 	options *options
 	lab     *lab.Lab
-	labs    []*lab.Lab // of the daemons
-	kcmd    string     // path of the binary
-	driver  string     // path of the program
+	kcmd    string // path of the binary
+	driver  string // path of the program
 	drivers []*driver
 	peers   []*peer
 	places  int // of all peers so far
 
-	results       results
-	syncResults   []*syncResult
-	scaleResults  []*scaleResult
-	growthResults []*growthResult
-	notes         []string
+	results results
+	figures []*figure
+	notes   []string
 }
 
 // run measures, and writes the report to w.
@@ -72,38 +69,22 @@ func run(o *options, w io.Writer) error {
 		l.OnClose(func() { os.RemoveAll(o.built) })
 	}
 	b := &bench{options: o, lab: l}
-	defer func() {
-		for _, l := range b.labs {
-			l.Close()
-		}
-	}()
-	if err := b.build(); err != nil {
+	if err := b.run(); err != nil {
 		return err
 	}
-	if err := b.startPeers(); err != nil {
-		return err
-	}
-	if err := b.runParts(); err != nil {
-		return err
-	}
-	b.progress("")
 	b.report(w)
-	if o.jsonFile != "" {
-		if err := b.writeJSON(o.jsonFile); err != nil {
-			return err
-		}
-	}
-	if o.plotDir != "" {
-		if err := b.plot(o.plotDir); err != nil {
-			return err
-		}
-	}
 	return b.failed()
 }
 
-func (b *bench) runParts() error {
+// run measures.
+func (b *bench) run() error {
+	for _, do := range []func() error{b.build, b.startPeers} {
+		if err := do(); err != nil {
+			return err
+		}
+	}
 	var took []string
-	for i, do := range []func() error{b.calls, b.manyClients, b.syncs, b.commands, b.manyUsers, b.scale, b.grow} {
+	for i, do := range []func() error{b.calls, b.manyClients, b.syncs, b.manyUsers, b.scale} {
 		if !slices.Contains(b.options.parts, parts[i]) {
 			continue
 		}
@@ -113,6 +94,7 @@ func (b *bench) runParts() error {
 		}
 		took = append(took, fmt.Sprintf("%s %.0f s", parts[i], time.Since(start).Seconds()))
 	}
+	b.progress("")
 	b.note("Time: " + strings.Join(took, ", "))
 	return nil
 }
@@ -120,12 +102,7 @@ func (b *bench) runParts() error {
 // build builds the daemon and the driver.
 func (b *bench) build() (err error) {
 	b.progress("building")
-	if b.options.kcmd != "" {
-		b.kcmd, err = filepath.Abs(b.options.kcmd)
-	} else {
-		b.kcmd, err = b.lab.Program(b.options.root)
-	}
-	if err != nil {
+	if b.kcmd, err = b.lab.Program(b.options.root); err != nil {
 		return err
 	}
 	if b.options.against != "" {
@@ -148,7 +125,7 @@ func compileDriver(l *lab.Lab) (string, error) {
 		return "", err
 	}
 	args := append([]string{"-O2", "-Wall", "-Wextra", "-Werror", "-o", program}, sources...)
-	cmd := exec.Command("gcc", append(args, "-lgssapi_krb5", "-lkrb5", "-lpthread")...)
+	cmd := exec.Command("gcc", append(args, "-lkrb5", "-lpthread")...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := lab.Run(cmd); err != nil {
@@ -169,16 +146,10 @@ func (b *bench) failed() error {
 		check(p.name, "it", p.failure)
 	}
 	for _, r := range b.results {
-		check(r.Peer, r.Step, r.Failure.error)
+		check(r.Peer, r.Step, r.failure)
 	}
-	for _, r := range b.syncResults {
-		check(r.Peer, "syncs", r.Failure.error)
-	}
-	for _, r := range b.scaleResults {
-		check(r.Peer, "scale", r.Failure.error)
-	}
-	for _, r := range b.growthResults {
-		check(r.Peer, r.What, r.Failure.error)
+	for _, f := range b.figures {
+		check(f.Peer, f.What, f.failure)
 	}
 	return errors.Join(errs...)
 }
@@ -190,10 +161,4 @@ func (b *bench) peer(name string) *peer {
 		return nil
 	}
 	return b.peers[i]
-}
-
-// newPeer returns a peer with a place of its own.
-func (b *bench) newPeer(name string) *peer {
-	b.places++
-	return &peer{name: name, place: b.places - 1}
 }

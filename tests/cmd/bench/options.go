@@ -7,17 +7,14 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
-
-	"kcmd.org/kcmd/tests/lab"
 )
 
 // options are the arguments of tests/bench, checked.
 type options struct {
 	effort
 	peers, only, parts []string
-	kcmd, against      string // paths of binaries
+	against            string // path of a binary
 	root               string // of the module
-	jsonFile, plotDir  string
 	built              string // a directory to remove at the end
 	needs              bool   // only print what must be installed
 }
@@ -29,39 +26,36 @@ type effort struct {
 	stepBudget time.Duration // of each step and peer
 	fillBudget time.Duration // to fill a cache, or to store for other users
 	tickets    []int
-	bigTickets []int // numbers of tickets of 50 KiB
+	crowd      int // tickets, of clients at once
 	clients    []int
 	users      []int // other users with stored tickets
 	stored     []int // users, in the part scale
-	runs       int   // of each command
-	services   int   // of kvno
-	caches     int   // of klist -A
 }
 
 var efforts = map[string]effort{
 	"usual": {
 		rounds: 20, slice: 10 * time.Millisecond, stepBudget: 1500 * time.Millisecond, fillBudget: 6 * time.Second,
-		tickets: []int{10, 300, 10_000}, bigTickets: []int{10}, clients: []int{8, 64}, users: []int{1000},
-		stored: []int{10_000}, runs: 5, services: 200, caches: 50,
+		tickets: []int{10, 300, 10_000}, crowd: 300, clients: []int{8, 64}, users: []int{1000},
+		stored: []int{10_000},
 	},
 	"quick": {
 		rounds: 12, slice: 5 * time.Millisecond, stepBudget: 500 * time.Millisecond, fillBudget: 2 * time.Second,
-		tickets: []int{10, 300, 10_000}, clients: []int{8}, users: []int{1000},
-		stored: []int{10_000}, runs: 3, services: 20, caches: 10,
+		tickets: []int{10, 300, 10_000}, crowd: 300, clients: []int{8}, users: []int{1000},
+		stored: []int{10_000},
 	},
 	"full": {
 		rounds: 40, slice: 25 * time.Millisecond, stepBudget: 20 * time.Second, fillBudget: 2 * time.Minute,
-		tickets: []int{10, 100, 300, 1000, 10_000}, bigTickets: []int{10, 100, 300}, clients: []int{8, 64}, users: []int{1000, 10_000},
-		stored: []int{10_000, 30_000, 100_000}, runs: 10, services: 200, caches: 50,
+		tickets: []int{10, 100, 300, 1000, 10_000}, crowd: 300, clients: []int{8, 64}, users: []int{1000, 10_000},
+		stored: []int{10_000, 30_000, 100_000},
 	},
 	"smoke": {
 		rounds: 2, slice: 5 * time.Millisecond, stepBudget: time.Second, fillBudget: 5 * time.Second,
-		tickets: []int{10}, clients: []int{2},
+		tickets: []int{10, 20}, crowd: 10, clients: []int{2},
 	},
 }
 
 // The parts of the bench, in their order.
-var parts = []string{"calls", "clients", "syncs", "commands", "users", "scale", "growth"}
+var parts = []string{"calls", "clients", "syncs", "users", "scale"}
 
 const usageText = `usage: tests/bench [--quick | --full | --smoke] [--only STEPS] [--peers PEERS] [--parts PARTS] ...
 
@@ -80,8 +74,8 @@ The steps:
 The peers:
 %s`
 
-// newFlags returns the flags of o, and those that only choose others.
-func newFlags(o *options) (flags *pflag.FlagSet, commands, scale *bool) {
+// newFlags returns the flags of o, and one that only chooses others.
+func newFlags(o *options) (flags *pflag.FlagSet, scale *bool) {
 	flags = pflag.NewFlagSet("tests/bench", pflag.ContinueOnError)
 	flags.SortFlags = false
 	flags.Usage = func() {}
@@ -91,27 +85,20 @@ func newFlags(o *options) (flags *pflag.FlagSet, commands, scale *bool) {
 	flags.StringSliceVar(&o.only, "only", nil, "only these `steps`, separated by commas")
 	flags.StringSliceVar(&o.peers, "peers", kindNames(), "only these `peers`")
 	flags.StringSliceVar(&o.parts, "parts", parts, "only these `parts`")
-	commands = flags.Bool("commands", false, "--parts commands: kinit, klist, kvno, GSSAPI")
-	scale = flags.Bool("scale", false, "--parts scale,growth, with up to 100,000 users stored")
-	flags.IntSliceVar(&o.tickets, "tickets", nil, "`numbers` of tickets in the cache")
-	flags.IntSliceVar(&o.clients, "clients", nil, "`numbers` of clients at once")
-	flags.IntSliceVar(&o.users, "users", nil, "`numbers` of other users with stored tickets")
-	flags.StringVar(&o.kcmd, "kcmd", "", "measure the binary at this `path` (also: LAB_KCMD)")
+	scale = flags.Bool("scale", false, "--parts scale, with up to 100,000 users stored")
 	flags.StringVar(&o.against, "against", "", "also measure the kcmd at this `path`, as the peers "+against+"...")
-	flags.StringVar(&o.jsonFile, "json", "", "write all figures to this `file`")
-	flags.StringVar(&o.plotDir, "plot", "", "write charts as SVG to this `directory`")
 	flags.StringVar(&o.root, "root", ".", "")
 	flags.StringVar(&o.built, "built", "", "")
 	flags.BoolVar(&o.needs, "needs", false, "")
 	for _, internal := range []string{"root", "built", "needs"} {
 		_ = flags.MarkHidden(internal) // it exists
 	}
-	return flags, commands, scale
+	return flags, scale
 }
 
 // usage returns the text of --help.
 func usage() string {
-	flags, _, _ := newFlags(new(options))
+	flags, _ := newFlags(new(options))
 	for _, long := range []string{"peers", "parts"} {
 		flags.Lookup(long).DefValue = "[]" // listed below
 	}
@@ -129,7 +116,7 @@ func usage() string {
 // parseOptions reads the arguments. It returns pflag.ErrHelp if they ask for help.
 func parseOptions(args []string) (*options, error) {
 	o := new(options)
-	flags, commands, scale := newFlags(o)
+	flags, scale := newFlags(o)
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
@@ -146,46 +133,20 @@ func parseOptions(args []string) (*options, error) {
 		return nil, fmt.Errorf("--%s and --%s: only one of them is allowed", chosen[0], chosen[1])
 	}
 	chosen = append(chosen, "usual")
-	o.take(efforts[chosen[0]])
+	o.effort = efforts[chosen[0]]
 	switch given := flags.Changed("parts"); {
-	case *commands || *scale:
-		if !given {
-			o.parts = nil
-		}
-		if *commands {
-			o.parts = append(o.parts, "commands")
-		}
-		if *scale {
-			o.parts = append(o.parts, "scale", "growth")
-			o.stored = efforts["full"].stored
-		}
-	case chosen[0] == "quick" && !given:
-		o.parts = slices.DeleteFunc(slices.Clone(parts), func(p string) bool { return p == "growth" })
-	case chosen[0] == "smoke":
-		if !given {
-			o.parts = []string{"calls", "clients"}
-		}
-		if !flags.Changed("peers") {
-			o.peers = []string{"echo", "kcmd-full", "file"}
-		}
+	case *scale:
+		o.parts, o.stored = []string{"scale"}, efforts["full"].stored
+	case chosen[0] == "smoke" && !given:
+		o.parts = []string{"calls", "clients"}
+	}
+	if chosen[0] == "smoke" && !flags.Changed("peers") {
+		o.peers = []string{"echo", "kcmd-full", "file"}
 	}
 	return o, o.check()
 }
 
-// take uses an effort, but for the numbers that were given.
-func (o *options) take(e effort) {
-	given := o.effort
-	o.effort = e
-	for _, n := range []struct{ field, given *[]int }{
-		{&o.tickets, &given.tickets}, {&o.clients, &given.clients}, {&o.users, &given.users},
-	} {
-		if *n.given != nil {
-			*n.field = *n.given
-		}
-	}
-}
-
-// check checks names and numbers, and puts names into their order.
+// check checks names, and puts them into their order.
 func (o *options) check() error {
 	for _, list := range []struct {
 		flag    string
@@ -199,12 +160,6 @@ func (o *options) check() error {
 		}
 		given := *list.given
 		*list.given = slices.DeleteFunc(slices.Clone(list.allowed), func(w string) bool { return !slices.Contains(given, w) })
-	}
-	const most = 100_000
-	for _, n := range slices.Concat(o.tickets, o.clients, o.users) {
-		if n < 1 || n > most {
-			return fmt.Errorf("%d is not allowed; allowed: numbers from 1 to %d", n, most)
-		}
 	}
 	return nil
 }
@@ -224,9 +179,6 @@ func (o *options) needed() []string {
 	}
 	if slices.Contains(o.parts, "syncs") {
 		list = append(list, "strace")
-	}
-	if slices.Contains(o.parts, "commands") {
-		list = append(list, lab.KerberosPrograms...)
 	}
 	slices.Sort(list)
 	return slices.Compact(list)

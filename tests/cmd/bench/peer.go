@@ -1,8 +1,12 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -11,33 +15,24 @@ import (
 
 // A peer is a credential cache to measure, or the echo.
 type peer struct {
-	name string
-	// place is its number in every driver.
-	place int
-	traits
+	name  string
+	place int // its number in every driver
 	// cache and collection are TYPE:RESIDUAL: the cache to measure, and all caches.
 	cache, collection, krb5conf string
 	// socket is that of a KCM server or of the echo, "" without a server.
 	socket string
-	// daemon is nil for peers other than kcmd.
-	daemon *lab.Daemon
-	// pid is the process of the server, 0 without one.
-	pid int
-	// ended returns an error once the server has ended. It is nil without one.
+	// pid is the process of the server, 0 without one, and ended returns an error
+	// once it has ended.
+	pid   int
 	ended func() error
 	// others is the number of other users with stored tickets.
 	others int
 	// failure ends the measuring of this peer.
 	failure error
-}
 
-// Traits are the properties of a type of cache.
-type traits struct {
 	isKCM      bool // a KCM server
-	isKcmd     bool
+	isKcmd     bool // it takes a whole cache in one request (REPLACE)
 	collects   bool // has several caches and a default one
-	private    bool // each process has its own
-	together   bool // takes a whole cache in one request (REPLACE)
 	tidy       bool // removes a removed ticket
 	tombstones bool // keeps a removed ticket until the cache is initialized
 }
@@ -58,15 +53,12 @@ type kind struct {
 // kinds are in the order of the tables.
 var kinds = []kind{
 	{"echo", "an exchange of as many bytes over a UNIX socket", nil, startEcho},
-	{"kcmd-full", "kcmd with its defaults: an answered change survives a power cut", nil, startKcmd("--synchronous=full")},
-	{"kcmd-normal", "kcmd with synchronous = normal", nil, startKcmd("--synchronous=normal")},
-	{"kcmd-memory", "kcmd with store = memory:", nil, startKcmd("--store=memory:")},
-	{"kcmd-bus", "kcmd-full on a system bus, with a subscriber", lab.BusPrograms, startKcmdOnBus},
+	{"kcmd-full", "kcmd with its defaults: an answered change survives a power cut", nil, startKcmd(false, "--synchronous=full")},
+	{"kcmd-normal", "kcmd with synchronous = normal", nil, startKcmd(false, "--synchronous=normal")},
+	{"kcmd-memory", "kcmd with store = memory:", nil, startKcmd(false, "--store=memory:")},
+	{"kcmd-bus", "kcmd-full on a system bus, with a subscriber", lab.BusPrograms, startKcmd(true, "--synchronous=full")},
 	{"sssd", "sssd_kcm, alone", []string{othersNeeded, "unshare", "setpriv"}, startSSSD},
-	{"heimdal", "Heimdal's kcm, which stores nothing", []string{othersNeeded, "unshare", "setpriv"}, startHeimdal},
 	{"file", "FILE: of libkrb5", nil, startFile},
-	{"dir", "DIR: of libkrb5", nil, startDir},
-	{"memory", "MEMORY: of libkrb5, which each process has for itself", nil, startMemory},
 	{"keyring", "KEYRING: of libkrb5", nil, startKeyring},
 }
 
@@ -91,6 +83,152 @@ func findKind(name string) *kind {
 	name = strings.Replace(name, against, "kcmd-", 1)
 	i := slices.IndexFunc(kinds, func(k kind) bool { return k.name == name })
 	return &kinds[i]
+}
+
+// newPeer returns a peer with a place of its own.
+func (b *bench) newPeer(name string) *peer {
+	b.places++
+	return &peer{name: name, place: b.places - 1}
+}
+
+// startPeers starts the peers. One that cannot be started keeps the reason, unless
+// it is kcmd.
+func (b *bench) startPeers() error {
+	for _, name := range b.peerNames() {
+		p := b.newPeer(name)
+		b.peers = append(b.peers, p)
+		b.progress("starting " + name)
+		if err := findKind(name).start(b, p); err != nil {
+			p.failure = err
+			if p.isKcmd && !errors.Is(err, errNot) {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// peerNames are in the order of kinds, the peers of --against each after kcmd's.
+func (b *bench) peerNames() []string {
+	var names []string
+	for _, name := range b.options.peers {
+		names = append(names, name)
+		if mode, ok := strings.CutPrefix(name, "kcmd-"); ok && b.options.against != "" {
+			names = append(names, against+mode)
+		}
+	}
+	return names
+}
+
+// serverCaches names the caches of a KCM server.
+func (b *bench) serverCaches(p *peer, socket string) error {
+	p.socket, p.isKCM, p.collects = socket, true, true
+	return b.caches(p, "KCM:", "KCM:"+kcmCache)
+}
+
+// caches names the caches of a peer and writes its krb5.conf.
+func (b *bench) caches(p *peer, collection, cache string) error {
+	p.collection, p.cache = collection, cache
+	p.krb5conf = b.lab.Path(p.name + ".conf")
+	conf := fmt.Sprintf("[libdefaults]\n\tdefault_realm = %s\n\tkcm_socket = %s\n", lab.RealmName, cmp.Or(p.socket, "-"))
+	return os.WriteFile(p.krb5conf, []byte(conf), 0o644)
+}
+
+func startEcho(b *bench, p *peer) error {
+	socket := b.lab.Path("echo.sock")
+	server, err := b.lab.Serve(exec.Command(b.driver, "echo", socket), b.lab.Path("echo.log"), socket)
+	if err != nil {
+		return err
+	}
+	p.socket, p.pid, p.ended = socket, server.PID(), server.Ended
+	return nil
+}
+
+// startKcmd starts a daemon with a lab of its own, if wanted on a system bus.
+func startKcmd(bus bool, args ...string) func(*bench, *peer) error {
+	return func(b *bench, p *peer) error {
+		p.isKcmd, p.tidy = true, true
+		l, err := lab.New()
+		if err != nil {
+			return err
+		}
+		b.lab.OnClose(l.Close)
+		d := l.NewDaemon(b.program(p.name))
+		if bus {
+			if d.Bus, err = systemBus(l, b.options.root); err != nil {
+				return err
+			}
+		}
+		if err := d.Start(append(args, noLimits...)...); err != nil {
+			return err
+		}
+		if bus {
+			if _, err := d.Bus.NewMonitor("bench", uint32(os.Getuid())); err != nil {
+				return err
+			}
+		}
+		p.pid, p.ended = d.PID(), func() error { return ended(d) }
+		return b.serverCaches(p, d.Socket)
+	}
+}
+
+// program is the binary of a peer that is a kcmd.
+func (b *bench) program(name string) string {
+	if strings.HasPrefix(name, against) {
+		return b.options.against
+	}
+	return b.kcmd
+}
+
+// noLimits are arguments without limits that other peers do not have.
+var noLimits = []string{"--max-uid-bytes=0", "--max-uid-connections=4096"}
+
+// ended returns an error once a daemon has ended.
+func ended(d *lab.Daemon) error {
+	if d.Running() {
+		return nil
+	}
+	return errors.New("it ended:\n" + d.Log())
+}
+
+// systemBus starts a bus with kcmd's policy, on which only root can run a service.
+func systemBus(l *lab.Lab, root string) (*lab.Bus, error) {
+	if os.Getuid() != 0 {
+		return nil, fmt.Errorf("%w: only root can run a service on a system bus", errNot)
+	}
+	if err := lab.Missing(lab.BusPrograms...); err != nil {
+		return nil, fmt.Errorf("%w: %w", errNot, err)
+	}
+	policy, err := os.ReadFile(filepath.Join(root, "data", "dbus", lab.BusName+".conf"))
+	if err != nil {
+		return nil, err
+	}
+	return l.NewBus(lab.SystemBus, string(policy))
+}
+
+func startSSSD(b *bench, p *peer) error {
+	s, err := b.lab.NewSSSD()
+	return b.startOther(p, s, err)
+}
+
+func (b *bench) startOther(p *peer, s *lab.Server, err error) error {
+	if err != nil {
+		return err
+	}
+	p.pid, p.ended = s.PID(), s.Ended
+	return b.serverCaches(p, s.Socket)
+}
+
+func startFile(b *bench, p *peer) error {
+	p.tombstones = true
+	file := "FILE:" + b.lab.Path("file-cache")
+	return b.caches(p, file, file)
+}
+
+func startKeyring(b *bench, p *peer) error {
+	p.tidy, p.collects = true, true
+	collection := fmt.Sprintf("KEYRING:session:kcmd-bench-%d", os.Getpid())
+	return b.caches(p, collection, collection+":bench")
 }
 
 // memoryOf returns the resident memory of a process, in bytes.

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,21 +13,6 @@ import (
 
 	"golang.org/x/sys/unix"
 )
-
-// String describes the circumstances.
-func (c circumstances) String() string {
-	if c.Commands {
-		return fmt.Sprintf("whole commands, %s services", thousands(c.Tickets))
-	}
-	s := fmt.Sprintf("%s tickets of %s", thousands(c.Tickets), bytesText(int64(c.Bytes)))
-	if c.Clients > 1 {
-		s += fmt.Sprintf(", %d clients at once", c.Clients)
-	}
-	if c.Users > 0 {
-		s += fmt.Sprintf(", %s other users", thousands(c.Users))
-	}
-	return s
-}
 
 func thousands(n int) string {
 	s := strconv.Itoa(n)
@@ -69,19 +52,6 @@ func digits(x float64) string {
 
 func micros(d time.Duration) string { return digits(microseconds(d)) }
 
-func ratio(a, b time.Duration) string { return digits(float64(a)/float64(b)) + "x" }
-
-// middle is the median, "-" without measurements.
-func middle(s series) string {
-	if len(s) == 0 {
-		return "-"
-	}
-	if m := s.median(); m >= 10*time.Millisecond {
-		return fmt.Sprintf("%.0f ms", m.Seconds()*1000)
-	}
-	return micros(s.median()) + " us"
-}
-
 // progress shows on a terminal what is measured. "" clears the line.
 func (b *bench) progress(what string) {
 	if _, err := unix.IoctlGetTermios(int(os.Stderr.Fd()), unix.TCGETS); err == nil {
@@ -118,10 +88,7 @@ func (b *bench) report(w io.Writer) {
 			b.stepTable(r.circumstances).print(w, r.circumstances.String()+" (us, median/99th percentile)")
 		}
 	}
-	b.memoryTable().print(w, "Memory of the servers (resident)")
-	b.syncTable().print(w, "Waits for the disk, for each stored ticket (under strace, without times)")
-	b.scaleTable().print(w, fmt.Sprintf("Many users, %d tickets each (medians)", ticketsEach))
-	b.growthTable().print(w, "What grows with what (resident memory, with garbage)")
+	b.figureTable().print(w, fmt.Sprintf("Other figures (times are medians; stored users have %d tickets each)", ticketsEach))
 	b.markTable().print(w, "The marks")
 	for _, p := range b.peers {
 		if p.failure != nil {
@@ -133,37 +100,33 @@ func (b *bench) report(w io.Writer) {
 	}
 }
 
-// stepTable has for each step a line of times, and lines of ratios to the echo and
-// of kcmd to each peer.
+// header is the first row of a table with a column for each peer.
+func (b *bench) header() []string { return append([]string{""}, b.peerNames()...) }
+
+// stepTable has for each step a line of times, and a line of what kcmd's are of each
+// peer's.
 func (b *bench) stepTable(c circumstances) table {
-	header := []string{""}
-	for _, p := range b.peers {
-		header = append(header, p.name)
-	}
-	t := table{header}
+	t := table{b.header()}
 	var done []string
 	for _, r := range b.results {
 		if r.circumstances != c || slices.Contains(done, r.Step) {
 			continue
 		}
 		done = append(done, r.Step)
-		times, echo, ours := []string{r.Step}, []string{"  of the echo"}, []string{"  " + b.reference() + " is"}
-		for _, p := range b.peers {
-			r := b.results.find(key{c, r.Step, p.name})
-			times, echo, ours = append(times, b.timesOf(r)), append(echo, b.ratioTo(r, "echo", false)), append(ours, b.ratioTo(r, b.reference(), true))
+		times, ours := []string{r.Step}, []string{"  " + b.reference() + " is"}
+		for _, name := range b.peerNames() {
+			k := key{c, r.Step, name}
+			times = append(times, b.timesOf(b.results.find(k)))
+			ours = append(ours, b.ratio(key{c, r.Step, b.reference()}, k))
 		}
-		t = append(t, times)
-		if b.peer("echo") != nil && !c.Commands {
-			t = append(t, echo)
-		}
-		t = append(t, ours)
+		t = append(t, times, ours)
 	}
 	return t
 }
 
 // timesOf returns the cell of a result, and notes its failure.
 func (b *bench) timesOf(r *result) string {
-	err := r.Failure.error
+	err := r.failure
 	if err != nil && !errors.Is(err, errNot) {
 		b.note(fmt.Sprintf("%s: %v", r.Peer, err))
 	}
@@ -178,16 +141,14 @@ func (b *bench) timesOf(r *result) string {
 	return "fails"
 }
 
-// ratioTo returns the ratio of a result to that of a peer, or the inverse.
-func (b *bench) ratioTo(r *result, peer string, inverse bool) string {
-	other, ok := b.results.quietest(key{r.circumstances, r.Step, peer})
-	if !ok || other == 0 || len(r.Turns) == 0 {
+// ratio returns the ratio of two results, "" without one of them.
+func (b *bench) ratio(x, y key) string {
+	a, ok := b.results.quietest(x)
+	c, ok2 := b.results.quietest(y)
+	if !ok || !ok2 || c == 0 {
 		return ""
 	}
-	if inverse {
-		return ratio(other, r.quietest())
-	}
-	return ratio(r.quietest(), other)
+	return digits(float64(a)/float64(c)) + "x"
 }
 
 // reference is the kcmd to compare other peers with.
@@ -200,63 +161,25 @@ func (b *bench) reference() string {
 	return "kcmd"
 }
 
-// memoryTable has the memory after the last step of each circumstances.
-func (b *bench) memoryTable() table {
-	t := table{{"after", "server", "memory"}}
-	for i, r := range b.results {
-		last := !slices.ContainsFunc(b.results[i+1:], func(o *result) bool { return o.circumstances == r.circumstances && o.Peer == r.Peer })
-		if last && r.Memory > 0 && r.Peer != "echo" {
-			t = append(t, []string{r.circumstances.String(), r.Peer, bytesText(r.Memory)})
+// figureTable has a line for each figure.
+func (b *bench) figureTable() table {
+	t := table{b.header()}
+	var done []string
+	for _, f := range b.figures {
+		if f.failure != nil {
+			b.note(fmt.Sprintf("%s: %s: %v", f.Peer, f.What, f.failure))
 		}
-	}
-	return t
-}
-
-func (b *bench) syncTable() table {
-	t := table{{"clients", "server", "stores", "fdatasync", "commits"}}
-	for _, r := range b.syncResults {
-		row := []string{strconv.Itoa(r.Clients), r.Peer, strconv.Itoa(r.Stores)}
-		if r.Failure.error != nil {
-			row = append(row, "fails: "+r.Failure.Error())
-		} else {
-			for _, n := range []int{r.Syncs, r.Commits} {
-				row = append(row, strconv.FormatFloat(float64(n)/float64(r.Stores), 'f', 2, 64))
+		if slices.Contains(done, f.What) {
+			continue
+		}
+		done = append(done, f.What)
+		row := []string{f.What}
+		for _, name := range b.peerNames() {
+			cell := "-"
+			if f := b.figure(name, f.What); f != nil {
+				cell = f.String()
 			}
-		}
-		t = append(t, row)
-	}
-	return t
-}
-
-func (b *bench) scaleTable() table {
-	t := table{{""}, {"database"}, {"start to first answer"}, {"memory after that"}, {fmt.Sprintf("memory with %d active users", activeUsers)},
-		{"finding expired caches"}, {"retrieve of one user"}, {"store of one user"},
-		{"on a bus: start to first answer"}, {"on a bus: memory after that"}, {"on a bus: GetManagedObjects by busctl"},
-		{"on a bus: Ping by busctl"}, {"on a bus: ListCollections of root by busctl"}, {"on a bus: memory after that"}}
-	for _, r := range b.scaleResults {
-		for i, cell := range []string{fmt.Sprintf("%s, %s users", r.Peer, thousands(r.Users)),
-			bytesText(r.File), middle(r.Start), bytesText(r.Memory), bytesText(r.Active),
-			middle(r.Due), middle(r.Retrieve), middle(r.Store),
-			middle(r.BusStart), bytesText(r.BusMemory), middle(r.Objects),
-			middle(r.Ping), middle(r.Listed), bytesText(r.ListedMemory)} {
-			t[i] = append(t[i], cell)
-		}
-		if r.Failure.error != nil {
-			b.note(fmt.Sprintf("%s, %s users: %v", r.Peer, thousands(r.Users), r.Failure))
-		}
-	}
-	if len(b.scaleResults) == 0 {
-		return nil
-	}
-	return t
-}
-
-func (b *bench) growthTable() table {
-	t := table{{"", "server", "number", "before", "after", "for each"}}
-	for _, r := range b.growthResults {
-		row := []string{r.What, r.Peer, thousands(r.Number), bytesText(r.Before), bytesText(r.After), bytesText(max(r.After-r.Before, 0) / int64(r.Number))}
-		if r.Failure.error != nil {
-			row = []string{r.What, r.Peer, "fails: " + r.Failure.Error()}
+			row = append(row, cell)
 		}
 		t = append(t, row)
 	}
@@ -278,25 +201,4 @@ func (b *bench) markTable() table {
 		b.note("Not measured: " + strings.Join(missing, "; ") + ".")
 	}
 	return t
-}
-
-// writeJSON writes all figures. Times are in microseconds.
-func (b *bench) writeJSON(path string) error {
-	var name unix.Utsname
-	_ = unix.Uname(&name) // only to identify the machine
-	text, err := json.MarshalIndent(map[string]any{
-		"machine": map[string]any{
-			"processors": runtime.NumCPU(), "kernel": unix.ByteSliceToString(name.Release[:]),
-			"go": runtime.Version(), "time": time.Now().UTC(),
-		},
-		"peers": b.peerNames(), "results": b.results, "syncs": b.syncResults,
-		"scale": b.scaleResults, "growth": b.growthResults, "marks": b.marks(), "notes": b.notes,
-	}, "", "\t")
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(path, append(text, '\n'), 0o644); err != nil {
-		return fmt.Errorf("cannot write the figures: %w", err)
-	}
-	return nil
 }

@@ -1,10 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -22,23 +23,7 @@ func (s series) quantile(q float64) time.Duration {
 
 func (s series) median() time.Duration { return s.quantile(0.5) }
 
-// MarshalJSON writes figures of a series that is not empty.
-func (s series) MarshalJSON() ([]byte, error) {
-	return json.Marshal(map[string]any{
-		"median_us": microseconds(s.median()), "p99_us": microseconds(s.quantile(0.99)),
-		"least_us": microseconds(slices.Min(s)), "samples": len(s),
-	})
-}
-
 func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
-
-// A failure is why something was not measured, or not all of it.
-type failure struct{ error }
-
-// MarshalText returns the error message.
-func (f failure) MarshalText() ([]byte, error) { return []byte(f.Error()), nil }
-
-func failed(err error) failure { return failure{err} }
 
 var (
 	// errSlow is wrapped by failures for lack of time.
@@ -47,29 +32,38 @@ var (
 	errNot = errors.New("not possible")
 )
 
-// Circumstances are what a measurement depends on.
+// Circumstances are what the time of a step depends on.
 type circumstances struct {
-	Commands bool `json:"commands,omitempty"` // whole programs, not calls of libkrb5
-	Tickets  int  `json:"tickets"`            // in the cache
-	Bytes    int  `json:"bytes"`              // of each ticket
-	Clients  int  `json:"clients"`            // at once
-	Users    int  `json:"users"`              // other users with stored tickets
+	Tickets int // in the cache
+	Clients int // at once
+	Users   int // other users with stored tickets
+}
+
+// String describes the circumstances.
+func (c circumstances) String() string {
+	s := thousands(c.Tickets) + " tickets"
+	if c.Clients > 1 {
+		s += fmt.Sprintf(", %d clients at once", c.Clients)
+	}
+	if c.Users > 0 {
+		s += fmt.Sprintf(", %s other users", thousands(c.Users))
+	}
+	return s
 }
 
 // A key names a result.
 type key struct {
 	circumstances
-	Step string `json:"step"`
-	Peer string `json:"peer"`
+	Step string
+	Peer string
 }
 
 // A result is the time that one peer takes for one step.
 type result struct {
 	key
-	Took    series  `json:"times,omitempty"`
-	Turns   series  `json:"turns,omitempty"` // their medians
-	Memory  int64   `json:"memory_bytes,omitempty"`
-	Failure failure `json:"failure,omitzero"`
+	Took    series
+	Turns   series // their medians
+	failure error  // why it was not measured, or not all of it
 }
 
 // add adds the measurements of one turn.
@@ -80,19 +74,8 @@ func (r *result) add(took series) {
 	}
 }
 
-// quietest is the median of the quietest turn. Other load on the machine, and the
-// choice of processors, make a turn longer and never shorter, so that ratios are
-// of quietest turns.
-func (r *result) quietest() time.Duration { return slices.Min(r.Turns) }
-
 // results are all results, in the order in which they were begun.
 type results []*result
-
-func (l *results) begin(k key) *result {
-	r := &result{key: k}
-	*l = append(*l, r)
-	return r
-}
 
 // find returns a result, or nil.
 func (l results) find(k key) *result {
@@ -103,10 +86,65 @@ func (l results) find(k key) *result {
 	return l[i]
 }
 
-// quietest returns that of a result, and false if there are no measurements.
+// quietest returns the median of the quietest turn of a result, and false if there
+// are no measurements. Other load on the machine, and the choice of processors, make
+// a turn longer and never shorter, so that ratios are of quietest turns.
 func (l results) quietest(k key) (time.Duration, bool) {
 	if r := l.find(k); r != nil && len(r.Turns) > 0 {
-		return r.quietest(), true
+		return slices.Min(r.Turns), true
 	}
 	return 0, false
+}
+
+// A figure is what else was measured of a peer: a time, a size or a number.
+type figure struct {
+	Peer    string
+	What    string
+	Unit    string // "us", "bytes", or "" for a number
+	Value   float64
+	failure error // why it was not measured, or not all of it
+}
+
+func (f *figure) String() string {
+	switch {
+	case f.failure != nil:
+		return "fails"
+	case f.Unit == "bytes":
+		return bytesText(int64(f.Value))
+	case f.Unit == "us" && f.Value >= 10_000:
+		return fmt.Sprintf("%.0f ms", f.Value/1000)
+	case f.Unit == "us":
+		return digits(f.Value) + " us"
+	}
+	return strconv.FormatFloat(f.Value, 'f', 2, 64)
+}
+
+// add keeps a figure of a peer.
+func (b *bench) add(peer, what, unit string, value float64) {
+	b.figures = append(b.figures, &figure{Peer: peer, What: what, Unit: unit, Value: value})
+}
+
+// addMemory keeps the memory of a peer's process.
+func (b *bench) addMemory(peer, what string, pid int) error {
+	n, err := memoryOf(pid)
+	if err == nil {
+		b.add(peer, what, "bytes", float64(n))
+	}
+	return err
+}
+
+// addFailure keeps an error in place of a figure.
+func (b *bench) addFailure(peer, what string, err error) {
+	if err != nil {
+		b.figures = append(b.figures, &figure{Peer: peer, What: what, failure: err})
+	}
+}
+
+// figure returns a figure, or nil.
+func (b *bench) figure(peer, what string) *figure {
+	i := slices.IndexFunc(b.figures, func(f *figure) bool { return f.Peer == peer && f.What == what })
+	if i < 0 {
+		return nil
+	}
+	return b.figures[i]
 }

@@ -1,33 +1,19 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"os"
 	"regexp"
 	"strings"
 
-	"kcmd.org/kcmd/ccstore"
-	"kcmd.org/kcmd/ccstore/sqlite"
 	"kcmd.org/kcmd/tests/lab"
 )
-
-// A syncResult counts how often a server waits for the disk while clients store
-// tickets. It has no times: strace slows the server down.
-type syncResult struct {
-	Peer    string  `json:"peer"`
-	Clients int     `json:"clients"`
-	Stores  int     `json:"stores"`
-	Syncs   int     `json:"fdatasync"` // and fsync
-	Commits int     `json:"commits,omitempty"`
-	Failure failure `json:"failure,omitzero"`
-}
 
 // storesTogether is how many tickets all clients store.
 const storesTogether = 192
 
-// syncs counts for the servers that write to a disk.
+// syncs counts how often the servers that write to a disk wait for it while clients
+// store tickets. It has no times: strace slows the server down.
 func (b *bench) syncs() error {
 	if err := lab.Missing("strace"); err != nil {
 		return err
@@ -39,12 +25,16 @@ func (b *bench) syncs() error {
 				continue
 			}
 			b.progress(fmt.Sprintf("counting fdatasync of %s for %d clients", name, clients))
-			r := &syncResult{Peer: name, Clients: clients}
-			b.syncResults = append(b.syncResults, r)
-			r.Failure = failed(b.countSyncs(r, start))
+			err := withLab(func(l *lab.Lab) error { return b.countSyncs(l, name, clients, start) })
+			b.addFailure(name, syncsWith(clients), err)
 		}
 	}
 	return nil
+}
+
+// syncsWith names the figure of a server's waits for the disk.
+func syncsWith(clients int) string {
+	return fmt.Sprintf("fdatasync for each ticket, %d clients at once", clients)
 }
 
 // tracedStart returns a function that starts a peer under strace with its output
@@ -56,13 +46,13 @@ func (b *bench) tracedStart(name string) func(l *lab.Lab, p *peer, file string) 
 	switch mode := strings.TrimPrefix(findKind(name).name, "kcmd-"); mode {
 	case "full", "normal":
 		return func(l *lab.Lab, p *peer, file string) error {
-			p.isKcmd, p.together = true, true
-			p.daemon = l.NewDaemon(b.program(name))
-			p.daemon.Through = tracer(file)
-			if err := p.daemon.Start(append([]string{"--synchronous=" + mode}, noLimits...)...); err != nil {
+			p.isKcmd = true
+			d := l.NewDaemon(b.program(name))
+			d.Through = tracer(file)
+			if err := d.Start(append([]string{"--synchronous=" + mode}, noLimits...)...); err != nil {
 				return err
 			}
-			return b.kcmCaches(p, p.daemon.Socket)
+			return b.serverCaches(p, d.Socket)
 		}
 	case "sssd":
 		return func(l *lab.Lab, p *peer, file string) error {
@@ -74,45 +64,34 @@ func (b *bench) tracedStart(name string) func(l *lab.Lab, p *peer, file string) 
 }
 
 // countSyncs starts a server and counts while clients store.
-func (b *bench) countSyncs(r *syncResult, start func(l *lab.Lab, p *peer, file string) error) error {
-	l, err := lab.New()
-	if err != nil {
-		return err
-	}
-	defer l.Close()
+func (b *bench) countSyncs(l *lab.Lab, name string, atOnce int, start func(l *lab.Lab, p *peer, file string) error) error {
 	trace := l.Path("trace")
-	p := b.newPeer("traced-" + r.Peer)
+	p := b.newPeer("traced-" + name)
 	if err := start(l, p, trace); err != nil {
 		return err
 	}
 	c := usual(10)
-	c.Clients = r.Clients
-	clients, err := b.clients(c)
+	c.Clients = atOnce
+	clients, err := b.clients(atOnce)
 	if err != nil {
 		return err
 	}
 	p.collects = false // without other caches
-	if err := b.prepare(c, p, clients); err != nil {
+	if err = b.prepare(c, p, clients); err != nil {
 		return err
 	}
 	before, err := countSyncsIn(trace)
 	if err != nil {
 		return err
 	}
-	took, err := together(clients, p, "again", max(storesTogether/r.Clients, 1), answerPatience, anyProcessor)
+	took, err := together(clients, p, "again", max(storesTogether/atOnce, 1), answerPatience, anyProcessor)
 	if err != nil {
 		return err
 	}
 	after, err := countSyncsIn(trace)
-	r.Stores, r.Syncs = len(took), after-before
-	if err != nil || p.daemon == nil {
-		return err
+	if err == nil {
+		b.add(name, syncsWith(atOnce), "", float64(after-before)/float64(len(took)))
 	}
-	commits, err := countCommits(p.daemon)
-	if err != nil && strings.HasPrefix(r.Peer, against) {
-		return nil // another version may have another schema
-	}
-	r.Commits = commits - 1 // the first makes the cache
 	return err
 }
 
@@ -122,21 +101,4 @@ var returned = regexp.MustCompile(`(?m)(fsync|fdatasync)(\(| resumed).*= 0$`)
 func countSyncsIn(trace string) (int, error) {
 	b, err := os.ReadFile(trace)
 	return len(returned.FindAll(b, -1)), err
-}
-
-// countCommits stops a daemon and returns the revision of our collection.
-func countCommits(d *lab.Daemon) (int, error) {
-	if err := d.Stop(); err != nil {
-		return 0, err
-	}
-	ctx := context.Background()
-	backend, err := sqlite.Open(ctx, d.Database, sqlite.Options{})
-	if err != nil {
-		return 0, err
-	}
-	record, err := backend.Load(ctx, ccstore.Owner{Namespace: ccstore.DefaultNamespace, UID: uint32(os.Getuid())})
-	if err := errors.Join(err, backend.Close()); err != nil {
-		return 0, err
-	}
-	return int(record.Revision), nil
 }

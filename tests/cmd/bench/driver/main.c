@@ -1,24 +1,20 @@
 /*
  * The driver makes libkrb5's calls for tests/bench, so that every type of
- * credential cache is measured by the same calls of the public API. One driver
- * is one client.
+ * credential cache is measured by the same calls of the public API. "driver
+ * NUMBER" is one client.
  *
  * It reads commands from its standard input, a line each, and answers each with
  * a line that begins with "ok", "slow" (time was up) or "error". The words of a
  * command are separated by tabs.
  *
- *   client NUMBER BYTES                who this is, and how large its tickets are
  *   place PLACE KRB5CONF DEFAULT NAME TIDY   names a cache
- *   echo PLACE SOCKET REQUEST REPLY    has a place be an exchange of so many bytes
- *   fill PLACE TICKETS HOW MS          makes the cache, with so many tickets, one by
- *                                      "one" or "together"; or they are "there"
+ *   echo PLACE SOCKET REQUEST REPLY    makes a place an exchange of so many bytes
+ *   fill PLACE TICKETS HOW MS          "make"s the cache, with so many tickets, or says
+ *                                      that they are "there"
  *   caches PLACE CACHES                makes so many other caches, with a ticket each
  *   step PLACE STEP COUNT MS CPU       does a step so often, for so long at most, on one
- *                                      processor, or -1
- *   clear PLACE CACHES                 destroys all that it made
- *   gss SERVICE COUNT                  makes GSSAPI contexts with a cached ticket
- *
- * "step" and "gss" answer with the nanoseconds of each.
+ *                                      processor, or -1; answers the nanoseconds of each
+ *   clear PLACE                        destroys the caches of the collection
  *
  * "driver echo SOCKET" is the server for echo.
  */
@@ -35,9 +31,7 @@
 
 enum { MAX_PLACES = 64, MAX_WORDS = 8, MAX_SAMPLES = 20000 };
 
-static struct place places[MAX_PLACES];
-static size_t ticket_size = 1200;
-static int64_t samples[MAX_SAMPLES];
+int client_number;
 
 int64_t
 now_ns(void)
@@ -48,14 +42,18 @@ now_ns(void)
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* answer_error says what libkrb5 says of an error. */
+/* answer ends the answer to a command: "ok", or libkrb5's text of an error. */
 static void
-answer_error(struct place *p, const char *what, krb5_error_code code)
+answer(struct place *p, const char *what, krb5_error_code code)
 {
-	const char *text = krb5_get_error_message(p->context, code);
+	const char *text;
 
+	if (code == 0) {
+		printf("ok\n");
+		return;
+	}
+	text = p->socket >= 0 ? strerror(errno) : krb5_get_error_message(p->context, code);
 	printf("error\t%s: %s\n", what, text);
-	krb5_free_error_message(p->context, text);
 }
 
 static void
@@ -74,10 +72,7 @@ do_place(struct place *p, char **words)
 	p->socket = -1;
 	if (code == 0)
 		code = krb5_cc_resolve(p->context, p->name, &p->cache);
-	if (code != 0)
-		answer_error(p, "cannot open the cache", code);
-	else
-		printf("ok\n");
+	answer(p, "cannot open the cache", code);
 }
 
 static void
@@ -89,80 +84,61 @@ do_echo(struct place *p, char **words)
 	if (p->socket < 0)
 		printf("error\tcannot connect to the echo: %s\n", strerror(errno));
 	else
-		printf("ok\n");
+		answer(p, "", 0);
 }
 
 static void
 do_fill(struct place *p, char **words)
 {
-	int tickets = atoi(words[2]), stored = tickets;
+	int tickets = atoi(words[2]);
 	int64_t deadline = now_ns() + atoll(words[4]) * 1000000;
 	krb5_error_code code = 0;
 
-	if (strcmp(words[3], "together") == 0)
-		code = fill_at_once(p, tickets, ticket_size, deadline, &stored);
-	else if (strcmp(words[3], "one") == 0)
-		code = fill(p, p->cache, tickets, ticket_size, deadline, &stored);
-	p->tickets = stored;
-	if (code != 0)
-		answer_error(p, "cannot store the tickets", code);
+	p->tickets = tickets;
+	if (strcmp(words[3], "make") == 0)
+		code = fill(p, p->cache, tickets, deadline, &p->tickets);
+	if (code == 0 && p->tickets < tickets)
+		printf("slow\t%d\n", p->tickets);
 	else
-		printf("%s\t%d\n", stored < tickets ? "slow" : "ok", stored);
+		answer(p, "cannot store the tickets", code);
 }
 
-/* do_caches makes or destroys the other caches of a place. */
 static void
-do_caches(struct place *p, int caches, int destroy)
+do_caches(struct place *p, char **words)
 {
 	krb5_error_code code = 0;
 	krb5_ccache cache;
 	char suffix[32];
 	int stored;
 
-	for (int i = 0; i < caches && code == 0; i++) {
+	for (int i = 0; i < atoi(words[2]) && code == 0; i++) {
 		snprintf(suffix, sizeof suffix, "-other%d", i);
 		code = resolve_other(p, suffix, &cache);
 		if (code != 0)
 			break;
-		if (destroy) {
-			krb5_cc_destroy(p->context, cache);
-			continue;
-		}
-		code = fill(p, cache, 1, ticket_size, INT64_MAX, &stored);
+		code = fill(p, cache, 1, INT64_MAX, &stored);
 		krb5_cc_close(p->context, cache);
 	}
-	if (code != 0)
-		answer_error(p, "cannot make the caches", code);
-	else
-		printf("ok\n");
+	answer(p, "cannot make the caches", code);
 }
 
 static void
 do_clear(struct place *p, char **words)
 {
-	static const char *const made[] = { "-replace", "-destroy", NULL };
+	krb5_cccol_cursor cursor;
 	krb5_ccache cache;
+	krb5_error_code code = krb5_cccol_cursor_new(p->context, &cursor);
 
-	for (int i = 0; made[i] != NULL; i++) {
-		if (resolve_other(p, made[i], &cache) == 0)
+	(void)words;
+	if (code == 0) {
+		while ((code = krb5_cccol_cursor_next(p->context, cursor, &cache)) == 0 && cache != NULL)
 			krb5_cc_destroy(p->context, cache);
+		krb5_cccol_cursor_free(p->context, &cursor);
 	}
-	krb5_cc_destroy(p->context, p->cache);
-	p->tickets = 0;
-	if (krb5_cc_resolve(p->context, p->name, &p->cache) != 0) {
-		printf("error\tcannot open the cache again\n");
-		return;
-	}
-	do_caches(p, atoi(words[2]), 1);
-}
-
-static void
-answer_samples(int n)
-{
-	printf("ok");
-	for (int i = 0; i < n; i++)
-		printf("\t%lld", (long long)samples[i]);
-	printf("\n");
+	krb5_cc_close(p->context, p->cache); /* its type may remember what is gone */
+	if (code == 0)
+		code = krb5_cc_resolve(p->context, p->name, &p->cache);
+	answer(p, "cannot destroy the caches", code);
 }
 
 /* stay_on has the client run on one processor only, or anywhere again. */
@@ -175,109 +151,60 @@ stay_on(int processor)
 
 	if (!known)
 		known = sched_getaffinity(0, sizeof all, &all) == 0;
-	if (!known)
-		return;
 	CPU_ZERO(&one);
-	if (processor >= 0 && CPU_ISSET(processor, &all)) {
+	if (processor >= 0 && CPU_ISSET(processor, &all))
 		CPU_SET(processor, &one);
+	else
+		one = all;
+	if (known)
 		sched_setaffinity(0, sizeof one, &one);
-	} else
-		sched_setaffinity(0, sizeof all, &all);
 }
 
 static void
 do_step(struct place *p, char **words)
 {
+	static int64_t samples[MAX_SAMPLES];
 	step_function *step = p->socket >= 0 ? exchange : find_step(words[2]);
 	int n = 0, count = atoi(words[3]);
 	int64_t end;
-	krb5_error_code code = 0;
+	krb5_error_code code = step == NULL ? EINVAL : 0;
 
-	if (step == NULL) {
-		printf("error\tunknown step %s\n", words[2]);
-		return;
-	}
 	stay_on(atoi(words[5]));
 	end = now_ns() + atoll(words[4]) * 1000000;
-	if (count > MAX_SAMPLES)
-		count = MAX_SAMPLES;
-	do {
-		code = step(p, &samples[n]);
-		n++;
-	} while (code == 0 && n < count && now_ns() < end);
-	if (code == 0)
-		answer_samples(n);
-	else if (p->socket >= 0)
-		printf("error\tthe echo does not answer: %s\n", strerror(errno));
-	else
-		answer_error(p, words[2], code);
+	while (code == 0 && n < count && n < MAX_SAMPLES && (n == 0 || now_ns() < end))
+		code = step(p, &samples[n++]);
+	if (code != 0) {
+		answer(p, words[2], code);
+		return;
+	}
+	printf("ok");
+	for (int i = 0; i < n; i++)
+		printf("\t%lld", (long long)samples[i]);
+	printf("\n");
 }
 
-static void
-do_gss(char **words)
-{
-	int count = atoi(words[2]);
-	char why[256];
-
-	if (count > MAX_SAMPLES)
-		count = MAX_SAMPLES;
-	if (make_contexts(words[1], count, samples, why, sizeof why) != 0)
-		printf("error\t%s\n", why);
-	else
-		answer_samples(count);
-}
-
-/* commands says how many words each command has, with itself. */
+/* commands has the number of words of each command, with its name. */
 static const struct {
 	const char *name;
 	int words;
+	void (*obey)(struct place *p, char **words);
 } commands[] = {
-	{ "client", 3 }, { "place", 6 }, { "echo", 5 }, { "fill", 5 },
-	{ "caches", 3 }, { "step", 6 }, { "clear", 3 }, { "gss", 3 },
+	{ "place", 6, do_place }, { "echo", 5, do_echo }, { "fill", 5, do_fill },
+	{ "caches", 3, do_caches }, { "step", 6, do_step }, { "clear", 2, do_clear },
 };
 
-static int
-known(char **words, int n)
-{
-	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-		if (n > 0 && strcmp(words[0], commands[i].name) == 0)
-			return n == commands[i].words;
-	}
-	return 0;
-}
-
 static void
-obey(char **words)
+obey(char **words, int n)
 {
-	int number = atoi(words[1]);
-	struct place *p = &places[number];
+	static struct place places[MAX_PLACES];
 
-	if (strcmp(words[0], "client") == 0) {
-		ticket_size = strtoul(words[2], NULL, 10);
-		set_client(number, ticket_size);
-		printf("ok\n");
-		return;
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+		if (n == commands[i].words && strcmp(words[0], commands[i].name) == 0) {
+			commands[i].obey(&places[strtoul(words[1], NULL, 10) % MAX_PLACES], words);
+			return;
+		}
 	}
-	if (strcmp(words[0], "gss") == 0) {
-		do_gss(words);
-		return;
-	}
-	if (number < 0 || number >= MAX_PLACES) {
-		printf("error\tthere are %d places\n", MAX_PLACES);
-		return;
-	}
-	if (strcmp(words[0], "place") == 0)
-		do_place(p, words);
-	else if (strcmp(words[0], "echo") == 0)
-		do_echo(p, words);
-	else if (strcmp(words[0], "fill") == 0)
-		do_fill(p, words);
-	else if (strcmp(words[0], "caches") == 0)
-		do_caches(p, atoi(words[2]), 0);
-	else if (strcmp(words[0], "step") == 0)
-		do_step(p, words);
-	else
-		do_clear(p, words);
+	printf("error\tbad command\n");
 }
 
 int
@@ -289,19 +216,17 @@ main(int argc, char **argv)
 
 	if (argc == 3 && strcmp(argv[1], "echo") == 0)
 		return serve_echo(argv[2]);
-	if (argc != 1) {
-		fprintf(stderr, "usage: driver [echo SOCKET]\n");
+	if (argc != 2) {
+		fprintf(stderr, "usage: driver NUMBER | echo SOCKET\n");
 		return 2;
 	}
+	client_number = atoi(argv[1]);
 	while (getline(&line, &size, stdin) > 0) {
 		line[strcspn(line, "\n")] = '\0';
 		rest = line;
 		for (n = 0; n < MAX_WORDS && rest != NULL; n++)
 			words[n] = strsep(&rest, "\t");
-		if (known(words, n))
-			obey(words);
-		else
-			printf("error\tbad command\n");
+		obey(words, n);
 		fflush(stdout);
 	}
 	free(line);
