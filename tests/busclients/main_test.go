@@ -29,21 +29,3 @@ var program = sync.OnceValues(func() (string, error) { return shared.Program("..
 
 // realm starts a KDC once.
 var realm = sync.OnceValues(func() (*lab.Realm, error) { return shared.NewRealm() })
-
-// skip skips the test, but where everything is said to be installed: there it
-// fails, so that a test that quietly stopped running is noticed.
-func skip(t *testing.T, why ...any) {
-	t.Helper()
-	if lab.Required() {
-		t.Fatal(why...)
-	}
-	t.Skip(why...)
-}
-
-// need skips the test unless the programs are installed.
-func need(t *testing.T, programs ...string) {
-	t.Helper()
-	if err := lab.Missing(programs...); err != nil {
-		skip(t, err)
-	}
-}

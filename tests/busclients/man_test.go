@@ -14,7 +14,7 @@ import (
 // is printed.
 func examples(t *testing.T) map[string]string {
 	t.Helper()
-	need(t, "mandoc")
+	lab.Need(t, "mandoc")
 	page, err := exec.Command("mandoc", "-T", "utf8", filepath.Join("..", "..", "data", "man", "org.kcmd.KCM1.5")).Output()
 	if err != nil {
 		t.Fatal(err)

@@ -70,7 +70,7 @@ const heard = `Added|object-added|changed Caches|PropertiesChanged`
 // and as somebody else, who is told of nothing whatever he does.
 func TestSignalMatrix(t *testing.T) {
 	needPython(t)
-	need(t, "dbus-monitor")
+	lab.Need(t, "dbus-monitor")
 	w := newWorld(t, lab.SystemBus)
 	var told, others []*listener
 	for _, k := range kinds(w.sdbus()) {
@@ -123,7 +123,7 @@ func TestSignalMatrix(t *testing.T) {
 // TestSignalMatrixOfSession: on a session bus everybody is told who listens.
 func TestSignalMatrixOfSession(t *testing.T) {
 	needPython(t)
-	need(t, "dbus-monitor")
+	lab.Need(t, "dbus-monitor")
 	w := newWorld(t, lab.SessionBus)
 	var all []*listener
 	for _, k := range kinds(w.sdbus()) {

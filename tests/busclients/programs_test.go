@@ -18,7 +18,7 @@ const python = "/usr/bin/python3"
 func needPython(t *testing.T) {
 	t.Helper()
 	if out, err := exec.Command(python, "-c", "from gi.repository import Gio").CombinedOutput(); err != nil {
-		skip(t, "needs packages python3-gi and gir1.2-glib-2.0: ", string(out))
+		lab.SkipMissing(t, "needs packages python3-gi and gir1.2-glib-2.0: ", string(out))
 	}
 }
 
@@ -44,10 +44,10 @@ func (w *world) write(name, text string) string {
 // compile builds a program from its source, with what pkg-config says of a library.
 func (w *world) compile(source, library string, more ...string) string {
 	w.t.Helper()
-	need(w.t, "gcc", "pkg-config")
+	lab.Need(w.t, "gcc", "pkg-config")
 	flags, err := exec.Command("pkg-config", "--cflags", "--libs", library).Output()
 	if err != nil {
-		skip(w.t, "needs the headers of ", library)
+		lab.SkipMissing(w.t, "needs the headers of ", library)
 	}
 	program := w.lab.Path(strings.TrimSuffix(filepath.Base(source), ".c"))
 	args := append([]string{"-Wall", "-o", program, source}, more...)
@@ -129,7 +129,7 @@ func TestAlias(t *testing.T) {
 
 // TestCodegen compiles and runs C code that gdbus-codegen makes from the XML.
 func TestCodegen(t *testing.T) {
-	need(t, "gdbus-codegen")
+	lab.Need(t, "gdbus-codegen")
 	onBothBuses(t, func(t *testing.T, w *world) {
 		files, err := filepath.Glob(filepath.Join("..", "..", "introspection", "*.xml"))
 		if err != nil || len(files) != 3 {

@@ -63,9 +63,9 @@ func TestGdbus(t *testing.T) {
 // TestLiveXML: what Introspect answers is valid by the DTD of D-Bus.
 func TestLiveXML(t *testing.T) {
 	const dtd = "/usr/share/xml/dbus-1/introspect.dtd"
-	need(t, "xmllint")
+	lab.Need(t, "xmllint")
 	if _, err := os.Stat(dtd); err != nil {
-		skip(t, "needs package libdbus-1-dev: ", err)
+		lab.SkipMissing(t, "needs package libdbus-1-dev: ", err)
 	}
 	w := newWorld(t, lab.SessionBus)
 	w.must(w.self(), "kinit", "alice")

@@ -38,27 +38,17 @@ type world struct {
 // newWorld starts a daemon on a bus of that type. A system bus needs root.
 func newWorld(t *testing.T, busType lab.BusType) *world {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("-short: real clients and a KDC are not run")
-	}
-	need(t, append(append([]string{}, lab.KerberosPrograms...), lab.BusPrograms...)...)
+	lab.NeedKerberos(t)
+	lab.Need(t, lab.BusPrograms...)
 	if busType == lab.SystemBus && os.Getuid() != 0 {
 		t.Skip("only root can run a service on a system bus, and clients of several users")
-	}
-	kcmd, err := program()
-	if err != nil {
-		t.Fatal(err)
 	}
 	kerberos, err := realm()
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := lab.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(l.Close)
-	w := &world{t: t, lab: l, daemon: l.NewDaemon(kcmd), krb5conf: l.Path("krb5.conf")}
+	l, d := lab.NewForTest(t, program, lab.EndOfTest)
+	w := &world{t: t, lab: l, daemon: d, krb5conf: l.Path("krb5.conf")}
 	if err := kerberos.WriteConfig(w.krb5conf, kerberos.KDC.Port, w.daemon.Socket); err != nil {
 		t.Fatal(err)
 	}
@@ -73,28 +63,7 @@ func newWorld(t *testing.T, busType lab.BusType) *world {
 	if err := w.daemon.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(w.end)
 	return w
-}
-
-// end ends the daemon and checks its store, and shows what it said if the test
-// has failed.
-func (w *world) end() {
-	if err := w.daemon.Stop(); err != nil {
-		w.t.Error(err)
-	}
-	if err := w.daemon.Check(); err != nil {
-		w.t.Errorf("the store at the end of the test: %v", err)
-	}
-	log := w.daemon.Log()
-	for _, trouble := range []string{"WARNING: DATA RACE", "panic:", "fatal error:"} {
-		if strings.Contains(log, trouble) {
-			w.t.Errorf("the daemon's log says %q", trouble)
-		}
-	}
-	if w.t.Failed() {
-		w.t.Logf("the daemon's log:\n%s", log)
-	}
 }
 
 // stopDaemon ends the daemon, so that nobody has its name on the bus.

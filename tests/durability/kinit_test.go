@@ -36,7 +36,7 @@ func tryKinit(t *testing.T, d *lab.Daemon, text string, begin func(*testing.T) (
 	if testing.Short() {
 		t.Skip("-short: real clients and a KDC are not run")
 	}
-	need(t, lab.Missing(lab.KerberosPrograms...))
+	lab.Need(t, lab.KerberosPrograms...)
 	l, err := lab.New()
 	if err != nil {
 		t.Fatal(err)

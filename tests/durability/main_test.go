@@ -43,17 +43,3 @@ func needRoot(t *testing.T, why string) {
 		t.Skip("only root can " + why)
 	}
 }
-
-// need skips the test for that reason, but where everything is said to be
-// installed: there it fails, so that a test that quietly stopped running is
-// noticed.
-func need(t *testing.T, missing error) {
-	t.Helper()
-	switch {
-	case missing == nil:
-	case lab.Required():
-		t.Fatal(missing)
-	default:
-		t.Skip(missing)
-	}
-}

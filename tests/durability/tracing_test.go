@@ -17,7 +17,7 @@ import (
 func needTracing(t *testing.T) {
 	t.Helper()
 	needRoot(t, "trace the daemon")
-	need(t, lab.Missing("strace"))
+	lab.Need(t, "strace")
 }
 
 // inject has calls of a process fail, as strace's option says, until stop is

@@ -8,8 +8,7 @@ import (
 	"strings"
 )
 
-// Programs by what they are needed for. Which packages bring them is in
-// tests/packages.
+// Programs by use. tests/install.sh knows their packages.
 var (
 	// KerberosPrograms make a realm and are its clients.
 	KerberosPrograms = []string{
@@ -32,12 +31,16 @@ func UseSystemPath() error {
 	return os.Setenv("PATH", path)
 }
 
-// Missing returns an error that names those of the programs that are not
-// installed, nil if all are.
+// Missing returns an error that names those of the programs, and of the files with
+// absolute paths, that are not installed, nil if all are.
 func Missing(programs ...string) error {
 	var missing []string
 	for _, p := range programs {
-		if _, err := exec.LookPath(p); err != nil {
+		_, err := exec.LookPath(p)
+		if filepath.IsAbs(p) {
+			_, err = os.Stat(p)
+		}
+		if err != nil {
 			missing = append(missing, p)
 		}
 	}

@@ -64,8 +64,8 @@ func (c *crowd) end(t *testing.T) {
 
 func needCompiler(t *testing.T) {
 	t.Helper()
-	needKerberos(t)
-	need(t, "gcc")
+	lab.NeedKerberos(t)
+	lab.Need(t, "gcc")
 }
 
 // TestMoreHandlesThanConnections has one user use more handles than it may have
@@ -171,7 +171,7 @@ func listeningSocket(t *testing.T, w *world) *os.File {
 // TestOtherPIDNamespace has the daemon in a PID namespace in which its clients
 // have no pid, as in another container: their uid decides.
 func TestOtherPIDNamespace(t *testing.T) {
-	needKerberos(t)
+	lab.NeedKerberos(t)
 	if os.Getuid() != 0 {
 		t.Skip("only root can make a PID namespace")
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"kcmd.org/kcmd/tests/lab"
 )
 
 // The servers that there were before have weaknesses that are known: sssd_kcm
@@ -322,7 +324,7 @@ func TestPeersOtherGroup(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can be another user, in several groups")
 	}
-	need(t, "setpriv")
+	lab.Need(t, "setpriv")
 	w := newStartedWorld(t, "group")
 	for _, words := range []string{
 		"as 33 kinit alice",

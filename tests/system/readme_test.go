@@ -78,7 +78,7 @@ func TestReadmeForOneUser(t *testing.T) {
 
 // The commands of "D-Bus" work on a system bus.
 func TestReadmeDBus(t *testing.T) {
-	need(t, lab.BusPrograms...)
+	lab.Need(t, lab.BusPrograms...)
 	if os.Getuid() != 0 {
 		t.Skip("only root can run a service on a system bus")
 	}

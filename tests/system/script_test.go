@@ -69,7 +69,7 @@ import (
 // Variables: $service, $UID, $SOCKET, $SOCKETS (the directory of sockets),
 // $DATABASE, $KEYTAB, $KRB5_CONFIG.
 func TestScripts(t *testing.T) {
-	needKerberos(t)
+	lab.NeedKerberos(t)
 	if _, err := program(); err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func setup(env *testscript.Env) error {
 	}
 	t := env.T().(testing.TB)
 	t.Cleanup(w.lab.Close)
-	t.Cleanup(func() { checkEnd(t, w.daemon) })
+	t.Cleanup(func() { lab.EndOfTest(t, w.daemon) })
 	env.Values[worldKey{}] = w
 	for _, kv := range w.env() {
 		name, value, _ := strings.Cut(kv, "=")

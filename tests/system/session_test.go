@@ -29,7 +29,7 @@ func TestBusActivation(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: no bus is started")
 	}
-	need(t, "dbus-run-session", "busctl")
+	lab.Need(t, "dbus-run-session", "busctl")
 	steppingBack(t)
 	l, _ := newLab(t)
 	services := installSessionService(t, l)
@@ -87,7 +87,7 @@ func TestSessionStepsBack(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: no bus is started")
 	}
-	need(t, "dbus-run-session", "busctl", "unshare", "mount")
+	lab.Need(t, "dbus-run-session", "busctl", "unshare", "mount")
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give the test a /run of its own")
 	}
@@ -146,8 +146,8 @@ test ! -e "$HOME/.local/state/kcmd"`, "status 0"},
 // TestSession runs "kcmd --session" with nothing but the environment of a
 // session, and finds it as README.md says: by a krb5.conf of the user's own.
 func TestSession(t *testing.T) {
-	needKerberos(t)
-	need(t, lab.BusPrograms...)
+	lab.NeedKerberos(t)
+	lab.Need(t, lab.BusPrograms...)
 	steppingBack(t)
 	l, _ := newLab(t) // its daemon is not started: this one has no flags but one
 	bus, err := l.NewBus(lab.SessionBus, "")

@@ -88,13 +88,13 @@ func newStartedWorld(t *testing.T, name string) *world {
 // newStoppedWorld makes a world whose daemon the test starts.
 func newStoppedWorld(t *testing.T, name string) *world {
 	t.Helper()
-	needKerberos(t)
+	lab.NeedKerberos(t)
 	w, err := newWorld(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.lab.Close)
-	t.Cleanup(func() { checkEnd(t, w.daemon) })
+	t.Cleanup(func() { lab.EndOfTest(t, w.daemon) })
 	return w
 }
 
