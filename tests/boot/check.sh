@@ -1,5 +1,6 @@
 # What the scenarios of tests/boot check with. To be sourced in the machine.
 set -u
+. ./readme.sh
 export PATH=$PATH:/usr/sbin:/sbin
 
 # patience is how many seconds a scenario waits for what must happen. Only one
@@ -76,9 +77,9 @@ has_tickets() {
 	prints "^Ticket cache: KCM:" as "$1" klist && as "$1" klist | grep -q krbtgt/
 }
 
-# use_kcm has libkrb5 use kcmd, as README says.
+# use_kcm has libkrb5 use kcmd by the line of README.md.
 use_kcm() {
-	sed -i '/\[libdefaults\]/a default_ccache_name = KCM:' /etc/krb5.conf
+	sed -i "/\[libdefaults\]/a $(readme '### krb5.conf' 1)" /etc/krb5.conf
 }
 
 # install_package NAME installs one that tests/boot/tree has downloaded.
@@ -98,10 +99,9 @@ in_journal() {
 	journal | grep -E -e "$1"
 }
 
-# start_kcmd does what README says after the installation.
+# start_kcmd runs what README.md says after the installation.
 start_kcmd() {
-	systemd-sysusers && systemctl daemon-reload && systemctl reload dbus.service &&
-		systemctl enable -q --now kcmd.socket
+	bash -euc "$(readme '## Build and install' 3)"
 }
 
 # reboot boots the machine again, for the next stage of the scenario.

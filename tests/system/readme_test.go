@@ -10,28 +10,28 @@ import (
 	"kcmd.org/kcmd/tests/lab"
 )
 
-// readme returns the commands of a section of README.md.
+// readme returns the indented lines of a section of README.md.
 func readme(t *testing.T, heading string) string {
 	t.Helper()
 	text, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, ok := strings.Cut(string(text), "\n"+heading+"\n")
+	_, rest, ok := strings.Cut("\n"+string(text), "\n"+heading+"\n")
 	if !ok {
 		t.Fatalf("README.md has no section %q", heading)
 	}
 	section, _, _ := strings.Cut(rest, "\n#")
-	var commands strings.Builder
+	var lines strings.Builder
 	for line := range strings.Lines(section) {
 		if command, ok := strings.CutPrefix(line, "    "); ok {
-			commands.WriteString(command)
+			lines.WriteString(command)
 		}
 	}
-	if commands.Len() == 0 {
+	if lines.Len() == 0 {
 		t.Fatalf("section %q of README.md has no commands", heading)
 	}
-	return commands.String()
+	return lines.String()
 }
 
 // runReadme runs commands in a new directory, where kcmd is, and returns their
@@ -53,6 +53,63 @@ func runReadme(t *testing.T, w *world, commands string) string {
 	return o.Stdout
 }
 
+// varying matches what differs between two runs of the first commands of README.md.
+var varying = regexp.MustCompile(`\d\d/\d\d/\d\d \d\d:\d\d:\d\d|(KCM:|/user/)\d+|/cache/[0-9a-f]{32}`)
+
+// The commands at the top print what they print there.
+func TestReadmeFirst(t *testing.T) {
+	lab.Need(t, lab.BusPrograms...)
+	w := newStoppedWorld(t, "readme")
+	var err error
+	if w.daemon.Bus, err = w.lab.NewBus(lab.SessionBus, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.daemon.Start(); err != nil {
+		t.Fatal(err)
+	}
+	transcript, _, _ := strings.Cut(readme(t, "# kcmd"), "tests/try")
+	var got strings.Builder
+	for line := range strings.Lines(transcript) {
+		command, ok := strings.CutPrefix(line, "$ ")
+		if !ok {
+			continue
+		}
+		cmd := exec.Command("bash", "-c", command)
+		cmd.Env = w.env()
+		if user, ok := strings.CutPrefix(command, "kinit "); ok {
+			cmd.Stdin = strings.NewReader(lab.Password(strings.TrimSpace(user)) + "\n")
+		}
+		o := execute(cmd)
+		got.WriteString(line + strings.TrimSpace(o.Stdout+o.Stderr) + "\n")
+	}
+	normal := func(s string) string {
+		return varying.ReplaceAllString(strings.ReplaceAll(strings.TrimSpace(s), "\n\n", "\n"), "$1*")
+	}
+	if normal(got.String()) != normal(transcript) {
+		t.Errorf("the commands print\n%s\nREADME.md has\n%s", got.String(), transcript)
+	}
+}
+
+// tests/try, as at the top, runs to its end and leaves nothing.
+func TestReadmeTry(t *testing.T) {
+	lab.NeedKerberos(t)
+	lab.Need(t, lab.BusPrograms...)
+	cmd := exec.Command("bash", "-c", "tests/try")
+	cmd.Dir = "../.."
+	dir := shared.Path("try") // short, for the sockets
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Env = append(os.Environ(), "TMPDIR="+dir)
+	out, err := cmd.CombinedOutput() // which builds kcmd: without a limit of time
+	if err != nil || !strings.HasSuffix(string(out), "# This is the end.\n") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("tests/try leaves %v: %v", left, err)
+	}
+}
+
 // The commands of "Run it by hand" work in the order of the text. Only the places
 // differ: the directory, the realm, and the user of it.
 func TestReadmeByHand(t *testing.T) {
@@ -72,6 +129,30 @@ func TestReadmeForOneUser(t *testing.T) {
 	for _, want := range []string{"kcm_socket = " + w.lab.Dir + "/kcmd/kcm.sock", "/.config/krb5.conf:" + w.krb5conf} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+}
+
+// The configuration of "Containers" gives each socket its namespace.
+func TestReadmeContainers(t *testing.T) {
+	w := newStoppedWorld(t, "readme")
+	config := w.lab.Path("kcmd.toml")
+	text := strings.ReplaceAll(readme(t, "### Containers"), `"/run/`, `"`+w.lab.Dir+"/run/")
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(w.lab.Path("run"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w.daemon.Unaddressed = true
+	if err := w.daemon.Start("--config", config); err != nil {
+		t.Fatal(err)
+	}
+	for socket, want := range map[string]string{
+		"/run/.heim_org.h5l.kcm-socket": "namespace=default", "/run/kcmd-guests/kcm.sock": "namespace=guests",
+	} {
+		if line := "socket=" + w.lab.Dir + socket + " " + want; !strings.Contains(w.daemon.Log(), line) {
+			t.Errorf("the log has no %q", line)
 		}
 	}
 }

@@ -34,7 +34,7 @@ func (b *bench) syncs() error {
 
 // syncsWith names the figure of a server's waits for the disk.
 func syncsWith(clients int) string {
-	return fmt.Sprintf("fdatasync for each ticket, %d clients at once", clients)
+	return fmt.Sprintf("fdatasync for each ticket stored, clients: %d", clients)
 }
 
 // tracedStart returns a function that starts a peer under strace with its output
