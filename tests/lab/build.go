@@ -9,10 +9,9 @@ import (
 	"path/filepath"
 )
 
-// Program returns the path of the daemon's binary: the one that LAB_KCMD names,
-// such as the one that is installed, or one that it builds, with LAB_RACE=1 with
-// the race detector in it, whose findings make it exit with another code than 0.
-// root is the directory of the module.
+// Program returns the path of the daemon's binary: the value of LAB_KCMD, or else a
+// new build. With LAB_RACE=1 that has the race detector, which makes the daemon exit
+// with 66 after a finding. root is the directory of the module.
 func (l *Lab) Program(root string) (string, error) {
 	if path := os.Getenv("LAB_KCMD"); path != "" {
 		return filepath.Abs(path)
@@ -23,9 +22,9 @@ func (l *Lab) Program(root string) (string, error) {
 	return l.Build(os.Getenv("LAB_RACE") == "1")
 }
 
-// lookAtSources looks at every directory of the module. The go command takes
-// the result of a test from its cache until a file changes that the test has
-// looked at; what another process has built the daemon from it would not see.
+// lookAtSources reads every directory of the module. The go command caches the
+// result of a test until a file changes that the test has opened, and the compiler,
+// another process, opens the sources of the daemon.
 func lookAtSources(root string) error {
 	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() && d.Name() == ".git" {
@@ -35,9 +34,8 @@ func lookAtSources(root string) error {
 	})
 }
 
-// Required tells whether what is missing on the machine fails a test instead
-// of skipping it. tests/run sets it once it has installed everything, so that
-// a test that quietly stopped running is noticed.
+// Required reports whether a missing program fails a test instead of skipping it.
+// tests/run sets LAB_REQUIRED=1 after it has installed all programs.
 func Required() bool { return os.Getenv("LAB_REQUIRED") == "1" }
 
 // Build builds kcmd into the lab and returns the path of the binary. With

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// BusType says which of the two well-known buses a Bus is like.
+// BusType is one of the two well-known buses.
 type BusType string
 
 const (
@@ -22,7 +22,7 @@ const (
 
 // A Bus is a message bus of the lab's own.
 type Bus struct {
-	// Type is what the bus is like.
+	// Type is the well-known bus that this one resembles.
 	Type BusType
 	// Address is the same after Stop and Start.
 	Address string
@@ -32,8 +32,8 @@ type Bus struct {
 	proc   *process
 }
 
-// systemPolicy is what a Debian system bus allows, without activation. The
-// policy of the service is added to it.
+// systemPolicy is the policy of Debian's system bus, without activation. NewBus adds
+// the policy of the service.
 //
 //go:embed system-bus.conf
 var systemPolicy string

@@ -26,16 +26,14 @@ type Daemon struct {
 	Bus *Bus
 	// Verbose has it log every request.
 	Verbose bool
-	// Activated lists the sockets that systemd-socket-activate listens on and
-	// passes to the daemon, each under its name, which SocketPath turns into a
-	// path. It starts the daemon when the first client comes, so that readiness
-	// is not waited for.
+	// Activated lists the names of the sockets (SocketPath has their paths) that
+	// systemd-socket-activate listens on and passes to the daemon. The first client
+	// starts the daemon, so that Start does not wait for readiness.
 	Activated []string
-	// Unaddressed starts the daemon without the flag that says where its
-	// socket is.
+	// Unaddressed starts the daemon without --socket.
 	Unaddressed bool
-	// Through is the beginning of a command that becomes the daemon, whose own
-	// command is the rest: it arranges something and then executes it.
+	// Through is a command that executes the daemon: the daemon's own command is
+	// appended to it.
 	Through []string
 
 	lab   *Lab
@@ -143,13 +141,13 @@ func (d *Daemon) activate(cmd *exec.Cmd) error {
 	args := []string{"systemd-socket-activate", "--fdname=" + strings.Join(d.Activated, ":")}
 	for _, name := range d.Activated {
 		args = append(args, "--listen="+d.SocketPath(name))
-		// Of the one before, which is not to be taken for the new one.
+		// The socket of an earlier start would pass for the new one.
 		os.Remove(d.SocketPath(name))
 	}
 	return putBefore(cmd, args)
 }
 
-// putBefore has the words run the command, if there are any.
+// putBefore makes a command the arguments of another one, if there are any words.
 func putBefore(cmd *exec.Cmd, words []string) error {
 	if len(words) == 0 {
 		return nil
@@ -164,8 +162,8 @@ func putBefore(cmd *exec.Cmd, words []string) error {
 }
 
 // listening reports whether systemd-socket-activate listens on all sockets of
-// Activated, and opens them to all users, as a socket unit does. A client that
-// tried would start the daemon.
+// Activated, and opens them to all users, as a socket unit does. It does not connect,
+// which would start the daemon.
 func (d *Daemon) listening() bool {
 	for _, name := range d.Activated {
 		if !listensAt(d.SocketPath(name)) || os.Chmod(d.SocketPath(name), 0o666) != nil {
@@ -204,7 +202,7 @@ func (d *Daemon) Stop() error {
 	return nil
 }
 
-// Kill ends the daemon without giving it the time to do anything.
+// Kill sends SIGKILL to the daemon.
 func (d *Daemon) Kill() error {
 	if d.proc == nil || !d.proc.running() {
 		return errors.New("cannot kill kcmd: it is not running")
@@ -227,12 +225,12 @@ func (d *Daemon) Check() error {
 	return nil
 }
 
-// Running tells whether the daemon was started and has not ended.
+// Running reports whether the daemon was started and has not ended.
 func (d *Daemon) Running() bool {
 	return d.proc != nil && d.proc.running()
 }
 
-// Said tells whether the daemon has told systemd that, since it was started.
+// Said reports whether the daemon has sent that line with sd_notify(3) since its start.
 func (d *Daemon) Said(line string) bool {
 	return d.ready != nil && d.ready.received(line)
 }
@@ -285,7 +283,7 @@ func newReadiness(path string) (*readiness, error) {
 	return &readiness{path: path, conn: conn}, os.Chmod(path, 0o666)
 }
 
-// received tells whether such a line has come.
+// received reports whether the line has come.
 func (r *readiness) received(want string) bool {
 	buf := make([]byte, 4096)
 	_ = r.conn.SetReadDeadline(time.Now().Add(time.Millisecond))

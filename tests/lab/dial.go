@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DialAs connects to a socket as another user, as which only root can do it. As
-// a client of libkrb5 does, it waits for its turn, for as long as patience, where
-// net.Dial would give up.
+// DialAs connects to a socket as another user, for which it must be root. When the
+// queue of the socket is full it waits up to patience, as libkrb5 does; net.Dial
+// would return an error.
 func DialAs(uid int, socket string, patience time.Duration) (net.Conn, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -31,15 +31,15 @@ func DialAs(uid int, socket string, patience time.Duration) (net.Conn, error) {
 	return net.FileConn(file)
 }
 
-// connectAs has one thread be another user for as long as it takes. The kernel
-// notes who connects, and no thread but this one changes.
+// connectAs changes the user of one thread during connect(2), at which the kernel
+// records the peer's identity.
 func connectAs(uid, fd int, socket string) error {
 	address := &unix.SockaddrUnix{Name: socket}
 	self := os.Geteuid()
 	if uid == self {
 		return unix.Connect(fd, address)
 	}
-	// If the thread cannot be changed back it is not used any more.
+	// A thread that cannot be changed back is not used again.
 	runtime.LockOSThread()
 	if err := becomeUser(uid); err != nil {
 		return err

@@ -11,11 +11,11 @@ import (
 )
 
 // A Disk is a file system that can be full, read-only, or without power. It is
-// mounted where nobody but those who go through it see it, in a mount namespace
-// that lasts as long as they and the lab: nothing is left mounted, however the
-// program ends. Only root can make one.
+// mounted in a mount namespace of its own, for processes that are started by Through.
+// The namespace ends with them and the lab, so that nothing stays mounted. Only root
+// can make one.
 type Disk struct {
-	// Dir is where it is mounted, for those who go through it.
+	// Dir is its mount point, for processes started by Through.
 	Dir string
 
 	lab   *Lab
@@ -65,7 +65,7 @@ func (l *Lab) newDisk() (*Disk, error) {
 	if d.stays, err = l.background(cmd, l.Path("disk.log")); err != nil {
 		return nil, err
 	}
-	// The namespace is there, and private, once it is sleep that runs in it.
+	// The namespace is complete once sleep runs in it.
 	return d, d.stays.await(func() bool {
 		theirs, err := os.Readlink(d.proc("ns/mnt"))
 		name, _ := os.ReadFile(d.proc("comm"))
@@ -85,17 +85,17 @@ func (d *Disk) format(bytes int64) error {
 	return d.run("mkfs.ext4", "-q", "-F", d.image)
 }
 
-// Mount mounts an image that is not mounted. What a power cut has left is then
-// put in order by the kernel.
+// Mount mounts an image that is not mounted. After a power cut the kernel replays the
+// journal.
 func (d *Disk) Mount() error {
 	return d.run("mount", "-t", "ext4", "-o", "loop,errors=remount-ro", d.image, d.Dir)
 }
 
 // Remount makes a mounted disk read-only ("ro") or writable again ("rw"). The
-// kernel does not make read-only what somebody has open for writing.
+// kernel refuses "ro" while a file is open for writing.
 func (d *Disk) Remount(how string) error { return d.run("mount", "-o", "remount,"+how, d.Dir) }
 
-// Unmount unmounts the disk, which nobody may use any more.
+// Unmount unmounts the disk, whose files must be closed.
 func (d *Disk) Unmount() error { return d.run("umount", d.Dir) }
 
 // Through returns the beginning of a command that sees the disk.
@@ -103,8 +103,8 @@ func (d *Disk) Through() []string {
 	return []string{"nsenter", "--mount=" + d.proc("ns/mnt"), "--"}
 }
 
-// Path returns the path by which this program, that does not go through the
-// disk, reaches a file on it.
+// Path returns the path of a file on the disk for this program, which is outside the
+// namespace.
 func (d *Disk) Path(name ...string) string {
 	return d.proc("root", d.Dir, filepath.Join(name...))
 }
@@ -133,9 +133,8 @@ const (
 	withoutFlush = 2
 )
 
-// CutPower ends the image's life as the loss of power does: what the kernel has
-// not written yet is lost, and every use of a file fails. It can only be
-// unmounted after that.
+// CutPower has the effect of a loss of power: data that the kernel has not written is
+// lost, and every use of a file fails. Only Unmount works after that.
 func (d *Disk) CutPower() error {
 	root, err := os.Open(d.Path())
 	if err != nil {
@@ -165,8 +164,7 @@ func (d *Disk) Fail() error {
 	return nil
 }
 
-// NeedDisk returns an error that says what is missing to make disks, of memory
-// or on loop devices, nil if nothing is.
+// NeedDisk returns an error if disks of memory or on loop devices cannot be made.
 func NeedDisk() error {
 	if _, err := os.Stat("/dev/loop-control"); err != nil {
 		return fmt.Errorf("no loop devices: %w", err)

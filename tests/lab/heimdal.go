@@ -28,14 +28,14 @@ func unpackedHeimdal() (string, error) {
 	return dir, nil
 }
 
-// MissingHeimdal returns an error if Heimdal's clients are not there.
+// MissingHeimdal returns an error if Heimdal's clients are not unpacked.
 func MissingHeimdal() error {
 	_, err := unpackedHeimdal()
 	return err
 }
 
-// NewHeimdal takes a copy of Heimdal's clients into the lab: where they are
-// unpacked is often closed to other users.
+// NewHeimdal copies Heimdal's clients into the lab, since other users often cannot
+// read the directory in which they are unpacked.
 func (l *Lab) NewHeimdal() (*Heimdal, error) {
 	from, err := unpackedHeimdal()
 	if err != nil {
@@ -54,18 +54,18 @@ func (l *Lab) NewHeimdal() (*Heimdal, error) {
 	return h, nil
 }
 
-// Prepare has a command be Heimdal's program of that name.
+// Prepare makes a command run Heimdal's program of that name.
 func (h *Heimdal) Prepare(cmd *exec.Cmd) {
 	bin := filepath.Join(h.dir, "usr", "bin")
 	name := cmd.Args[0]
 	switch name {
 	case "klist", "kswitch":
-		// They are words of one program, which is linked to Debian's names for
-		// them but does not know itself by those.
+		// Debian links these names to one program, which takes the command as
+		// its first argument.
 		cmd.Args = append([]string{"heimtools"}, cmd.Args...)
 		name = "heimtools"
 	case "kinit", "kdestroy":
-		// What MIT has too is named so that both can be installed.
+		// Debian renames the programs that MIT has too.
 		name += ".heimdal"
 	}
 	cmd.Path, cmd.Err = filepath.Join(bin, name), nil

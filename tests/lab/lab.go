@@ -13,11 +13,10 @@ import (
 	"time"
 )
 
-// A Lab is a temporary directory and everything that was started in it.
+// A Lab is a temporary directory, with the processes that were started in it.
 type Lab struct {
-	// Dir is readable for every user, since clients of other users have to
-	// reach the sockets and krb5.conf in it. What is secret is so by the mode
-	// of its own file.
+	// Dir is readable for every user, since clients of other users read krb5.conf
+	// and connect to sockets in it. Secret files have a mode of their own.
 	Dir string
 
 	mu      sync.Mutex
@@ -25,15 +24,15 @@ type Lab struct {
 	closed  bool
 }
 
-// open holds the labs that an interrupt has to close.
+// open holds the labs that CloseOnSignal closes.
 var open struct {
 	mu     sync.Mutex
 	labs   map[*Lab]bool
 	ending bool // the program is about to exit
 }
 
-// stayWhileEnding does not return if the program is about to exit, so that it
-// does not exit in another way, or begin something, before all is removed.
+// stayWhileEnding does not return if CloseOnSignal is about to exit, so that no other
+// exit comes before it has removed everything.
 func stayWhileEnding() {
 	open.mu.Lock()
 	ending := open.ending
@@ -46,7 +45,7 @@ func stayWhileEnding() {
 // New makes an empty lab. The caller closes it.
 func New() (*Lab, error) {
 	// The path has to be short: the address of a socket has 108 bytes, and
-	// libkrb5 silently cuts what is longer.
+	// libkrb5 silently truncates a longer one.
 	parent := os.TempDir()
 	if len(parent) > 40 {
 		parent = "/tmp"
@@ -100,8 +99,7 @@ func (l *Lab) close() {
 	delete(open.labs, l)
 }
 
-// OnClose has f called by Close. A lab that is closed already, by an interrupt
-// in the middle of setting up, calls it at once.
+// OnClose makes Close call f. If an interrupt has closed the lab, it calls f at once.
 func (l *Lab) OnClose(f func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -112,14 +110,14 @@ func (l *Lab) OnClose(f func()) {
 	l.closers = append(l.closers, f)
 }
 
-// CloseOnSignal closes all labs and exits when the program is interrupted or
-// asked to end. It returns a function that has interrupts ignored from then
-// on, for a caller that hands its terminal to somebody else.
+// CloseOnSignal closes all labs and exits at SIGINT, SIGTERM and SIGHUP. It returns a
+// function after which SIGINT is ignored, for a caller that runs a shell in its
+// terminal.
 func CloseOnSignal() (ignoreInterrupts func()) {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	// Output that nobody reads any more ("| head") does not end the program
-	// in the middle, but is an error like others to whoever writes it.
+	// A closed pipe ("| head") is an error of the write, and does not end the
+	// program before it has removed everything.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	var ignored atomic.Bool
 	go func() {
@@ -134,8 +132,8 @@ func CloseOnSignal() (ignoreInterrupts func()) {
 		for _, l := range labs {
 			l.close()
 		}
-		// Whoever works in a lab does so until the program exits, and may
-		// have made another file while the directory was being removed.
+		// Other goroutines run until the program exits, and may have made a file
+		// while the directory was being removed.
 		for range 5 {
 			for _, l := range labs {
 				os.RemoveAll(l.Dir)

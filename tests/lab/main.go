@@ -6,16 +6,15 @@ import (
 	"syscall"
 )
 
-// Main runs the tests of a test binary, with a lab that is closed when they end
-// and when somebody ends them, and returns the status to exit with.
+// Main runs the tests of a test binary with a lab, which it closes at their end or at
+// a signal, and returns the exit status.
 func Main(use func(*Lab), tests func() int) int {
 	CloseOnSignal()
 	if err := UseSystemPath(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	// Files of the lab have the mode that they are made with, whatever the
-	// user's habits are: other users read them.
+	// Other users read files of the lab.
 	syscall.Umask(0o022)
 	l, err := New()
 	if err != nil {

@@ -17,8 +17,8 @@ type Monitor struct {
 	path string
 }
 
-// NewMonitor starts a monitor as the user uid, and waits until it listens. On
-// a system bus it is also subscribed, without which kcmd sends it nothing.
+// NewMonitor starts a monitor as the user uid, and waits until it listens. On a
+// system bus it also subscribes the monitor: kcmd sends signals to subscribers only.
 func (b *Bus) NewMonitor(name string, uid uint32) (*Monitor, error) {
 	m := &Monitor{path: b.lab.Path("monitor-" + name)}
 	cmd := b.client(uid, "gdbus", "monitor", "--"+string(b.Type), "--dest", BusName)

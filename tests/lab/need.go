@@ -19,8 +19,8 @@ var (
 	BusPrograms = []string{"dbus-daemon", "gdbus", "busctl"}
 )
 
-// UseSystemPath adds to PATH of this program, and so of all that it starts,
-// the directories of servers, which a Debian user's PATH lacks.
+// UseSystemPath adds the directories of servers to PATH of this program and its
+// children: the PATH of a Debian user lacks them.
 func UseSystemPath() error {
 	path := os.Getenv("PATH")
 	for _, dir := range []string{"/usr/local/sbin", "/usr/sbin", "/sbin"} {
@@ -50,9 +50,9 @@ func Missing(programs ...string) error {
 	return fmt.Errorf("not installed: %s (tests/run installs them)", strings.Join(missing, ", "))
 }
 
-// Faketime returns the library that gives a program another clock, "" if it
-// is not installed. It is loaded directly, because the program faketime stays
-// between us and the process and would not end with us.
+// Faketime returns the path of the library that gives a program another clock, "" if
+// it is not installed. Servers load it directly: the program faketime would be a
+// parent that does not end with the lab.
 func Faketime() string {
 	found, err := filepath.Glob("/usr/lib/*/faketime/libfaketime.so.1")
 	if err != nil || len(found) == 0 {

@@ -19,10 +19,9 @@ func othersDirectory() (string, error) {
 	return filepath.Join(cache, "kcmd-tests", "servers"), nil
 }
 
-// confine is run in a new mount namespace before the server takes its place,
-// since those of others know no other paths than the machine's for their sockets
-// and files: there, the machine's /run, /var/lib and /var/log are directories of the lab's, on the same
-// disk as everything else of the lab, and /etc has what is to be in it besides.
+// confine runs in a new mount namespace, and then executes the server, whose paths
+// cannot be configured. There, /run, /var/lib and /var/log are directories of the
+// lab, and /etc has additional files.
 const confine = `
 mount --make-rprivate /
 mount --bind "$1/run" /run
@@ -47,12 +46,12 @@ func (l *Lab) NewSSSD(tracer ...string) (*Server, error) {
 				return nil, err
 			}
 		}
-		// It is not to end when nobody has asked it for a while.
+		// By default it ends after a while without a request.
 		conf := "[kcm]\nresponder_idle_timeout = 0\nclient_idle_timeout = 86400\n"
 		if err := os.WriteFile(filepath.Join(own, "etc/sssd/sssd.conf"), []byte(conf), 0o600); err != nil {
 			return nil, err
 		}
-		// Its monitor is what reads the configuration.
+		// Only its monitor reads the configuration.
 		prepare := []string{filepath.Join(unpacked, "usr/sbin/sssd") + " --genconf-section=kcm --logger=stderr", "--"}
 		return append(append(prepare, tracer...),
 			filepath.Join(unpacked, "usr/libexec/sssd/sssd_kcm"), "--logger=stderr", "--uid", "0", "--gid", "0"), nil
@@ -63,9 +62,9 @@ func (l *Lab) NewSSSD(tracer ...string) (*Server, error) {
 	return s, nil
 }
 
-// newOther starts a server whose files are in the directory of that name.
-// command is told where the program is unpacked and the server's own directory,
-// and returns what is run before it, "--", and it.
+// newOther starts a server with a directory of that name. command gets the directory
+// in which the program is unpacked and the server's own, and returns the command that
+// prepares it, "--", and the server's command.
 func (l *Lab) newOther(name string, command func(unpacked, own string) ([]string, error)) (*Server, error) {
 	if os.Getuid() != 0 {
 		return nil, errors.New("only root can give it directories of its own")
@@ -95,7 +94,7 @@ func (l *Lab) newOther(name string, command func(unpacked, own string) ([]string
 	return l.Serve(cmd, own+".log", filepath.Join(own, "run", filepath.Base(WellKnownSocket)))
 }
 
-// othersEnvironment has programs find the libraries that are unpacked with them.
+// othersEnvironment returns the variables by which unpacked programs find their libraries.
 func othersEnvironment(unpacked string) ([]string, error) {
 	var dirs []string
 	for _, pattern := range []string{"lib/*-linux-*", "usr/lib/*-linux-*", "usr/lib/*-linux-*/sssd", "usr/lib/*-linux-*/samba"} {

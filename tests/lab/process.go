@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// patience is how long the lab waits for what takes milliseconds on an idle
-// machine. It is only ever reached when something is broken.
+// patience is how long the lab waits for a server, which takes milliseconds on an
+// idle machine.
 const patience = 30 * time.Second
 
 // starter returns a queue of functions to be called on one thread that lives
@@ -25,9 +25,8 @@ var starter = sync.OnceValue(func() chan<- func() {
 	queue := make(chan func())
 	go func() {
 		runtime.LockOSThread()
-		// A session keyring of our own: KEYRING: caches that clients make
-		// end with us, and the user's own are neither seen nor touched.
-		// Where the kernel has no keyrings, nobody will use one either.
+		// A new session keyring, for the KEYRING: caches of clients, which end
+		// with this program. A kernel without keyrings needs none.
 		_, _ = unix.KeyctlJoinSessionKeyring(fmt.Sprintf("kcmd-lab-%d", os.Getpid()))
 		for f := range queue {
 			f()
@@ -101,7 +100,7 @@ func (l *Lab) background(cmd *exec.Cmd, logPath string) (*process, error) {
 	return p, nil
 }
 
-// running tells whether the process has not ended yet.
+// running reports whether the process has not ended.
 func (p *process) running() bool {
 	select {
 	case <-p.done:
@@ -114,7 +113,7 @@ func (p *process) running() bool {
 // kill ends the process as kill -9 does and waits until it is gone.
 func (p *process) kill() {
 	if p.running() {
-		// An error says that it ended meanwhile.
+		// An error means that it has ended.
 		_ = p.cmd.Process.Kill()
 	}
 	<-p.done
@@ -139,8 +138,8 @@ func (p *process) stop(sig os.Signal) error {
 	}
 }
 
-// ended returns how the process ended as an error, which success is too for
-// a server that should run.
+// ended returns the end of the process as an error, also an exit status of 0: a
+// server does not end by itself.
 func (p *process) ended() error {
 	if p.err == nil {
 		return errors.New("exit status 0")

@@ -54,8 +54,8 @@ func (l *Lab) NewRealm() (*Realm, error) {
 	return r, nil
 }
 
-// create makes the database and its principals. It runs Kerberos' own tools
-// with what is secret on their standard input.
+// create makes the database and its principals with Kerberos' own tools. Passwords go
+// to their standard input.
 func (r *Realm) create() error {
 	if err := os.Mkdir(r.dir, 0o700); err != nil {
 		return err
@@ -72,8 +72,8 @@ func (r *Realm) create() error {
 		return err
 	}
 
-	// Pre-authentication is what every real realm asks for, and what the
-	// library measures the KDC's clock by.
+	// Real realms require pre-authentication, by which the library also measures
+	// the KDC's clock.
 	var script strings.Builder
 	for _, user := range Users {
 		fmt.Fprintf(&script, "addprinc -pw %s +requires_preauth %s\n", Password(user), user)
@@ -115,7 +115,7 @@ func (r *Realm) adminEnv(kdcConf string) []string {
 	return []string{
 		"KRB5_CONFIG=" + r.path("krb5.conf"),
 		"KRB5_KDC_PROFILE=" + kdcConf,
-		// kadmin.local opens a cache that it has no use for.
+		// kadmin.local opens a cache, which it does not use.
 		"KRB5CCNAME=MEMORY:",
 		"TZ=UTC",
 	}
@@ -131,12 +131,12 @@ type KDC struct {
 	logPath string
 }
 
-// StartKDC starts a KDC for the realm, its clock ahead of the machine's by so
-// much. An offset other than zero needs Faketime.
+// StartKDC starts a KDC for the realm, with a clock that is ahead by offset, for which
+// Faketime must be installed unless it is 0.
 func (r *Realm) StartKDC(ahead time.Duration) (*KDC, error) {
 	var err error
-	// Between our finding a free port and the KDC's taking it somebody else
-	// may come, so that a KDC that ends is given another port.
+	// Another process may take the free port before the KDC does: a KDC that ends
+	// is started again with another port.
 	for range 5 {
 		var k *KDC
 		if k, err = r.startKDC(ahead); err == nil {
@@ -184,7 +184,7 @@ func (r *Realm) startKDC(ahead time.Duration) (*KDC, error) {
 }
 
 // TicketsIssued counts the tickets for the service that the KDC has issued to
-// clients with a TGT, as its log tells.
+// clients with a TGT, by its log.
 func (k *KDC) TicketsIssued(service string) (int, error) {
 	log, err := os.ReadFile(k.logPath)
 	if err != nil {

@@ -6,29 +6,27 @@ import (
 	"syscall"
 )
 
-// WellKnownSocket is where clients look for a KCM server unasked.
+// WellKnownSocket is the path of the KCM socket in clients without a configuration.
 const WellKnownSocket = "/var/run/.heim_org.h5l.kcm-socket"
 
-// A Room is what a command sees of the machine when it is given a /run of its
-// own, with nothing in it but a KCM socket at the well-known path: Heimdal's
-// clients look for it nowhere else, and this is what a container has into which
-// somebody has mounted the socket. The room ends with the command. Only root
-// can make one.
+// A Room is a mount namespace for a command, with a /run that has only a KCM socket at
+// the well-known path: Heimdal's clients know no other path, and a container with a
+// mounted socket looks alike. The room ends with the command. Only root can make one.
 type Room struct {
 	// Socket is the socket that is mounted.
 	Socket string
-	// FirstUID, if it is not 0, makes the room a container with a user
-	// namespace: its uid 0 is this one outside, and those that follow follow.
+	// FirstUID, if it is not 0, makes the room a container with a user namespace:
+	// its uid N is FirstUID + N outside.
 	FirstUID int
-	// UID is whom the command is run as, as the room numbers users.
+	// UID is the user of the command, by its number in the room.
 	UID int
 }
 
-// roomUIDs is how many users a container has.
+// roomUIDs is the number of users of a container.
 const roomUIDs = 65536
 
-// furnish is run in the new namespaces before the command takes its place. The
-// rest of the machine does not see what it mounts.
+// furnish runs in the new namespaces and then executes the command. Its mounts are
+// invisible outside.
 const furnish = `
 mount --make-rslave /
 mount -t tmpfs -o mode=755 kcmd-lab /run
@@ -39,16 +37,16 @@ shift 2
 exec setpriv --reuid="$uid" --regid="$uid" --clear-groups --pdeathsig=KILL -- "$@"
 `
 
-// Enter has the command run in the room. Its environment must be set already.
+// Enter makes the command run in the room. Its environment must be set already.
 func (r *Room) Enter(cmd *exec.Cmd) error {
 	shell, err := exec.LookPath("sh")
 	if err != nil {
 		return err
 	}
-	// A program that is known by other names than its path is not run so.
+	// The command runs under its path: the shell cannot set another cmd.Args[0].
 	cmd.Args = append([]string{"sh", "-euc", furnish, "sh", r.Socket, strconv.Itoa(r.UID), cmd.Path}, cmd.Args[1:]...)
 	cmd.Path, cmd.Err = shell, nil
-	// The directory we are in may be closed to whoever runs it.
+	// The user of the command may not be able to read the working directory.
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
 	if r.FirstUID != 0 {

@@ -29,7 +29,7 @@ func (l *Lab) Serve(cmd *exec.Cmd, log, socket string) (*Server, error) {
 	return &Server{Socket: socket, proc: proc}, nil
 }
 
-// listens tells whether somebody accepts connections at a socket.
+// listens reports whether a server accepts connections at a socket.
 func listens(socket string) bool {
 	c, err := net.DialTimeout("unix", socket, time.Second)
 	if err != nil {
