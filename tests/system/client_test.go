@@ -17,7 +17,7 @@ import (
 // containerUID is the uid outside of uid 0 in a container.
 const containerUID = 50000
 
-// An outcome is how a command ended and what it said.
+// An outcome is the error and the output of a command.
 type outcome struct {
 	Stdout, Stderr string
 	Err            error
@@ -30,7 +30,7 @@ func execute(cmd *exec.Cmd) outcome {
 	if err := lab.Start(cmd); err != nil {
 		return outcome{Err: err}
 	}
-	// A client that waits for an answer for ever is a failure like others.
+	// A client that waits for ever fails the test.
 	timer := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
 	err := cmd.Wait()
 	if !timer.Stop() {
@@ -39,8 +39,8 @@ func execute(cmd *exec.Cmd) outcome {
 	return outcome{stdout.String(), stderr.String(), err}
 }
 
-// client runs a client with an environment. The words that may stand before it
-// (see TestScripts) are taken off and obeyed.
+// client runs a client with an environment, in the circumstances that the words before
+// it describe (see TestScripts).
 func (w *world) client(dir string, env, words []string) outcome {
 	c := circumstances{uid: -1, socket: w.daemon.Socket}
 	args, err := c.read(w, words)
@@ -58,7 +58,7 @@ func (w *world) client(dir string, env, words []string) outcome {
 	return execute(cmd)
 }
 
-// circumstances are those in which a client runs.
+// circumstances are the user, the socket and the namespaces of a client.
 type circumstances struct {
 	uid       int    // -1: ours
 	socket    string // of the daemon
@@ -105,8 +105,7 @@ func (c *circumstances) read(w *world, words []string) (args []string, err error
 	return nil, errors.New("no command")
 }
 
-// givePassword has kinit read the password of the user that is its last
-// argument.
+// givePassword gives kinit the password of the user in its last argument.
 func (c *circumstances) givePassword(cmd *exec.Cmd) {
 	last := len(cmd.Args) - 1
 	user, _, _ := strings.Cut(cmd.Args[last], "@")
@@ -116,7 +115,7 @@ func (c *circumstances) givePassword(cmd *exec.Cmd) {
 	}
 }
 
-// arrange makes the circumstances be so.
+// arrange applies the circumstances to a command.
 func (c *circumstances) arrange(w *world, cmd *exec.Cmd) error {
 	if !c.heimdal && !c.container {
 		if c.other {

@@ -14,11 +14,10 @@ import (
 	"kcmd.org/kcmd/tests/lab"
 )
 
-// A daemon that closes a connection must first answer what it was sent: libkrb5
-// connects anew only if it cannot send its request.
+// A daemon that closes a connection must first answer the requests that it has
+// received: libkrb5 connects again only if it cannot send a request.
 
-// A crowd is a process with many cache handles in many threads, which uses them
-// all the time.
+// A crowd is a process with many cache handles in many threads, all in use.
 type crowd struct {
 	cmd *exec.Cmd
 	in  *os.File
@@ -27,8 +26,8 @@ type crowd struct {
 
 const crowdThreads = 8
 
-// newCrowd starts a crowd on the default cache of the world: with so many calls
-// in each thread, or with 0 until it is ended.
+// newCrowd starts a crowd on the default cache of the world, with a number of calls in
+// each thread; 0: until end.
 func newCrowd(t *testing.T, w *world, handles, calls int) *crowd {
 	t.Helper()
 	program, err := libkrb5Client()
@@ -83,8 +82,8 @@ func TestMoreHandlesThanConnections(t *testing.T) {
 	newCrowd(t, w, 80, 500).end(t)
 }
 
-// TestRestartsUnderLoad restarts the daemon while a crowd uses it, whose socket
-// somebody else keeps open as systemd does: no call fails.
+// TestRestartsUnderLoad restarts the daemon while a crowd uses it. The test keeps the
+// socket open, as systemd does: no call fails.
 func TestRestartsUnderLoad(t *testing.T) {
 	needCompiler(t)
 	w := newStoppedWorld(t, "restarts")
@@ -95,7 +94,7 @@ func TestRestartsUnderLoad(t *testing.T) {
 	}
 	c := newCrowd(t, w, 4*crowdThreads, 0)
 	for range 10 {
-		// The crowd is at work again once others are served.
+		// Once the daemon answers, the crowd is at work again.
 		for range 20 {
 			served(t, w.daemon.Socket)
 		}
@@ -107,8 +106,8 @@ func TestRestartsUnderLoad(t *testing.T) {
 	endPassed(t, daemon)
 }
 
-// startPassed starts the daemon with a listening socket that it is passed, and in
-// new namespaces (CLONE_NEW...).
+// startPassed starts the daemon in new namespaces (CLONE_NEW...), and passes it a
+// listening socket.
 func startPassed(t *testing.T, w *world, socket *os.File, namespaces uintptr) *exec.Cmd {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(w.daemon.Database), 0o700); err != nil {
@@ -116,7 +115,7 @@ func startPassed(t *testing.T, w *world, socket *os.File, namespaces uintptr) *e
 	}
 	cmd := w.daemon.Command("--store", "sqlite:"+w.daemon.Database, "--bus", "none")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: namespaces}
-	// LISTEN_PID is the process that is passed the sockets, see sd_listen_fds(3).
+	// LISTEN_PID must be the daemon's, see sd_listen_fds(3).
 	cmd.Args = append([]string{"sh", "-c", `LISTEN_PID=$$ exec "$0" "$@"`}, cmd.Args...)
 	cmd.Path = "/bin/sh"
 	cmd.Env = append(cmd.Env, "LISTEN_FDS=1", "LISTEN_FDNAMES=kcm")

@@ -14,8 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// collectionStory is one user's day at the command line, with everything that
-// a collection can show: all the commands, and those that fail.
+// collectionStory has every command of a user on a collection, also ones that fail.
 var collectionStory = []string{
 	"klist",
 	"klist -s",
@@ -73,8 +72,7 @@ var collectionStory = []string{
 	"klist -A",
 }
 
-// The same commands tell the same story with KCM: as with the kinds of
-// collection that need no daemon.
+// The same commands have the same results with KCM: as with DIR: and KEYRING:.
 func TestCollectionIsLikeOthers(t *testing.T) {
 	w := newStartedWorld(t, "story")
 	if err := os.Mkdir(w.lab.Path("dir"), 0o700); err != nil {
@@ -92,8 +90,8 @@ func TestCollectionIsLikeOthers(t *testing.T) {
 		if o := w.tell(cache+"-try", "kinit", "alice"); o.Err != nil {
 			t.Skipf("no KEYRING: caches here: %v: %s", o.Err, strings.TrimSpace(o.Stderr))
 		}
-		// One difference is theirs: kdestroy of a cache that does not exist
-		// is silent. KCM: is like DIR: here.
+		// KEYRING: differs from DIR: in one point: kdestroy of a cache that does
+		// not exist is silent. KCM: is like DIR:.
 		quiet := slices.Clone(ours)
 		for i := range quiet {
 			quiet[i] = strings.ReplaceAll(quiet[i], "kdestroy: no cache while destroying cache\n", "")
@@ -102,7 +100,7 @@ func TestCollectionIsLikeOthers(t *testing.T) {
 	})
 }
 
-// tell runs one command of the story on a kind of cache.
+// tell runs one command of the story with a type of cache.
 func (w *world) tell(cache string, args ...string) outcome {
 	env := w.env()
 	for i, kv := range env {
@@ -113,10 +111,9 @@ func (w *world) tell(cache string, args ...string) outcome {
 	return w.client(w.lab.Dir, env, args)
 }
 
-// tellStory runs the story and returns it as text, in which nothing depends on
-// the kind of cache or on the time. Nor on the order of the tickets in a cache
-// and of the caches beside the default: DIR: has the order of the file system,
-// KEYRING: that of the kernel.
+// tellStory runs the story and returns its output without what depends on the type of
+// cache or on the time, and with tickets and caches sorted: DIR: has the order of the
+// file system, KEYRING: that of the kernel.
 func tellStory(w *world, cache string) []string {
 	n := normaliser{names: make(map[string]string)}
 	var story []string
@@ -142,8 +139,8 @@ func tellStory(w *world, cache string) []string {
 	return story
 }
 
-// sorted brings what klist prints into one order: the tickets of each cache,
-// and the caches from one on.
+// sorted sorts the output of klist: the tickets of each cache, and the caches after the
+// first ones.
 func sorted(text string, from int) string {
 	if head, rows, ok := strings.Cut(text, "---- ----\n"); ok {
 		lines := strings.Split(strings.TrimSuffix(rows, "\n"), "\n")

@@ -18,8 +18,8 @@ import (
 
 var errUnknownCondition = errors.New("unknown condition")
 
-// commands are the words that scripts have besides those of testscript.
-// TestScripts documents them.
+// commands are the commands of scripts beside those of testscript. TestScripts
+// documents them.
 var commands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"kcmd":     cmdKcmd,
 	"kinit":    clientCommand("kinit"),
@@ -69,8 +69,8 @@ func scriptEnv(ts *testscript.TestScript) []string {
 	return env
 }
 
-// report shows what a command said and fails the script if it did not end as
-// it should.
+// report shows the output of a command, and fails the script if its status is not the
+// expected one.
 func report(ts *testscript.TestScript, neg bool, o outcome) {
 	fmt.Fprint(ts.Stdout(), o.Stdout)
 	fmt.Fprint(ts.Stderr(), o.Stderr)
@@ -312,8 +312,8 @@ func cmdForget(ts *testscript.TestScript, neg bool, args []string) {
 	m.forgotten = len(m.Output())
 }
 
-// cmdOffset asks for the default cache's offset as libkrb5 does at the start
-// of an iteration; no client prints it.
+// cmdOffset requests the KDC offset of the default cache, as libkrb5 does before an
+// iteration. No client prints it.
 func cmdOffset(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: offset SECONDS")
@@ -328,7 +328,7 @@ func cmdOffset(ts *testscript.TestScript, neg bool, args []string) {
 	if code != 0 || len(reply) != 4 {
 		ts.Fatalf("code %d, reply %x", code, reply)
 	}
-	// Between the clocks of client and KDC being read, a second may begin.
+	// A second may begin between the reading of both clocks.
 	if got := int(int32(binary.BigEndian.Uint32(reply))); got < want-2 || got > want+2 {
 		ts.Fatalf("the offset is %d, want %d", got, want)
 	}

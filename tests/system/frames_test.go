@@ -16,8 +16,8 @@ import (
 // ownName is the cache name that every user may make.
 func ownName() string { return strconv.Itoa(os.Getuid()) }
 
-// startWired starts a daemon without a bus, for clients without Kerberos, with
-// the cache ownName in it. In the end it must still be there.
+// startWired starts a daemon without a bus, with the cache ownName, which must exist at
+// the end of the test.
 func startWired(t *testing.T) (socket string) {
 	t.Helper()
 	_, d := newLab(t)
@@ -54,7 +54,7 @@ func mustCall(t *testing.T, c wire, op uint16, args ...[]byte) []byte {
 	return data
 }
 
-// mustServe checks that a client is served, and that the cache is as it was.
+// mustServe checks that the daemon answers, and that the cache is unchanged.
 func mustServe(t *testing.T, socket string) {
 	t.Helper()
 	c := mustDial(t, socket)
@@ -69,8 +69,8 @@ func mustServe(t *testing.T, socket string) {
 	}
 }
 
-// A request that is whole but makes no sense gets a code, and the connection
-// goes on.
+// The answer to a complete but malformed request is an error code, and the connection
+// stays open.
 func TestMalformedRequest(t *testing.T) {
 	socket := startWired(t)
 	own := name(ownName())
@@ -125,7 +125,7 @@ func TestMalformedRequest(t *testing.T) {
 	}
 }
 
-// A frame that cannot be whole ends its connection, and only that.
+// A frame with an impossible length ends its connection, and no other.
 func TestMalformedFrame(t *testing.T) {
 	socket := startWired(t)
 	tests := []struct {
@@ -160,7 +160,7 @@ func isTimeout(err error) bool {
 	return errors.As(err, &ne) && ne.Timeout()
 }
 
-// A frame that does not come to its end keeps nobody else waiting.
+// An incomplete frame delays no other client.
 func TestUnfinishedFrame(t *testing.T) {
 	socket := startWired(t)
 	whole := frame(body(opGetPrincipal, name(ownName())))
@@ -181,7 +181,7 @@ func TestUnfinishedFrame(t *testing.T) {
 
 	mustServe(t, socket)
 
-	// Those that go on after all are answered, each.
+	// The frames that are completed get their answers.
 	for n, c := range waiting {
 		if _, err := c.Write(whole[n:]); err != nil {
 			t.Fatal(err)
@@ -192,8 +192,8 @@ func TestUnfinishedFrame(t *testing.T) {
 	}
 }
 
-// A request that does not go on is given up after a while, and the connection
-// with it. One on which nobody asks for anything is not.
+// A connection with an incomplete request is closed after client_timeout, an idle one
+// is not.
 func TestClientTimeout(t *testing.T) {
 	_, d := newLab(t)
 	if err := d.Start("--client-timeout", "500ms"); err != nil {
@@ -217,8 +217,7 @@ func TestClientTimeout(t *testing.T) {
 	mustCall(t, idle, opGetDefault)
 }
 
-// Requests that come in single bytes, or many in one piece, are all answered,
-// in their order.
+// Requests in single bytes, and many requests in one write, are answered in order.
 func TestPacing(t *testing.T) {
 	socket := startWired(t)
 	c := mustDial(t, socket)
@@ -246,7 +245,7 @@ func TestPacing(t *testing.T) {
 	}
 }
 
-// A client that asks and goes away does no harm.
+// A client that disconnects before the answer does no harm.
 func TestClientLeaves(t *testing.T) {
 	socket := startWired(t)
 	for range 50 {

@@ -1,13 +1,11 @@
 // Package system holds the whole-program tests: kcmd as a process, against the
 // real clients, a real KDC and a real message bus.
 //
-// What a user sees is told by the scripts in testdata/script, which read as
-// documentation; script_test.go explains their words. What needs many
-// processes at once, or bytes that no client sends, is in Go. The rooms next
-// to it: lab sets up the real parts, story tells the product to a reader (the
-// program behind tests/try), soak has it run for an hour (tests/run --soak).
+// The scripts in testdata/script have what a user sees, and read as documentation;
+// script_test.go lists their commands. Tests with many processes at once, or with
+// bytes that no client sends, are in Go. tests/lab sets up the environment.
 //
-// These tests know kcmd from outside only and import nothing of it.
+// These tests use kcmd as a program, and import only its protocol.
 package system
 
 import (
@@ -18,9 +16,8 @@ import (
 	"kcmd.org/kcmd/tests/lab"
 )
 
-// shared is the lab of the whole test binary. It holds the daemon's binary
-// and the scripts' working directories; whatever a test starts is in a lab of
-// its own.
+// shared is the lab of the whole test binary, with the daemon's binary and the working
+// directories of scripts. Each test has a lab of its own for its processes.
 var shared *lab.Lab
 
 func TestMain(m *testing.M) {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Many clients at once, each with a cache of its own in one collection, do not
-// get in each other's way.
+// Many clients at once, each with a cache of its own in one collection, do not disturb
+// each other.
 func TestManyAtOnce(t *testing.T) {
 	w := newStartedWorld(t, "many")
 

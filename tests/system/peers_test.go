@@ -14,12 +14,11 @@ import (
 	"kcmd.org/kcmd/tests/lab"
 )
 
-// The servers that there were before have weaknesses that are known: sssd_kcm
-// (2.8) and Heimdal's kcm (7.8). Those that take a single request to see are
-// here; those that stall or kill a server are moves of TestHostile, and those
-// that real clients see are scripts.
+// sssd_kcm (2.8) and Heimdal's kcm (7.8) have known weaknesses. Here are those that a
+// single request shows. TestHostile has those that stall or kill a server, the scripts
+// those that real clients see.
 
-// peerCase is a request that another server answers badly, or does not.
+// peerCase is a request that another server answers wrongly, or not at all.
 type peerCase struct {
 	name string
 	play func(t *testing.T, socket string)
@@ -50,8 +49,7 @@ func newCache(t *testing.T, socket, suffix string, services ...string) wire {
 	return c
 }
 
-// services returns for which services there are credentials in a cache, in
-// their order.
+// services returns the services of the credentials in a cache, in order.
 func services(t *testing.T, c wire, suffix string) []string {
 	t.Helper()
 	creds, err := credentials(mustCall(t, c, opGetCredList, own(suffix)))
@@ -95,8 +93,8 @@ var peerCases = []peerCase{
 	{"REMOVE_CRED of neighbours, of which Heimdal's kcm leaves every second", func(t *testing.T, socket string) {
 		c := newCache(t, socket, "many", "first")
 		for i := range 6 {
-			// Six for one service, with keys of different types, or one would
-			// take the place of the other.
+			// Six for one service, with keys of different types: of the same
+			// type, each would replace the one before.
 			cred := bytes.Replace(credential("same"), append([]byte{0, 18}, be32(32)...), append([]byte{0, byte(30 + i)}, be32(32)...), 1)
 			mustCall(t, c, opStore, own("many"), cred)
 		}
@@ -177,10 +175,10 @@ var peerCases = []peerCase{
 		mustCall(t, c, opSetKDCOffset, own("to"), be32(300))
 		mustCall(t, c, opMoveCache, own("from"), own("to"))
 		wantServices(t, c, "to", "new", "newer")
-		// The offset is that of the cache moved, not of the one that was there.
+		// The offset is that of the moved cache, not of the replaced one.
 		wantOffset(t, c, "to", 0)
 		wantCode(t, c, codeNoFile, opGetPrincipal, own("from"))
-		// Into itself changes nothing, from nowhere is an error.
+		// A move into itself changes nothing; one from a missing cache fails.
 		mustCall(t, c, opMoveCache, own("to"), own("to"))
 		wantServices(t, c, "to", "new", "newer")
 		wantCode(t, c, codeNoFile, opMoveCache, own("from"), own("to"))
@@ -241,7 +239,7 @@ var peerCases = []peerCase{
 		wantCode(t, c, codeNoFile, opGetCredByUUID, own("none"), make([]byte, 16))
 		wantCode(t, c, codeNoFile, opSetKDCOffset, own("none"), be32(1))
 		wantCode(t, c, codeNoFile, opDestroy, own("none"))
-		// An iteration goes on where Heimdal's kcm ends it.
+		// The iteration continues; Heimdal's kcm ends it.
 		wantCode(t, c, codeEnd, opGetCacheByUUID, make([]byte, 16))
 	}},
 	{"CHOWN and CHMOD, with which Heimdal's kcm lets caches be forced on others", func(t *testing.T, socket string) {
@@ -261,9 +259,8 @@ func wantOffset(t *testing.T, c wire, suffix string, want int32) {
 	}
 }
 
-// What one user may do with another's caches: nothing, and not find out either
-// that they are there. Heimdal's kcm tells, and lets a refused attempt break
-// the owner's kdestroy.
+// A user can neither use another's caches nor learn that they exist. Heimdal's kcm
+// reveals it, and a refused attempt breaks the owner's kdestroy there.
 func TestPeersBetweenUsers(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can be several users")
@@ -337,8 +334,7 @@ func TestPeersOtherGroup(t *testing.T) {
 	}
 }
 
-// What was destroyed is not in the database any more: sssd_kcm leaves session
-// keys there.
+// A destroyed cache is gone from the database: sssd_kcm leaves session keys there.
 func TestPeersDestroyedIsGone(t *testing.T) {
 	_, d := newLab(t)
 	if err := d.Start(); err != nil {

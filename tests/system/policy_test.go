@@ -6,8 +6,8 @@ import (
 	"path/filepath"
 )
 
-// servicePolicy returns the D-Bus policy that is installed with kcmd, so that
-// a system bus of the tests allows what a real one does.
+// servicePolicy returns the D-Bus policy that is installed with kcmd, for the system
+// buses of the tests.
 func servicePolicy() (string, error) {
 	policy, err := os.ReadFile(filepath.Join("..", "..", "data", "dbus", "org.kcmd.KCM1.conf"))
 	if err != nil {

@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// The daemon's memory is full of keys, so that it must not be written to disk
-// when it crashes.
+// The daemon's memory has keys, so that a crash must not write it to disk.
 func TestNoCoreDumps(t *testing.T) {
 	_, d := newLab(t)
 	if err := d.Start(); err != nil {

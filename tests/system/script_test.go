@@ -15,12 +15,12 @@ import (
 // of its own (users alice, bob and carol, the service $service), and a kcmd of
 // its own with a socket and a SQLite database, which it starts itself.
 //
-// Besides the words of testscript (exec, stdout, stderr, cmp, env...) a script
-// knows these. "!" before a command says that it must fail.
+// Beside the commands of testscript (exec, stdout, stderr, cmp, env...) a script has
+// these. "!" before a command means that it must fail.
 //
 //	kcmd start [flag...]    start the daemon and wait until it is ready
 //	kcmd stop               SIGTERM; it must exit with 0
-//	kcmd kill9              end it in the middle of what it is doing
+//	kcmd kill9              SIGKILL
 //	kcmd restart            stop and start
 //	kcmd run [VARIABLE=VALUE...] [argument...]
 //	                        run it in the foreground, with nothing else
@@ -28,9 +28,9 @@ import (
 //	                        have systemd-socket-activate listen on its socket,
 //	                        or on a socket for each name ("kcm" is $SOCKET)
 //	kcmd configured FILE    start it with that file, in which variables are
-//	                        replaced, and which says where its sockets are
+//	                        replaced, and which names its sockets
 //	kcmd running            it has not ended
-//	kcmd said LINE          it has told systemd so, as sd_notify(3) has it
+//	kcmd said LINE          it has sent that line with sd_notify(3)
 //	kcmd logged REGEX       there is such a line in its log
 //
 //	kinit [flag...] USER    with the user's password on its standard input
@@ -44,28 +44,28 @@ import (
 //	heimdal COMMAND...      Heimdal's kinit, klist, kgetcred, kswitch, kdestroy;
 //	                        needs root
 //	container NAME SOCKET   prepare a container with a user namespace, whose uid 0
-//	                        is 50000 outside, and into which that socket is
-//	                        mounted where clients look for it unasked
+//	                        is 50000 outside, with that socket mounted at the
+//	                        default path of clients
 //	in NAME COMMAND...      in that container, as its root; needs root
 //	                        (as, via, in, heimdal can be combined)
 //	until REGEX COMMAND...  repeat the command until it succeeds and its output
-//	                        matches, as what goes over the bus takes a moment
+//	                        matches: a bus takes a moment
 //
 //	issued N [SERVICE]      the KDC has issued N tickets for the service
 //	                        ($service) since the script began
-//	kdc ahead SECONDS       go on with a KDC whose clock is ahead
-//	offset SECONDS          so far is the KDC ahead by what the default cache says
+//	kdc ahead SECONDS       replace the KDC by one whose clock is ahead
+//	offset SECONDS          the default cache has this KDC offset
 //
 //	bus session|system      start a bus, on which kcmd will appear
 //	bus stop, bus start     end the bus; start it again at the same address
 //	watch NAME [UID]        start "gdbus monitor" on kcmd, as a user
-//	seen NAME REGEX         the monitor sees (or comes to see) such a line;
-//	                        with "!": has not seen it so far
-//	forget NAME             what the monitor has seen so far does not count
+//	seen NAME REGEX         wait until the monitor has such a line; with "!":
+//	                        it has none so far
+//	forget NAME             ignore the monitor's output so far
 //
-// Conditions: [root]; and whether something is installed: [bus] (a bus and its
-// clients), [cc] (a C compiler), [faketime], [activation] (systemd-socket-activate), [heimdal]; and
-// whether namespaces can be made here: [room] (heimdal), [container] (in).
+// Conditions: [root]; programs are installed: [bus] (a bus and its clients), [cc] (a C
+// compiler), [faketime], [activation] (systemd-socket-activate), [heimdal]; namespaces
+// can be made: [room] (for heimdal), [container] (for in).
 // Variables: $service, $UID, $SOCKET, $SOCKETS (the directory of sockets),
 // $DATABASE, $KEYTAB, $KRB5_CONFIG.
 func TestScripts(t *testing.T) {
@@ -89,8 +89,8 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// condition answers the conditions that testscript does not know. With
-// LAB_REQUIRED=1 what can be installed has to be there.
+// condition evaluates the conditions of TestScripts. With LAB_REQUIRED=1 a missing
+// program is an error.
 func condition(name string) (bool, error) {
 	switch name {
 	case "root":

@@ -14,8 +14,8 @@ import (
 	"kcmd.org/kcmd/tests/lab"
 )
 
-// TestSealed has a realm's tickets in a store with a key: they are in none of
-// its files, and there again with the key, the old one or a new one.
+// TestSealed stores tickets with a key: no file of the store has them, and kcmd serves
+// them again with the key, before and after its change.
 func TestSealed(t *testing.T) {
 	w := newStoppedWorld(t, "sealed")
 	key := newKeyFile(t, w.lab, "key")
@@ -81,8 +81,8 @@ func TestSealed(t *testing.T) {
 	}
 }
 
-// TestUnsealed has tickets in a store without a key: they are in its files, not
-// any longer once they were destroyed, and not any longer once it has a key.
+// TestUnsealed stores tickets without a key: they are in the files of the store, until
+// they are destroyed or encrypted.
 func TestUnsealed(t *testing.T) {
 	w := newStoppedWorld(t, "unsealed")
 	if err := w.daemon.Start(); err != nil {
@@ -97,7 +97,7 @@ func TestUnsealed(t *testing.T) {
 	w.mustRun(t, "kdestroy")
 	begin := time.Now()
 	for present(t, w.daemon, secrets) > 0 {
-		// kcmd(8) says half a second, five under load.
+		// By kcmd(8) half a second, or five under load.
 		if time.Since(begin) > 6*time.Second {
 			t.Fatal("what was destroyed is still in the files")
 		}
@@ -148,7 +148,7 @@ func (w *world) mustRun(t *testing.T, words ...string) string {
 	return out.Stdout
 }
 
-// mustRefuse starts the daemon, which must end with an error that says why.
+// mustRefuse starts the daemon, which must end with that error.
 func (w *world) mustRefuse(t *testing.T, why string, args ...string) {
 	t.Helper()
 	err := w.daemon.Start(args...)
@@ -206,8 +206,8 @@ func storeFiles(t *testing.T, d *lab.Daemon) map[string]string {
 	return files
 }
 
-// present counts those of the secrets of which a piece is in the store's files.
-// A page may end in the middle of one.
+// present counts the secrets of which the files of the store have a piece: a page may
+// end in the middle of one.
 func present(t *testing.T, d *lab.Daemon, secrets [][]byte) int {
 	t.Helper()
 	files := storeFiles(t, d)

@@ -13,7 +13,7 @@ import (
 	"kcmd.org/kcmd/tests/lab"
 )
 
-// steppingBack skips the test where a session's daemon has nothing to do.
+// steppingBack skips the test where a KCM server of the machine answers.
 func steppingBack(t *testing.T) {
 	t.Helper()
 	const system = "/run/.heim_org.h5l.kcm-socket"
@@ -23,8 +23,8 @@ func steppingBack(t *testing.T) {
 	}
 }
 
-// TestBusActivation asks for the name on a session bus on which nobody has it:
-// the bus starts "kcmd --session" by the file that is installed.
+// TestBusActivation calls kcmd on a session bus, which starts "kcmd --session" by the
+// installed file.
 func TestBusActivation(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: no bus is started")
@@ -78,11 +78,10 @@ func installSessionService(t *testing.T, l *lab.Lab) []string {
 	return []string{"HOME=" + l.Dir, "XDG_RUNTIME_DIR=" + l.Path("run"), "XDG_DATA_HOME=" + l.Path("share"), "XDG_STATE_HOME=", "XDG_CONFIG_HOME="}
 }
 
-// TestSessionStepsBack runs a session beside a daemon of the machine, which has
-// its usual socket in a /run of its own. A program on the session bus that asks for
-// the name gets an error at once, whether the bus starts kcmd itself or has
-// systemd do so, which passes a socket; nobody gets a second, empty collection. A
-// client that connects to the socket of the session is served.
+// TestSessionStepsBack runs a session beside a daemon of the machine, whose socket is
+// at the usual path in a private /run. A call on the session bus fails at once, whether
+// the bus starts kcmd itself or by systemd, which passes a socket; it starts no second,
+// empty collection. A client of the session's socket is served.
 func TestSessionStepsBack(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: no bus is started")
@@ -111,7 +110,7 @@ func TestSessionStepsBack(t *testing.T) {
 	}
 	defer f.Close()
 
-	// In ACTIVATE, what systemd does for a unit: it passes a socket as descriptor 3.
+	// ACTIVATE does what systemd does for a unit: it passes a socket as descriptor 3.
 	const machine = `mount -t tmpfs tmpfs /run
 "$KCMD" --bus none --store memory: --socket /run/.heim_org.h5l.kcm-socket 2>"$HOME/machine.log" &
 machine=$!
@@ -143,8 +142,8 @@ test ! -e "$HOME/.local/state/kcmd"`, "status 0"},
 	}
 }
 
-// TestSession runs "kcmd --session" with nothing but the environment of a
-// session, and finds it as README.md says: by a krb5.conf of the user's own.
+// TestSession runs "kcmd --session" with only the environment of a session. Clients
+// find it by the user's krb5.conf of README.md.
 func TestSession(t *testing.T) {
 	lab.NeedKerberos(t)
 	lab.Need(t, lab.BusPrograms...)

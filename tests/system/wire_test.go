@@ -8,9 +8,8 @@ import (
 	"time"
 )
 
-// This is a KCM client that sends whatever it is told, for what no real client
-// would send. It is written from the protocol's description, not from the
-// server's code.
+// A KCM client for requests that no real client sends. It is written from the
+// description of the protocol, not from the server's code.
 
 // Operations that the tests send.
 const (
@@ -65,7 +64,7 @@ func dial(socket string) (wire, error) {
 	return wire{c}, nil
 }
 
-// call sends a request and returns the code of the reply and what follows it.
+// call sends a request and returns the code and the data of the reply.
 func (w wire) call(op uint16, args ...[]byte) (code int32, data []byte, err error) {
 	// A connection may live longer than one call.
 	if err := w.SetDeadline(time.Now().Add(patience)); err != nil {
@@ -102,7 +101,7 @@ func (w wire) reply() (code int32, data []byte, err error) {
 	return code, data, nil
 }
 
-// frame puts the length before a request.
+// frame prepends its length to a request.
 func frame(body []byte) []byte {
 	return append(be32(uint32(len(body))), body...)
 }
@@ -136,8 +135,8 @@ func principal(components ...string) []byte {
 	return b
 }
 
-// began is when the tests began, in seconds since 1970: a credential made twice
-// is the same one.
+// began is the time of the tests' start, in seconds since 1970, so that two credentials
+// of one service are equal.
 var began = uint32(time.Now().Unix())
 
 // credential is a new ticket of alice for a service.
@@ -178,7 +177,7 @@ func (p parts) credential() []byte {
 	return append(b, data(p.second)...)
 }
 
-// credentials takes apart the reply to opGetCredList.
+// credentials parses the reply to opGetCredList.
 func credentials(reply []byte) ([]string, error) {
 	next := func() (uint32, bool) {
 		if len(reply) < 4 {

@@ -9,11 +9,10 @@ import (
 	"kcmd.org/kcmd/tests/lab"
 )
 
-// patience is how long a test waits for what must happen. Only a failing test
-// gets there.
+// patience is how long a test waits for an event.
 const patience = 20 * time.Second
 
-// A world is what a script happens in.
+// A world is the environment of a script.
 type world struct {
 	lab      *lab.Lab
 	realm    *lab.Realm
@@ -27,10 +26,10 @@ type world struct {
 	containers map[string]string
 }
 
-// worldKey is where a script keeps its world.
+// worldKey is the key of a script's world in its values.
 type worldKey struct{}
 
-// A monitor is a lab.Monitor, and how much of its output does not count.
+// A monitor is a lab.Monitor, and the length of its ignored output.
 type monitor struct {
 	*lab.Monitor
 	forgotten int
@@ -98,7 +97,7 @@ func newStoppedWorld(t *testing.T, name string) *world {
 	return w
 }
 
-// useKDC has clients ask that KDC from now on.
+// useKDC changes the KDC of the clients.
 func (w *world) useKDC(kdc *lab.KDC) error {
 	w.kdc = kdc
 	if err := w.realm.WriteConfig(w.roomConf(), kdc.Port, lab.WellKnownSocket); err != nil {
@@ -107,7 +106,7 @@ func (w *world) useKDC(kdc *lab.KDC) error {
 	return w.realm.WriteConfig(w.krb5conf, kdc.Port, w.daemon.Socket)
 }
 
-// roomConf is the krb5.conf of clients that have a /run of their own.
+// roomConf is the krb5.conf of clients with a private /run.
 func (w *world) roomConf() string { return w.lab.Path("krb5-room.conf") }
 
 // env returns the variables that clients and scripts have.
