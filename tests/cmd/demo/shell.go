@@ -57,6 +57,6 @@ func (s *stage) shellCommand() (*exec.Cmd, error) {
 	}
 	cmd.Env = append(os.Environ(),
 		"PATH="+filepath.Dir(s.daemon.Program)+":"+os.Getenv("PATH"), "PS1=(kcmd) $ ",
-		"KRB5_CONFIG="+s.krb5conf, "KRB5CCNAME=KCM:", s.bus.Env())
+		"KRB5_CONFIG="+s.krb5conf, "KRB5CCNAME=KCM:", "KCMD_STORE=sqlite:"+s.daemon.Database, s.bus.Env())
 	return cmd, nil
 }
