@@ -26,9 +26,8 @@ func manExample(t *testing.T, after string) string {
 // The example of tickets that expire within the hour finds a renewable one, and no
 // other.
 func TestManExpiring(t *testing.T) {
-	if err := lab.Missing("jq"); err != nil {
-		t.Skip("needs jq: ", err)
-	}
+	lab.NeedKerberos(t)
+	lab.Need(t, "jq")
 	w := newStartedWorld(t, "man")
 	for _, args := range [][]string{
 		{"kinit", "-l", "30m", "-r", "1d", "alice"},
