@@ -39,7 +39,7 @@ func (b *Backend) writeLoop(w *writer) {
 		case r, ok := <-b.requests:
 			if !ok {
 				if !wiper.since.IsZero() {
-					_ = w.wipe(b.path) // tried again at the next start
+					_ = w.wipe() // tried again at the next start
 				}
 				return
 			}
@@ -57,14 +57,15 @@ func (b *Backend) writeLoop(w *writer) {
 				deleting.Reset(0)
 			}
 		case <-deleting.C:
-			if all, err := w.deleteDiscarded(); b.noted(err) != nil {
+			all, err := w.deleteDiscarded()
+			wiper.committed(b.walSize)
+			if b.noted(err) != nil {
 				deleting.Reset(deleteRetry)
 			} else if !all {
 				deleting.Reset(0)
-				wiper.committed(b.walSize)
 			}
 		case <-wiper.timer.C:
-			wiper.finished(w.wipe(b.path), b.log)
+			wiper.finished(w.wipe(), b.log)
 			b.noted(b.measure(context.Background(), w.conn))
 		}
 	}

@@ -61,7 +61,15 @@ func (w *writer) lastOfPortion(ctx context.Context, generation int64) (last uint
 // deleteDiscarded deletes a portion of the discarded credentials in a transaction,
 // and reports whether those were all.
 func (w *writer) deleteDiscarded() (all bool, err error) {
-	if err := w.beginTransaction(); err != nil {
+	err = w.withReserve(func() error {
+		all, err = w.deleteSomeDiscarded()
+		return err
+	})
+	return all, err
+}
+
+func (w *writer) deleteSomeDiscarded() (all bool, err error) {
+	if err := w.beginTransaction(onePortion); err != nil {
 		return false, err
 	}
 	if all, err = w.deleteFirstDiscarded(context.Background()); err == nil {

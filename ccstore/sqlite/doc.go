@@ -25,6 +25,7 @@
 //	writer.go      writes commits in transactions
 //	change.go      applies a commit
 //	discard.go     deletes what is too much for one transaction
+//	reserve.go     disk space for deletions on a full disk
 //	wipe.go        erases deleted contents
 //	gaps.go        clears the gaps of pages, which SQLite does not
 //	errors.go      damage, and errors of the disk

@@ -91,10 +91,11 @@ func (b *Backend) start(ctx context.Context, o Options) (w *writer, err error) {
 	if b.read, err = connect(b.path, "_txlock=deferred", append(settings(o.Synchronous), "query_only(1)"), readers); err != nil {
 		return nil, err
 	}
-	if w, err = newWriter(ctx, b.write, b.key); err != nil {
+	if w, err = newWriter(ctx, b.path, b.write, b.key); err != nil {
 		return nil, err
 	}
 	w.uncleared = uncleared
+	w.reserve.fill()
 	if err := b.measure(ctx, w.conn); err != nil {
 		w.close()
 		return nil, err

@@ -71,14 +71,17 @@ func (w *wiper) finished(err error, log *slog.Logger) {
 // wait meanwhile.
 const wipePatience = 500
 
-// wipe erases deleted contents from the files of the database at path.
-func (w *writer) wipe(path string) error {
+// wipe erases deleted contents from the files of the database.
+func (w *writer) wipe() error {
 	if err := w.setPatience(wipePatience); err != nil {
 		return err
 	}
 	defer w.setPatience(busyPatience)
 	var err error
-	w.uncleared, err = wipe(context.Background(), w.conn, path, w.uncleared)
+	w.uncleared, err = wipe(context.Background(), w.conn, w.path, w.uncleared)
+	if err == nil {
+		w.reserve.fill()
+	}
 	return err
 }
 

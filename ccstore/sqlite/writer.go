@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 
+	codes "modernc.org/sqlite/lib"
+
 	"kcmd.org/kcmd/ccstore"
 )
 
 // A writer has the connection that writes to the database, and its statements.
 type writer struct {
+	path           string // of the database
 	key            *storeKey
 	conn           *sql.Conn
 	nextGeneration int64
@@ -18,6 +21,7 @@ type writer struct {
 	portion        portion                   // rest of the portion of the transaction
 	discarded      bool                      // a generation was left to deleteDiscarded
 	uncleared      bool                      // a checkpoint wrote pages without clearing their gaps
+	reserve        reserve
 
 	begin, commit, rollback                          *sql.Stmt
 	revise, create, setDefault                       *sql.Stmt
@@ -51,8 +55,8 @@ const maxCaches = 4096
 // keptCommits is the size of collections.commits: ccstore.KeptCommits ids.
 const keptCommits = "1024"
 
-func newWriter(ctx context.Context, db *sql.DB, key *storeKey) (_ *writer, err error) {
-	w := &writer{key: key, caches: make(map[cacheKey]*storedCache)}
+func newWriter(ctx context.Context, path string, db *sql.DB, key *storeKey) (_ *writer, err error) {
+	w := &writer{path: path, key: key, caches: make(map[cacheKey]*storedCache), reserve: reserve{path: path + reserveSuffix}}
 	if w.conn, err = db.Conn(ctx); err != nil {
 		return nil, err
 	}
@@ -140,30 +144,50 @@ func (w *writer) close() {
 }
 
 // writeBatch writes the commits of a batch in one transaction, and sets the error of
-// each. If one fails, each gets a transaction of its own: with a savepoint for each
-// commit SQLite would walk through all changed pages at every statement.
+// each. If one fails, or the disk is full, each gets a transaction of its own: with a
+// savepoint for each commit SQLite would walk through all changed pages at every
+// statement.
 func (w *writer) writeBatch(batch []*request) {
-	if err := w.beginTransaction(); err != nil {
-		fail(batch, err)
+	if len(batch) == 1 && onlyDeletes(batch[0].commit) {
+		w.writeDeletion(batch)
 		return
 	}
-	err := w.applyAll(batch)
-	if err != nil && len(batch) > 1 {
-		w.rollBack()
+	separate, err := w.transact(batch, onePortion)
+	if separate && len(batch) > 1 {
 		for i := range batch {
 			w.writeBatch(batch[i : i+1])
 		}
 		return
 	}
-	if err == nil {
-		if err = w.run(w.commit); err != nil {
-			err = fmt.Errorf("%w: %w", ccstore.ErrOutcomeUnknown, err)
-		}
+	fail(batch, err)
+}
+
+// writeDeletion writes a commit that only deletes. With the reserve it leaves all
+// credentials to deleteDiscarded, so that it writes only a few pages.
+func (w *writer) writeDeletion(batch []*request) {
+	limit := onePortion
+	fail(batch, w.withReserve(func() error {
+		_, err := w.transact(batch, limit)
+		limit = portion{}
+		return err
+	}))
+}
+
+// transact writes a batch in one transaction, and deletes discarded credentials within
+// the limit. If it fails it reports whether some of the commits may succeed alone.
+func (w *writer) transact(batch []*request, limit portion) (separate bool, err error) {
+	if err := w.beginTransaction(limit); err != nil {
+		return false, err
 	}
-	if err != nil {
+	if err := w.applyAll(batch); err != nil {
 		w.rollBack()
-		fail(batch, err)
+		return true, err
 	}
+	if err := w.run(w.commit); err != nil {
+		w.rollBack()
+		return primary(err) == codes.SQLITE_FULL, fmt.Errorf("%w: %w", ccstore.ErrOutcomeUnknown, err)
+	}
+	return false, nil
 }
 
 // applyAll returns the error of the first commit that fails halfway.
@@ -176,11 +200,11 @@ func (w *writer) applyAll(batch []*request) error {
 	return nil
 }
 
-func (w *writer) beginTransaction() error {
+func (w *writer) beginTransaction(limit portion) error {
 	if len(w.caches) > maxCaches {
 		clear(w.caches)
 	}
-	w.portion = onePortion
+	w.portion = limit
 	return w.run(w.begin)
 }
 
@@ -190,7 +214,7 @@ func (w *writer) rollBack() {
 	w.run(w.rollback)
 }
 
-// fail sets the error of the commits without one.
+// fail sets the error of the commits without one, unless it is nil.
 func fail(batch []*request, err error) {
 	for _, r := range batch {
 		if r.err == nil {

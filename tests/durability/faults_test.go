@@ -2,13 +2,17 @@ package durability
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"kcmd.org/kcmd/ccstore/ccache"
+	"kcmd.org/kcmd/ccstore/storetest"
 	"kcmd.org/kcmd/kcmserver/kcm"
 	kcmclient "kcmd.org/kcmd/kcmserver/kcm/client"
 	"kcmd.org/kcmd/tests/lab"
@@ -34,6 +38,78 @@ func TestDiskFull(t *testing.T) {
 		partial: true,
 	}
 	full.try(t, d, disk.Path("kcmd.db"))
+}
+
+// TestDestroyOnFullDisk destroys caches on a full disk, a large one too, on which
+// nothing can be stored. When there is room again, the log is emptied and the reserve
+// filled.
+func TestDestroyOnFullDisk(t *testing.T) {
+	t.Run("tmpfs", func(t *testing.T) { destroyOnFullDisk(t, newMemoryDisk) })
+	t.Run("ext4", func(t *testing.T) { destroyOnFullDisk(t, newImageDisk) })
+}
+
+func destroyOnFullDisk(t *testing.T, newDisk func(*testing.T) (*lab.Disk, *lab.Daemon)) {
+	disk, d := newDisk(t)
+	start(t, d)
+	c := mustDial(t, d.Socket)
+	alice := storetest.Principal("alice@EXAMPLE.COM")
+	creds := make([]*ccache.Credential, 1200)
+	for i := range creds {
+		creds[i] = storetest.Ticket("alice@EXAMPLE.COM", fmt.Sprintf("host/%d@EXAMPLE.COM", i))
+	}
+	name := func(i int) string { return fmt.Sprintf("%d:full%d", os.Getuid(), i) }
+	for i, tickets := range []int{len(creds), 1, 700, 1} {
+		if err := c.Replace(name(i), 0, alice, creds[:tickets]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// An idle daemon has emptied its log, which then has no room to grow.
+	size := func(suffix string) int64 {
+		st, err := os.Stat(disk.Path("kcmd.db" + suffix))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st.Size()
+	}
+	until(t, "the log to be emptied", func() bool { return size("-wal") == 0 })
+	fill(t, disk)
+	full := func() {
+		t.Helper()
+		if err := c.Replace(name(9), 0, alice, creds[:100]); !errors.Is(err, kcm.ENOSPC) {
+			t.Fatalf("storing on a full disk: %v, want %v", err, kcm.ENOSPC)
+		}
+	}
+	full()
+	for i := range 4 {
+		if err := c.Destroy(name(i)); err != nil {
+			t.Errorf("destroying cache %d: %v", i, err)
+		}
+		if _, err := c.GetPrincipal(name(i)); !errors.Is(err, kcm.FCCNoFile) {
+			t.Errorf("cache %d after it was destroyed: %v", i, err)
+		}
+	}
+	full()
+
+	makeRoom(t, disk)
+	if err := c.Replace(name(9), 0, alice, creds[:100]); err != nil {
+		t.Error(err)
+	}
+	until(t, "the log to be emptied", func() bool { return size("-wal") == 0 })
+	until(t, "the reserve to be filled", func() bool { return size("-reserve") > 0 })
+	if err := c.Destroy(name(9)); err != nil {
+		t.Error(err)
+	}
+	stopAndInspect(t, d, disk.Path("kcmd.db"))
+}
+
+// until waits for a condition.
+func until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !is(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("timed out waiting for %s", what)
+		}
+	}
 }
 
 // newMemoryDisk returns a small disk, and a daemon whose store is on it.
