@@ -31,6 +31,7 @@ type Limits struct {
 	Collections Bounds // bytes of those in memory
 	Requests    Bounds // requests under way
 	Lines       Bounds // log lines a minute that clients cause
+	Unread      Bounds // bytes on D-Bus that clients have not read
 }
 
 // Default returns the limits of a daemon that is not configured otherwise.
@@ -42,6 +43,7 @@ func Default() Limits {
 		Collections: Bounds{Account: 64 << 20, Whole: 80 << 20},
 		Requests:    Bounds{Account: 2, Whole: 32, Reserve: 4},
 		Lines:       Bounds{Account: 60, Whole: 600},
+		Unread:      Bounds{Account: 40 << 20, Whole: 112 << 20, Reserve: 32 << 20},
 	}
 }
 
@@ -62,5 +64,6 @@ func (l Limits) Table() []Row {
 		{"collections", "bytes", l.Collections, "Stored caches and tickets in memory, in bytes. At the limit of the whole, collections that no request uses leave the memory, the largest first, and are read from the database when they are used again."},
 		{"requests", "", l.Requests, "Requests worked on at once. The others wait, and accounts take turns."},
 		{"lines", "a minute", l.Lines, "Lines in the log about refused requests and connections, a minute. The next line counts those left out."},
+		{"unread", "bytes", l.Unread, "Answers and signals on D-Bus that connections have not shown to have read, in bytes. They show it by answering org.freedesktop.DBus.Peer.Ping. At the limit calls wait for 10 seconds and fail, and subscriptions end."},
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/dbus/link"
 	"kcmd.org/kcmd/dbus/view"
 )
 
@@ -30,70 +31,67 @@ func (b *bus) keepAnnouncing() {
 			b.conn.Close()
 		}
 	}()
-	gathered := time.NewTimer(0)
-	<-gathered.C
-	var narrowed <-chan time.Time // nil if no subscription ended
 	for {
 		select {
 		case <-b.ctx.Done():
 			return
-		case <-b.pending.first:
-			gathered.Reset(gathering)
-		case <-gathered.C:
-			b.mu.Lock()
-			b.announce(b.pending.gathered()...)
-			b.mu.Unlock()
-		case <-b.clients.narrowed:
-			if narrowed == nil {
-				narrowed = time.After(gathering)
-			}
-		case <-narrowed:
-			narrowed = nil
-			b.forgetUnwanted()
+		case <-b.pending.due.C:
+			b.announceGathered()
 		}
 	}
 }
 
-// announce announces the pending changes of owners. b.mu is held.
+func (b *bus) announceGathered() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.announce(b.pending.gathered()...)
+	if b.clients.narrowed.Swap(false) {
+		b.forget(b.clients.want)
+	}
+}
+
+// announce announces the pending changes of owners: it sends every subscriber the
+// difference that they make to the mirror of their collection. b.mu is held.
 func (b *bus) announce(owners ...ccstore.Owner) {
 	for _, o := range owners {
 		ch := b.pending.take(o)
+		m, mirrored := b.mirrors[o]
 		switch {
 		case ch == nil:
-		case !b.clients.want(o):
-			b.forget(o)
-		default:
-			b.send(ch)
-		}
-	}
-}
-
-// send sends every subscriber the difference that pending changes make to the
-// mirror of their collection, and updates the mirror. b.mu is held.
-func (b *bus) send(ch *changes) {
-	owner := ch.after.Owner()
-	release := b.hold(owner)
-	before, after := b.view(ch.before), b.view(ch.after)
-	if m, ok := b.mirrors[owner]; ok {
-		before = m.Collection
-	}
-	b.mirrors[owner] = mirror{after, release}
-	list := view.Diff(before, after, ch.tickets)
-	list = append(list, view.NoticeSignals(after, ch.notices)...)
-	for _, to := range b.clients.recipients(owner) {
-		b.sendTo(to, list)
-	}
-}
-
-// sendTo sends a subscriber those signals that are for it.
-func (b *bus) sendTo(to recipient, list []view.Signal) {
-	for _, s := range list {
-		if !s.Reaches(to.scope.UID, to.tickets) {
 			continue
+		case !b.clients.want(o):
+			b.drop(o)
+			continue
+		case !mirrored:
+			m = b.keep(b.view(ch.before))
 		}
-		b.conn.Send(to.peer, s)
-		if same, ok := s.Alias(to.scope.UID); ok && to.alias {
-			b.conn.Send(to.peer, same)
+		after := b.view(ch.after)
+		b.mirrors[o] = mirror{after, m.release}
+		to := b.clients.recipients(o)
+		b.send(view.Diff(m.Collection, after, ch.tickets), to...)
+		b.send(view.NoticeSignals(after, ch.notices), to...)
+	}
+}
+
+// send sends signals to those subscribers that they are for. One that leaves too
+// much unread is a subscriber no longer.
+func (b *bus) send(list []view.Signal, to ...recipient) {
+	for _, s := range list {
+		signal, err := link.NewSignal(s)
+		if err != nil {
+			panic(err) // its types are those that the XML declares
+		}
+		for _, r := range to {
+			if !s.Reaches(r.scope.UID, r.tickets) {
+				continue
+			}
+			sent := b.conn.Send(r.peer, signal)
+			if alias, ok := s.Alias(r.scope.UID); ok && r.alias {
+				sent = b.conn.Send(r.peer, signal.At(alias.Path)) && sent
+			}
+			if !sent && b.clients.end(r.peer) {
+				b.Logger.Warn("a subscriber does not read its signals and gets no more", "uid", r.scope.UID)
+			}
 		}
 	}
 }
@@ -103,44 +101,31 @@ func (b *bus) view(snapshot *ccstore.Collection) view.Collection {
 	return view.New(snapshot, b.Clock.Now(), &b.terms)
 }
 
-// hold returns the release of the mirror of o's collection. Whoever makes a
-// mirror holds the collection before viewing it: time that passes from then on
-// comes as notices. b.mu is held.
-func (b *bus) hold(o ccstore.Owner) (release func()) {
-	if m, ok := b.mirrors[o]; ok {
-		return m.release
-	}
-	release, err := b.store.Hold(o)
+// keep makes a mirror. From then on the store has time that passes come as
+// notices. b.mu is held.
+func (b *bus) keep(c view.Collection) mirror {
+	release, err := b.store.Hold(c.Owner())
 	if err != nil {
-		return func() {} // the store is closed, and changes no more
+		release = func() {} // the store is closed, and changes no more
 	}
-	return release
+	m := mirror{c, release}
+	b.mirrors[c.Owner()] = m
+	return m
 }
 
-// forget drops the mirror of a collection that no subscriber knows. b.mu is held.
-func (b *bus) forget(o ccstore.Owner) {
+// drop drops the mirror of a collection that no subscriber knows. b.mu is held.
+func (b *bus) drop(o ccstore.Owner) {
 	if m, ok := b.mirrors[o]; ok {
 		m.release()
 		delete(b.mirrors, o)
 	}
 }
 
-// forgetUnwanted drops the mirrors that no subscriber needs any longer.
-func (b *bus) forgetUnwanted() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+// forget drops the mirrors of all owners but those that are wanted. b.mu is held.
+func (b *bus) forget(wanted func(ccstore.Owner) bool) {
 	for o := range b.mirrors {
-		if !b.clients.want(o) {
-			b.forget(o)
+		if !wanted(o) {
+			b.drop(o)
 		}
-	}
-}
-
-// releaseMirrors drops all mirrors at the end of the connection.
-func (b *bus) releaseMirrors() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for o := range b.mirrors {
-		b.forget(o)
 	}
 }

@@ -15,13 +15,14 @@ import (
 type bus struct {
 	*Service
 	conn    *link.Conn
+	stop    context.Context // ends when the service is to leave the bus
 	ctx     context.Context // ends with the connection
 	clients clients
 	pending pending
 
-	// mu puts answers and signals in one order: it is held from reading what an
-	// answer says, or changing what was announced, until the message is sent.
-	// The store never waits for it.
+	// mu puts answers and signals in one order: it is held while an answer takes
+	// its place and the snapshots that it is computed from, and while signals are
+	// made. Nothing waits for the bus or the disk meanwhile.
 	mu      sync.Mutex
 	mirrors map[ccstore.Owner]mirror // see announce.go
 }
@@ -29,15 +30,12 @@ type bus struct {
 // serve serves on a connection to a bus, which it closes at the end, until the
 // bus or ctx ends.
 func (s *Service) serve(ctx context.Context, socket link.Socket) error {
-	b := &bus{
-		Service: s,
-		clients: newClients(),
-		pending: newPending(),
-		mirrors: make(map[ccstore.Owner]mirror),
-	}
+	b := &bus{Service: s, stop: ctx, pending: newPending(), mirrors: make(map[ccstore.Owner]mirror)}
+	b.clients = newClients(b.pending.begin)
 	var err error
 	b.conn, err = link.New(socket, link.Config{
-		Name: BusName, Interfaces: declared(), Labels: s.Level != nil, Logger: s.Logger,
+		Name: BusName, Interfaces: declared(), Labels: s.Level != nil, Broadcast: s.Session,
+		Unread: s.Budgets.Unread, Requests: s.Budgets.Requests, Logger: s.Logger,
 	}, b)
 	if err != nil {
 		return err
@@ -49,37 +47,48 @@ func (s *Service) serve(ctx context.Context, socket link.Socket) error {
 	if err := b.conn.Join(ctx); err != nil {
 		return err
 	}
-	return b.live(ctx)
+	return b.live()
 }
 
-// live owns the name and serves until the connection or ctx ends.
-func (b *bus) live(ctx context.Context) error {
+// live owns the name and serves until the connection ends or the service stops.
+func (b *bus) live() error {
 	defer b.store.Watch(b.pending.add)()
 	var running sync.WaitGroup
 	running.Go(b.keepAnnouncing)
-	defer running.Wait()
-	defer b.releaseMirrors()
-	defer b.conn.Close()
+	defer b.end(&running)
 
 	if err := b.broadcast(); err != nil {
 		return err
 	}
-	if err := b.conn.RequestName(ctx); err != nil {
+	if err := b.conn.RequestName(b.stop); err != nil {
 		return err
 	}
-	for {
-		select {
-		case <-b.conn.Owned():
-			b.Logger.Info("on the bus", "name", BusName, "address", b.Address)
-			b.readyOnce.Do(func() { close(b.ready) })
-		case <-b.conn.Lost():
-			b.Logger.Warn("lost the name on the bus", "name", BusName)
-		case <-b.ctx.Done():
-			return errors.New("the bus closed the connection")
-		case <-ctx.Done():
-			b.conn.Leave()
-			return nil
-		}
+	select {
+	case <-b.ctx.Done():
+		return errors.New("the bus closed the connection")
+	case <-b.stop.Done():
+		b.conn.Leave()
+		return nil
+	}
+}
+
+// end closes the connection and drops all mirrors.
+func (b *bus) end(running *sync.WaitGroup) {
+	b.conn.Close()
+	b.mu.Lock()
+	b.forget(func(ccstore.Owner) bool { return false })
+	b.mu.Unlock()
+	running.Wait()
+}
+
+// Named implements link.Server.
+func (b *bus) Named(ours bool) {
+	switch {
+	case ours:
+		b.Logger.Info("on the bus", "name", BusName, "address", b.Address)
+		b.readyOnce.Do(func() { close(b.ready) })
+	case b.stop.Err() == nil:
+		b.Logger.Warn("lost the name on the bus", "name", BusName)
 	}
 }
 
@@ -102,16 +111,8 @@ func (b *bus) broadcast() error {
 	q := newRequest(b, nil, new(client), scope)
 	defer q.release()
 	q.place = view.Place{Kind: view.AtCollection, UID: scope.UID}
-	if err := b.read(q, nothing, b.keep); err != nil {
+	if err := b.locked(q, (*reading).exists); err != nil {
 		b.Logger.Error("cannot load the collection", "err", err)
 	}
 	return nil
-}
-
-// notify makes a channel of capacity 1 readable.
-func notify(ch chan<- struct{}) {
-	select {
-	case ch <- struct{}{}:
-	default:
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/dbus/link"
@@ -13,7 +14,8 @@ import (
 // clients are the connections that called or are subscribed.
 type clients struct {
 	broadcast *subscription // in session mode: of the peer nil, which is everybody
-	narrowed  chan struct{} // receives when a subscription ended or got narrower
+	narrowed  atomic.Bool   // a subscription ended or got narrower
+	tidy      func()        // has mirrors that nobody wants dropped later
 
 	// mu is never held while something is sent, so that the receiver of the
 	// connection may take it.
@@ -57,16 +59,20 @@ type recipient struct {
 // maxSubscriptions is how many connections of one uid may be subscribed.
 const maxSubscriptions = 64
 
-func newClients() clients {
-	return clients{narrowed: make(chan struct{}, 1), byPeer: make(map[*link.Peer]*client), asking: make(map[uint32]int)}
+func newClients(tidy func()) clients {
+	return clients{tidy: tidy, byPeer: make(map[*link.Peer]*client), asking: make(map[uint32]int)}
+}
+
+// narrow notes that a subscription ended or got narrower.
+func (c *clients) narrow() {
+	c.narrowed.Store(true)
+	c.tidy()
 }
 
 // get returns the client of a peer, or nil if the peer has left. c.mu is held.
 func (c *clients) get(peer *link.Peer) *client {
-	select {
-	case <-peer.Left():
+	if peer.HasLeft() {
 		return nil
-	default:
 	}
 	one := c.byPeer[peer]
 	if one == nil {
@@ -101,7 +107,7 @@ func (c *clients) remove(peer *link.Peer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if one := c.byPeer[peer]; one != nil && one.sub != nil {
-		notify(c.narrowed)
+		c.narrow()
 	}
 	delete(c.byPeer, peer)
 }
@@ -130,7 +136,7 @@ func (c *clients) subscribe(peer *link.Peer, sub subscription) (began bool, err 
 	c.counter++
 	sub.order = c.counter
 	if one.sub != nil {
-		notify(c.narrowed) // the new one may be narrower
+		c.narrow() // the new one may be narrower
 	}
 	one.sub = &sub
 	return true, nil
@@ -157,7 +163,7 @@ func (c *clients) makeRoom(uid uint32) bool {
 		return false
 	}
 	oldest.sub = nil
-	notify(c.narrowed)
+	c.narrow()
 	return true
 }
 
@@ -165,7 +171,20 @@ func (c *clients) unsubscribe(one *client) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	one.sub = nil
-	notify(c.narrowed)
+	c.narrow()
+}
+
+// end ends the subscription of a peer, and reports whether there was one.
+func (c *clients) end(peer *link.Peer) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	one := c.byPeer[peer]
+	if one == nil || one.sub == nil {
+		return false
+	}
+	one.sub = nil
+	c.narrow()
+	return true
 }
 
 // subscribed reports whether a client gets signals.
@@ -203,7 +222,7 @@ func (c *clients) setSignalScope(one *client, scope view.Scope) (before, after *
 	}
 	sub := *one.sub
 	sub.scope = scope
-	notify(c.narrowed)
+	c.narrow()
 	before, one.sub = one.sub, &sub
 	return before, &sub
 }

@@ -78,10 +78,13 @@ func (b *bus) serveCall(c *link.Call) error {
 	if q.place, ok = view.ParsePath(c.Path, scope); !ok {
 		return unknownObject
 	}
+	if q.place.Kind >= view.AtCollection {
+		q.load(q.owner())
+	}
 	m, op, err := find(q.place.Kind, c)
 	if err != nil || op.answer == nil {
 		// An error about the method is a secret too, unless the object is visible.
-		if err := b.read(q, nothing, nil); err != nil {
+		if err := b.locked(q, (*reading).exists); err != nil {
 			return err
 		}
 	}
@@ -125,14 +128,6 @@ func (b *bus) run(q *request, m method, op operation) error {
 	return err
 }
 
-// answer answers with what f reads.
-func (b *bus) answer(q *request, f reader) error {
-	return b.read(q, f, func(r *reading) {
-		b.keep(r)
-		q.Reply(r.results)
-	})
-}
-
 // change runs a method in a transaction. A caller that hears of the change gets
 // the answer after the signals.
 func (b *bus) change(q *request, op operation) error {
@@ -144,17 +139,24 @@ func (b *bus) change(q *request, op operation) error {
 	if err != nil {
 		return err
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.clients.hears(q.client, q.owner()) {
-		b.announce(q.owner())
-	}
+	b.announceTo(q)
 	if result == nil {
 		q.Reply(nil)
 	} else {
 		q.Reply([]any{result})
 	}
 	return nil
+}
+
+// announceTo announces the change that a caller made, if it hears of it, and
+// reserves the place of the answer.
+func (b *bus) announceTo(q *request) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.clients.hears(q.client, q.owner()) {
+		b.announce(q.owner())
+	}
+	q.Reserve()
 }
 
 // scopeOf returns the scope that a connection with those credentials begins with.

@@ -47,6 +47,7 @@ const systemPolicy = `
     <deny send_destination="org.kcmd.KCM1" send_type="signal" send_broadcast="false"/>
     <allow send_destination="org.kcmd.KCM1" send_type="method_call" max_fds="0"/>
     <allow own="org.kcmd.KCM1"/>
+    <allow send_type="method_call" send_interface="org.freedesktop.DBus.Peer" send_member="Ping"/>
     <allow own="org.freedesktop.PolicyKit1"/>
     <allow send_destination="org.freedesktop.PolicyKit1"/>
   </policy>`

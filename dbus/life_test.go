@@ -366,7 +366,7 @@ func TestSubscribeProcessAsksOnce(t *testing.T) {
 
 // TestLeft: the service keeps nothing of a peer that left the bus.
 func TestLeft(t *testing.T) {
-	b := &bus{Service: &Service{}, clients: newClients()}
+	b := &bus{Service: &Service{}, clients: newClients(func() {})}
 	peer := new(link.Peer)
 	if _, err := b.clients.subscribe(peer, subscription{scope: view.NewScope(1000, "")}); err != nil {
 		t.Fatal(err)
@@ -381,7 +381,7 @@ func TestLeft(t *testing.T) {
 }
 
 func TestSubscriptionLimit(t *testing.T) {
-	c := newClients()
+	c := newClients(func() {})
 	add := func(uid uint32, implicit bool) (*client, error) {
 		peer := new(link.Peer)
 		_, err := c.subscribe(peer, subscription{scope: view.NewScope(uid, ""), implicit: implicit})

@@ -74,10 +74,8 @@ func (r *reading) candidates() map[uint32]bool {
 	for _, o := range r.stored {
 		uids[o.UID] = true
 	}
-	for _, o := range append(r.bus.pending.owners(), slices.Collect(maps.Keys(r.bus.mirrors))...) {
-		if r.scope.Covers(o) {
-			uids[o.UID] = false
-		}
+	for _, o := range r.unsaved {
+		uids[o.UID] = false
 	}
 	return uids
 }

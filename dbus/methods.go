@@ -1,8 +1,6 @@
 package dbus
 
 import (
-	"reflect"
-
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/dbus/link"
 	"kcmd.org/kcmd/introspection"
@@ -22,7 +20,7 @@ type methods map[string]method
 // arguments are the fields of the handler's last parameter; see package link.
 type method struct {
 	permission permission
-	handler
+	decode     handler
 }
 
 // A permission is what a caller needs besides that it sees the object.
@@ -33,11 +31,8 @@ const (
 	manage                    // to own the object, or to be authorized; see permission.go
 )
 
-// A handler decodes arguments and does the work, in one of three ways.
-type handler struct {
-	arguments reflect.Type
-	decode    func(body []any) (operation, error)
-}
+// A handler decodes arguments and returns the work, of one of three kinds.
+type handler func(body []any) (operation, error)
 
 // An operation is a handler with its arguments. One of the three is set.
 type operation struct {
@@ -82,15 +77,12 @@ func acting[In any](f func(*request, In) ([]any, error)) handler {
 }
 
 func newHandler[In any](bind func(In) operation) handler {
-	return handler{
-		arguments: reflect.TypeFor[In](),
-		decode: func(body []any) (operation, error) {
-			var in In
-			if err := link.Decode(body, &in); err != nil {
-				return operation{}, invalidArgs("%v", err)
-			}
-			return bind(in), nil
-		},
+	return func(body []any) (operation, error) {
+		var in In
+		if err := link.Decode(body, &in); err != nil {
+			return operation{}, invalidArgs("%v", err)
+		}
+		return bind(in), nil
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"kcmd.org/kcmd/ccstore"
 )
@@ -13,8 +14,8 @@ import (
 type pending struct {
 	mu        sync.Mutex
 	byOwner   map[ccstore.Owner]*changes
-	gathering bool          // since first received, until gathered
-	first     chan struct{} // receives when a gathering begins
+	gathering bool        // since due was set, until gathered
+	due       *time.Timer // fires at the end of the gathering
 }
 
 // changes are what happened to one collection.
@@ -30,7 +31,9 @@ type changes struct {
 const maxTicketChanges = 4096
 
 func newPending() pending {
-	return pending{byOwner: make(map[ccstore.Owner]*changes), first: make(chan struct{}, 1)}
+	due := time.NewTimer(gathering)
+	due.Stop()
+	return pending{byOwner: make(map[ccstore.Owner]*changes), due: due}
 }
 
 // add notes an event. The store calls it, and its owner's next commit waits for it.
@@ -40,11 +43,7 @@ func (p *pending) add(e ccstore.Event) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	// Changes may be left from the last gathering: owners were listed before they came.
-	if !p.gathering {
-		p.gathering = true
-		notify(p.first)
-	}
+	p.gather() // changes may be left from the last gathering: owners were listed before they came
 	ch := p.byOwner[e.Owner]
 	if ch == nil {
 		ch = &changes{before: e.Before}
@@ -58,6 +57,20 @@ func (p *pending) add(e ccstore.Event) {
 		if change.Credential != nil && !change.Credential.IsConfig() && len(ch.tickets) < maxTicketChanges {
 			ch.tickets = append(ch.tickets, change)
 		}
+	}
+}
+
+// begin begins a gathering, if none is under way.
+func (p *pending) begin() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.gather()
+}
+
+func (p *pending) gather() {
+	if !p.gathering {
+		p.gathering = true
+		p.due.Reset(gathering)
 	}
 }
 
@@ -86,12 +99,14 @@ func (p *pending) gathered() []ccstore.Owner {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.gathering = false
-	return slices.Collect(maps.Keys(p.byOwner))
+	return p.listed()
 }
 
 // owners returns the owners with pending changes.
 func (p *pending) owners() []ccstore.Owner {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.Collect(maps.Keys(p.byOwner))
+	return p.listed()
 }
+
+func (p *pending) listed() []ccstore.Owner { return slices.Collect(maps.Keys(p.byOwner)) }

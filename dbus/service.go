@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"kcmd.org/kcmd/budget"
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/clock"
 	"kcmd.org/kcmd/dbus/link"
@@ -26,6 +27,7 @@ type Config struct {
 	Logger        *slog.Logger  // default: none
 	Clock         clock.Clock   // of the store; default: clock.System
 	Limits        Limits        // for clients to read
+	Budgets       budget.Limits // Requests and Unread of each uid; default: those of package budget
 
 	// Once makes Run return when the bus goes away, for a service that a bus has
 	// started and that ends with it.
@@ -61,6 +63,9 @@ func New(store *ccstore.Store, c Config) *Service {
 	}
 	if s.Clock == nil {
 		s.Clock = clock.System{}
+	}
+	if s.Budgets == (budget.Limits{}) {
+		s.Budgets = budget.Default()
 	}
 	s.terms = view.Terms{ExpiryWarning: c.ExpiryWarning, Limits: c.Limits}
 	return s

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 
+	"kcmd.org/kcmd/dbus/link"
 	"kcmd.org/kcmd/dbus/view"
 	"kcmd.org/kcmd/introspection"
 )
@@ -127,10 +128,6 @@ func setProperty(r *reading, in struct {
 	return nil, &fault{errPropertyReadOnly, fmt.Sprintf("property %q is read-only", in.Name)}
 }
 
-// maxManaged bounds the answer of GetManagedObjects, by an estimate of its bytes:
-// a bus accepts 32 MiB, and disconnects a service that sends more.
-const maxManaged = 24 << 20
-
 // getManagedObjects answers the state of all objects, and subscribes the caller
 // to what changes from then on.
 func getManagedObjects(r *reading, _ none) ([]any, error) {
@@ -147,8 +144,9 @@ func getManagedObjects(r *reading, _ none) ([]any, error) {
 			objects[cache.Path()] = view.Interfaces{introspection.Cache.Name: view.Variants(cache.Properties())}
 			size += cache.Estimate()
 		}
-		if size += 1 << 10; size > maxManaged {
-			return nil, &fault{errLimitsExceeded, "there are too many objects for one message"}
+		if size += 1 << 10; size > link.MaxAnswer {
+			return nil, &fault{errLimitsExceeded, fmt.Sprintf("the objects take more than %d bytes, the limit of an answer; "+
+				"call ListCollections, and Properties.GetAll of each collection and cache", link.MaxAnswer)}
 		}
 	}
 	return []any{objects}, nil

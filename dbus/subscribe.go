@@ -74,39 +74,33 @@ func (q *request) subscription(o subscribeOptions) (sub subscription, uid uint32
 // mirror, so that the expiry of its TGTs is announced.
 func (q *request) subscribePeers(sub subscription, uid uint32, peers ...*link.Peer) (n uint32, err error) {
 	b := q.bus
-	exists := func(r *reading) ([]any, error) {
+	err = b.locked(q, func(r *reading) error {
 		if _, ok := r.sees(uid); !ok {
-			return nil, unknownObject
+			return unknownObject
 		}
-		return nil, nil
-	}
-	var failed error
-	err = b.read(q, exists, func(r *reading) {
 		b.announce(slices.DeleteFunc(b.pending.owners(), func(o ccstore.Owner) bool { return !sub.covers(o) })...)
 		for _, p := range peers {
-			if _, failed = b.clients.subscribe(p, sub); failed != nil {
-				return
+			if _, err := b.clients.subscribe(p, sub); err != nil {
+				return err
 			}
 			n++
 		}
-		b.keep(r)
+		b.read(q) // makes the mirror
+		return nil
 	})
-	if err == nil {
-		err = failed
-	}
 	return n, err
 }
 
 // subscribeImplicitly subscribes a caller that only reads to everything in its
 // scope. It reports whether that is new. Where there is no room for one more, it
 // does nothing. b.mu is held.
-func (b *bus) subscribeImplicitly(r *reading) (began bool) {
-	if !b.clients.subscribed(r.client) {
-		b.announce(r.owners()...) // to others
+func (b *bus) subscribeImplicitly(q *request) (began bool) {
+	if !b.clients.subscribed(q.client) {
+		b.announceHeld(q) // to others
 	}
-	began, err := b.clients.subscribe(r.From, subscription{scope: r.scope, implicit: true, tickets: true, alias: r.place.Alias})
+	began, err := b.clients.subscribe(q.From, subscription{scope: q.scope, implicit: true, tickets: true, alias: q.place.Alias})
 	if err != nil {
-		b.Logger.Debug("caller is not subscribed", "uid", r.scope.UID, "err", err)
+		b.Logger.Debug("caller is not subscribed", "uid", q.scope.UID, "err", err)
 	}
 	return began
 }
@@ -140,15 +134,14 @@ func (q *request) applyScope(before view.Scope) error {
 	if b.Session || !b.clients.subscribed(q.client) {
 		return nil
 	}
-	all := func(r *reading) ([]any, error) {
-		_, err := r.collections()
-		return nil, err
-	}
-	err := b.read(q, all, func(r *reading) {
-		// What is pending, others hear of before.
-		b.announce(b.pending.owners()...)
-		b.keep(r)
+	err := b.locked(q, func(r *reading) error {
+		if _, err := r.collections(); err != nil || !r.complete() {
+			return err
+		}
+		b.announce(b.pending.owners()...) // to others
+		b.read(q)                         // makes mirrors of what comes into view
 		b.moveScope(q)
+		return nil
 	})
 	if err != nil {
 		b.clients.setScope(q.client, before)
@@ -167,9 +160,9 @@ func (b *bus) moveScope(q *request) {
 	for _, c := range b.mirrorsInOrder() {
 		switch was, is := before.covers(c.Owner()), after.covers(c.Owner()); {
 		case is && !was && after.scope.Sees(c):
-			b.sendTo(to, view.Appearance(c))
+			b.send(view.Appearance(c), to)
 		case was && !is && before.scope.Sees(c):
-			b.sendTo(to, view.Disappearance(c))
+			b.send(view.Disappearance(c), to)
 		}
 	}
 }

@@ -26,8 +26,9 @@ type Call struct {
 	Signature string
 
 	// Refused is the fault of the call, or "". A refused call has lost its
-	// arguments.
-	Refused string
+	// arguments, and one that is refused because it is over a limit its path too.
+	Refused   string
+	OverLimit bool
 
 	conn   *Conn
 	sender string
@@ -38,7 +39,7 @@ type Call struct {
 // End ends the call: it is answered or never will be. The second time it does
 // nothing.
 func (c *Call) End() {
-	if c != nil {
+	if c != nil && c.conn != nil {
 		c.conn.calls.end(c)
 	}
 }

@@ -8,11 +8,12 @@
 //     exactly the arguments that it declares, of which all bytes are checked.
 //     Variants hold numbers, strings, paths, or arrays of bytes, strings or paths;
 //   - other method calls, without their arguments and marked as refused, so that
-//     the answer of the service does not depend on more than the caller may know;
+//     the answer of the service does not depend on more than the caller may know,
+//     and calls over a limit, marked as such;
 //   - answers to calls of the service, from the connection that it called;
 //   - the signals of the bus itself about names.
 //
-// The guard answers or drops the rest. No method takes file descriptors: the guard
+// The guard drops the rest. No method takes file descriptors: the guard
 // does not negotiate them. If some arrive nevertheless, the kernel closes them,
 // because the guard does not receive control messages.
 //
@@ -20,14 +21,13 @@
 //
 // Files, in the order in which to read them: guard.go (a connection), receive.go
 // (from bytes to a message), header.go and wire.go (the formats), judge.go (which
-// messages pass), calls.go (how many calls may wait).
+// messages pass), calls.go (how many calls may wait), send.go (what the service
+// sends).
 //
 // Reference: D-Bus specification, "Message Protocol".
 package guard
 
 import (
-	"bytes"
-	"errors"
 	"io"
 	"log/slog"
 	"sync"
@@ -68,7 +68,6 @@ type Conn struct {
 	last    *Call  // the method call that was read last, or nil
 
 	writing sync.Mutex
-	serial  uint32 // of the last answer of the guard's own
 }
 
 // New returns a Conn over a socket that is connected to a bus, before
@@ -111,57 +110,6 @@ func (c *Conn) Call() *Call {
 	call := c.last
 	c.last = nil
 	return call
-}
-
-var begin = []byte("BEGIN\r\n")
-
-// Write sends to the bus.
-func (c *Conn) Write(b []byte) (int, error) {
-	if c.begun.Load() {
-		if err := c.note(b); err != nil {
-			return 0, err
-		}
-		return c.send(b)
-	}
-	if bytes.Equal(b, begin) {
-		c.begun.Store(true)
-	}
-	return c.send(b)
-}
-
-// writeTimeout is how long the bus may take to accept a message. A bus that
-// takes longer has ended or hangs: the connection is of no use.
-const writeTimeout = 30 * time.Second
-
-// send sends all of b. After an error the stream is unusable: send closes it, and
-// the next Read fails.
-func (c *Conn) send(b []byte) (int, error) {
-	c.writing.Lock()
-	defer c.writing.Unlock()
-	if err := c.socket.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		return 0, err
-	}
-	n, err := c.socket.Write(b)
-	if err != nil {
-		c.Close()
-	}
-	return n, err
-}
-
-// note remembers the calls of the service: only answers to them pass.
-func (c *Conn) note(b []byte) error {
-	n, total, ok := sizes(b)
-	if !ok || total != uint64(len(b)) {
-		return errors.New("guard: not a whole message to send")
-	}
-	h, bad := parseHeader(b[:n])
-	if bad != "" {
-		return errors.New("guard: message to be sent: " + bad)
-	}
-	if h.kind == methodCall && h.flags&noReplyExpected == 0 {
-		c.sent.add(h.serial, h.destination)
-	}
-	return nil
 }
 
 // Close closes the socket.

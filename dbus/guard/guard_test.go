@@ -495,24 +495,26 @@ var takesBytes = &introspection.Interface{Name: "a.b", Methods: []introspection.
 	{Name: "Bytes", Args: []introspection.Arg{{Type: "ay", Direction: "in"}}},
 }}
 
-// errorsIn returns how many errors of that name were answered.
-func (s *fakeSocket) errorsIn(name string) int {
-	return strings.Count(s.out.String(), name)
+// overLimit returns how many of calls are over a limit.
+func overLimit(calls []*Call) (n int) {
+	for _, call := range calls {
+		if call.OverLimit {
+			n++
+		}
+	}
+	return n
 }
 
 func TestTooLong(t *testing.T) {
 	for _, test := range []struct {
-		size, passed, errors int
+		size, over int
 	}{
-		{1000, 1, 0}, {maxCall - 200, 1, 0}, {maxCall, 0, 1}, {maxArray - 200, 0, 1}, {maxMessage - 200, 0, 1},
+		{1000, 0}, {maxCall - 200, 0}, {maxCall, 1}, {maxArray - 200, 1}, {maxMessage - 200, 1},
 	} {
 		s := &fakeSocket{in: append(ping(":1.1", 1, uint32(test.size)), ping(":1.1", 2, 0)...)}
 		c := newConn(t, s, takesBytes)
-		if messages, _ := readAll(t, c); len(messages) != 1+test.passed {
-			t.Errorf("%d bytes: %d messages", test.size, len(messages))
-		}
-		if got := s.errorsIn(errLimitsExceeded); got != test.errors {
-			t.Errorf("%d bytes: %d errors", test.size, got)
+		if messages, calls := readAll(t, c); len(messages) != 2 || overLimit(calls) != test.over {
+			t.Errorf("%d bytes: %d messages, %d over the limit", test.size, len(messages), overLimit(calls))
 		}
 		if got := cap(c.message) + cap(c.buffer); got > 4*maxCall {
 			t.Errorf("%d bytes: a buffer of %d", test.size, got)
@@ -558,15 +560,15 @@ func TestCallsWaiting(t *testing.T) {
 	s := &fakeSocket{in: in}
 	c := newConn(t, s, takesBytes)
 	_, calls := readAll(t, c)
-	if len(calls) != maxCalls+1 || s.errorsIn(errLimitsExceeded) != 3 {
-		t.Fatalf("%d calls, %d errors", len(calls), s.errorsIn(errLimitsExceeded))
+	if len(calls) != maxCalls+4 || overLimit(calls) != 3 {
+		t.Fatalf("%d calls, %d over the limit", len(calls), overLimit(calls))
 	}
 	calls[0].End()
 	calls[0].End()
 	s.in = append(s.in, append(ping(":1.1", 1, 1), ping(":1.1", 1, 1)...)...)
 	_, more := readAll(t, c)
-	if len(more) != 1 {
-		t.Errorf("%d calls after one has ended", len(more))
+	if len(more) != 2 || overLimit(more) != 1 {
+		t.Errorf("after one call has ended %d of %d are over the limit", overLimit(more), len(more))
 	}
 	// Calls that the reader does not take have ended.
 	s.in = append(s.in, bytes.Repeat(ping(":1.3", 1, 1), 100)...)
@@ -593,6 +595,7 @@ func TestCallsWaiting(t *testing.T) {
 	s.in = append(s.in, ping(":2.1", 1, small)...)
 	s.in = append(s.in, ping(":2.1", 2, small)...)
 	_, calls = readAll(t, c)
+	calls = slices.DeleteFunc(calls, func(one *Call) bool { return one.OverLimit })
 	sum := 0
 	for _, one := range calls {
 		sum += one.size

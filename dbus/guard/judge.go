@@ -105,11 +105,23 @@ func (c *Conn) judgeCall(h header, body []byte) {
 		h.body, h.signature, body = 0, "", nil
 	}
 	if why := c.calls.admit(call, len(body)); why != "" {
-		c.limitExceeded(h, why)
+		c.overLimit(h, why)
 		return
 	}
 	c.last = call
 	c.pass(h, body)
+}
+
+// overLimit passes on the bare header of a call, for an error to answer it. The
+// path is left out: it may be as long as a message.
+func (c *Conn) overLimit(h header, why string) {
+	c.logRefusal(h, why)
+	if h.flags&noReplyExpected != 0 {
+		return
+	}
+	c.last = &Call{Refused: why, OverLimit: true}
+	h.path, h.body, h.signature = "/", 0, ""
+	c.pass(h, nil)
 }
 
 func (c *Conn) judgeSignal(h header, body []byte) {
@@ -143,10 +155,7 @@ func (c *Conn) judgeReply(h header, body []byte) {
 	c.pass(h, body)
 }
 
-const (
-	errLimitsExceeded = "org.freedesktop.DBus.Error.LimitsExceeded"
-	errInconsistent   = "org.freedesktop.DBus.Error.InconsistentMessage"
-)
+const errInconsistent = "org.freedesktop.DBus.Error.InconsistentMessage"
 
 // badAnswer passes on an error in place of an answer.
 func (c *Conn) badAnswer(h header, bad string) {
@@ -157,12 +166,12 @@ func (c *Conn) badAnswer(h header, bad string) {
 	c.pass(h, text)
 }
 
-// tooLong answers or logs a message with a body that is too long to be received.
+// tooLong judges a message with a body that is too long to be received.
 func (c *Conn) tooLong(h header) {
 	switch h.kind {
 	case methodCall:
 		if isUnique(h.sender) {
-			c.limitExceeded(h, fmt.Sprintf("the call is longer than %d bytes", maxCall))
+			c.overLimit(h, fmt.Sprintf("the call is longer than %d bytes", maxCall))
 		}
 	case signalMessage:
 		c.logRefusal(h, "signal too long")
@@ -170,30 +179,6 @@ func (c *Conn) tooLong(h header) {
 		c.sent.end(h.replySerial)
 		c.badAnswer(h, "answer too long")
 	}
-}
-
-// limitExceeded answers a call that does not pass. The answer does not depend on
-// the object.
-func (c *Conn) limitExceeded(h header, why string) {
-	c.logRefusal(h, why)
-	if h.flags&noReplyExpected != 0 {
-		return
-	}
-	text := appendString(nil, h.order, why)
-	answer := header{
-		order: h.order, kind: errorReply, flags: noReplyExpected | noAutoStart,
-		body: uint32(len(text)), serial: c.nextSerial(),
-		errorName: errLimitsExceeded, replySerial: h.serial, destination: h.sender, signature: "s",
-	}
-	c.send(append(answer.append(nil), text...))
-}
-
-// nextSerial returns a serial for a message of the guard. The serials of the
-// service count from 1.
-func (c *Conn) nextSerial() uint32 {
-	const own = 1 << 31
-	c.serial = c.serial&^own + 1 | own
-	return c.serial
 }
 
 // pass makes a message readable, with a new header.

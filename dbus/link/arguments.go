@@ -21,23 +21,13 @@ var variantType = reflect.TypeFor[godbus.Variant]()
 
 func isOptions(t reflect.Type) bool { return t.Kind() == reflect.Struct && t != variantType }
 
-// SignatureOf returns the D-Bus signature of arguments of a type.
-func SignatureOf(arguments reflect.Type) string {
-	var s strings.Builder
-	for i := range arguments.NumField() {
-		if t := arguments.Field(i).Type; isOptions(t) {
-			s.WriteString("a{sv}")
-		} else {
-			s.WriteString(godbus.SignatureOfType(t).String())
-		}
-	}
-	return s.String()
-}
-
 // Decode sets the struct that to points to to the arguments of a call, which has
 // its signature. The error is for the caller.
 func Decode(body []any, to any) error {
 	v := reflect.ValueOf(to).Elem()
+	if v.NumField() != len(body) {
+		return fmt.Errorf("%d arguments; allowed: %d", len(body), v.NumField())
+	}
 	for i := range v.NumField() {
 		field := v.Field(i)
 		if !isOptions(field.Type()) {

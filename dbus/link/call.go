@@ -1,8 +1,11 @@
 package link
 
 import (
+	"fmt"
+
 	godbus "github.com/godbus/dbus/v5"
 
+	"kcmd.org/kcmd/budget"
 	"kcmd.org/kcmd/dbus/guard"
 )
 
@@ -17,28 +20,50 @@ type Call struct {
 	Refused     string // what is wrong with the arguments, "" for nothing
 	Interactive bool   // people may be asked for a password
 
-	conn    *Conn
-	sender  string
-	serial  uint32
-	noReply bool
-	guarded *guard.Call
+	conn      *Conn
+	serial    uint32
+	noReply   bool
+	overLimit bool
+	guarded   *guard.Call
+	turn      *budget.Member
+	place     *place // of the answer, if it was reserved
 }
 
-// intercept takes method calls away from godbus, which would start a goroutine
-// for each and so lose their order. It runs between the receipt of two messages.
+const (
+	errAccessDenied   = "org.freedesktop.DBus.Error.AccessDenied"
+	errLimitsExceeded = "org.freedesktop.DBus.Error.LimitsExceeded"
+)
+
+// MaxAnswer bounds an answer: a bus accepts 32 MiB, and disconnects a service
+// that sends more.
+const MaxAnswer = 24 << 20
+
+// intercept takes messages away from godbus: method calls, for which it would
+// start a goroutine each and so lose their order, and answers to Pings. It runs
+// between the receipt of two messages.
 func (c *Conn) intercept(msg *godbus.Message) {
-	if msg.Type != godbus.TypeMethodCall {
+	switch answer, _ := field(msg, godbus.FieldReplySerial).(uint32); {
+	case msg.Type == godbus.TypeMethodCall:
+		call := newCall(c, msg)
+		sender, _ := field(msg, godbus.FieldSender).(string)
+		if c.peers.enqueue(sender, call) {
+			go c.work(call.From)
+		}
+	case guard.IsOwn(answer):
+		c.answered(answer, msg)
+	default:
 		return
 	}
-	call := newCall(c, msg)
 	msg.Type = 0 // godbus ignores a message of no type
-	if from := c.peers.enqueue(call); from != nil {
-		go c.work(from)
-	}
+}
+
+// field returns the value of a field of a header, nil if it is not there.
+func field(msg *godbus.Message, f godbus.HeaderField) any {
+	v := msg.Headers[f]
+	return v.Value()
 }
 
 func newCall(c *Conn, msg *godbus.Message) *Call {
-	header := func(f godbus.HeaderField) any { v := msg.Headers[f]; return v.Value() }
 	guarded := c.guard.Call()
 	call := &Call{
 		Signature:   guarded.Signature,
@@ -48,13 +73,13 @@ func newCall(c *Conn, msg *godbus.Message) *Call {
 		conn:        c,
 		serial:      msg.Serial(),
 		noReply:     msg.Flags&godbus.FlagNoReplyExpected != 0,
+		overLimit:   guarded.OverLimit,
 		guarded:     guarded,
 	}
-	path, _ := header(godbus.FieldPath).(godbus.ObjectPath)
+	path, _ := field(msg, godbus.FieldPath).(godbus.ObjectPath)
 	call.Path = string(path)
-	call.Interface, _ = header(godbus.FieldInterface).(string)
-	call.Member, _ = header(godbus.FieldMember).(string)
-	call.sender, _ = header(godbus.FieldSender).(string)
+	call.Interface, _ = field(msg, godbus.FieldInterface).(string)
+	call.Member, _ = field(msg, godbus.FieldMember).(string)
 	return call
 }
 
@@ -67,34 +92,74 @@ func (c *Conn) work(from *Peer) {
 
 func (c *Conn) serve(call *Call) {
 	defer call.guarded.End()
-	if !c.identify(call.From) {
-		call.Fail("org.freedesktop.DBus.Error.AccessDenied", "the bus does not know your user id")
-		return
+	defer c.unread.end(call.From)
+	switch {
+	case !c.identify(call.From):
+		call.Fail(errAccessDenied, "the bus does not know your user id")
+	case !c.admit(call.From):
+		call.Fail(errLimitsExceeded, "your connections leave too many answers and signals unread; "+
+			"read them, answer org.freedesktop.DBus.Peer.Ping, or connect again")
+	case call.overLimit:
+		call.Fail(errLimitsExceeded, call.Refused)
+	default:
+		c.serveInTurn(call)
 	}
-	c.server.Serve(call)
+}
+
+// serveInTurn serves a call when it is the turn of its user.
+func (c *Conn) serveInTurn(call *Call) {
+	call.turn = c.turns.Join(call.From.account())
+	defer call.turn.Leave()
+	if call.turn.Begin(call.From.ctx) == nil {
+		defer call.turn.End()
+		c.server.Serve(call)
+	}
+}
+
+// Reserve gives the answer its place: before all that is sent to the caller from
+// now on, and behind all that was sent before. The last one counts.
+func (c *Call) Reserve() {
+	if c.place != nil {
+		c.From.lane.leave(c.place)
+	}
+	c.place = c.From.lane.reserve()
 }
 
 // Reply answers the call with results.
 func (c *Call) Reply(results []any) {
-	c.answer(&godbus.Message{Type: godbus.TypeMethodReply, Headers: c.replyHeaders(), Body: results})
+	signature, body, err := encode(results)
+	switch {
+	case err != nil:
+		c.conn.Logger.Error("cannot encode an answer", "member", c.Member, "err", err)
+		c.Fail("org.freedesktop.DBus.Error.Failed", "internal error")
+	case len(body) > MaxAnswer:
+		c.Fail(errLimitsExceeded, fmt.Sprintf("the answer takes %d bytes; allowed: %d; ask for one collection or cache", len(body), MaxAnswer))
+	case !c.answer(guard.Reply(c.From.Name, c.serial).With(signature, body)):
+		c.Fail(errLimitsExceeded, "your connections leave too many answers and signals unread for one of this length")
+	}
 }
 
-// Fail answers the call with the error of that name.
+// Fail answers the call with the error of that name. A caller that does not read
+// its answers may get none.
 func (c *Call) Fail(name, text string) {
-	reply := &godbus.Message{Type: godbus.TypeError, Headers: c.replyHeaders(), Body: []any{text}}
-	reply.Headers[godbus.FieldErrorName] = godbus.MakeVariant(name)
-	c.answer(reply)
-}
-
-func (c *Call) answer(reply *godbus.Message) {
-	if !c.noReply {
-		c.conn.send(reply)
+	signature, body, _ := encode([]any{text})
+	if !c.answer(guard.Error(c.From.Name, c.serial, name).With(signature, body)) {
+		c.From.lane.leave(c.place)
 	}
 }
 
-func (c *Call) replyHeaders() map[godbus.HeaderField]godbus.Variant {
-	return map[godbus.HeaderField]godbus.Variant{
-		godbus.FieldDestination: godbus.MakeVariant(c.sender),
-		godbus.FieldReplySerial: godbus.MakeVariant(c.serial),
+// answer sends an answer, if its length is within the budget of the caller.
+func (c *Call) answer(m guard.Message) bool {
+	if c.place == nil {
+		c.Reserve()
 	}
+	switch {
+	case c.noReply:
+		c.From.lane.leave(c.place)
+	case !c.conn.charge(c.From, m.Size(), true):
+		return false
+	default:
+		c.From.lane.put(c.place, m)
+	}
+	return true
 }

@@ -10,8 +10,8 @@ import (
 
 	godbus "github.com/godbus/dbus/v5"
 
+	"kcmd.org/kcmd/budget"
 	"kcmd.org/kcmd/dbus/guard"
-	"kcmd.org/kcmd/dbus/view"
 	"kcmd.org/kcmd/introspection"
 )
 
@@ -23,6 +23,9 @@ type Config struct {
 	Name       string                     // well-known name of the service
 	Interfaces []*introspection.Interface // whose methods may be called
 	Labels     bool                       // SELinux labels of peers count
+	Broadcast  bool                       // signals go to everybody, who is of one user
+	Unread     budget.Bounds              // bytes on their way to the peers of a uid, unless Broadcast
+	Requests   budget.Bounds              // calls served at once
 	Logger     *slog.Logger
 }
 
@@ -34,6 +37,10 @@ type Server interface {
 	// Left is called once for each peer that leaves the bus, mostly between the
 	// receipt of two messages: it must not wait for anything that is sent.
 	Left(*Peer)
+
+	// Named is called when the name becomes ours, and when it is no longer. It
+	// must not wait either.
+	Named(ours bool)
 }
 
 // A Conn is a connection to a message bus.
@@ -43,8 +50,9 @@ type Conn struct {
 	guard  *guard.Conn // below bus
 	bus    *godbus.Conn
 	peers  peers
-	owned  chan struct{}
-	lost   chan struct{}
+	all    *lane // the only one if Config.Broadcast
+	unread unread
+	turns  *budget.Turns // at serving calls
 }
 
 // handshakeTimeout is for the bus to accept the connection.
@@ -57,16 +65,17 @@ func New(socket Socket, c Config, server Server) (*Conn, error) {
 		Config: c,
 		server: server,
 		guard:  guard.New(socket, guard.Config{Interfaces: c.Interfaces, Logger: c.Logger}),
-		peers:  newPeers(),
-		owned:  make(chan struct{}, 1),
-		lost:   make(chan struct{}, 1),
 	}
+	conn.turns = budget.NewTurns(c.Requests)
+	conn.all = &lane{send: conn.guard.Send}
+	conn.unread = unread{pool: budget.NewPool("unread", c.Unread), most: c.Unread.Account, pings: make(map[uint32]*Peer), off: c.Broadcast}
 	var err error
 	conn.bus, err = godbus.NewConn(conn.guard, godbus.WithIncomingInterceptor(conn.intercept), godbus.WithSignalHandler(conn))
 	if err != nil {
 		conn.guard.Close()
 		return nil, fmt.Errorf("cannot use the connection to the bus: %w", err)
 	}
+	conn.peers = peers{byName: make(map[string]*Peer), new: conn.newPeer}
 	return conn, nil
 }
 
@@ -116,7 +125,7 @@ func (c *Conn) call(ctx context.Context, method string, args ...any) *godbus.Cal
 const inQueue = 2
 
 // RequestName asks for the name of the service. Where another process has it,
-// the bus gives it to us when that one leaves: see Owned.
+// the bus gives it to us when that one leaves: see Server.
 func (c *Conn) RequestName(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
@@ -129,12 +138,6 @@ func (c *Conn) RequestName(ctx context.Context) error {
 	}
 	return nil
 }
-
-// Owned receives when the name becomes ours.
-func (c *Conn) Owned() <-chan struct{} { return c.owned }
-
-// Lost receives when the name is no longer ours.
-func (c *Conn) Lost() <-chan struct{} { return c.lost }
 
 // leaveTimeout bounds how long Leave takes.
 const leaveTimeout = time.Second
@@ -162,49 +165,16 @@ func (c *Conn) DeliverSignal(iface, member string, signal *godbus.Signal) {
 	case member == "NameOwnerChanged":
 		c.depart(name)
 	case member == "NameAcquired" && name == c.Name:
-		notify(c.owned)
+		c.server.Named(true)
 	case member == "NameLost" && name == c.Name:
-		notify(c.lost)
+		c.server.Named(false)
 	}
 }
 
 // depart forgets a peer that left the bus.
 func (c *Conn) depart(name string) {
 	if left := c.peers.remove(name); left != nil {
+		c.unread.forget(left)
 		c.server.Left(left)
 	}
-}
-
-// notify makes a channel of capacity 1 readable.
-func notify(ch chan<- struct{}) {
-	select {
-	case ch <- struct{}{}:
-	default:
-	}
-}
-
-// Send sends a signal to a peer, or to everybody if that is nil.
-func (c *Conn) Send(to *Peer, s view.Signal) {
-	msg := &godbus.Message{
-		Type: godbus.TypeSignal,
-		Headers: map[godbus.HeaderField]godbus.Variant{
-			godbus.FieldPath:      godbus.MakeVariant(s.Path),
-			godbus.FieldInterface: godbus.MakeVariant(s.Interface),
-			godbus.FieldMember:    godbus.MakeVariant(s.Member),
-		},
-		Body: s.Body,
-	}
-	if to != nil {
-		msg.Headers[godbus.FieldDestination] = godbus.MakeVariant(to.Name)
-	}
-	c.send(msg)
-}
-
-// send sends a reply or a signal. If that fails the connection is over, which
-// its reader notices.
-func (c *Conn) send(msg *godbus.Message) {
-	if len(msg.Body) > 0 {
-		msg.Headers[godbus.FieldSignature] = godbus.MakeVariant(godbus.SignatureOf(msg.Body...))
-	}
-	c.bus.Send(msg, nil)
 }

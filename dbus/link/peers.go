@@ -16,6 +16,7 @@ type peers struct {
 	// connection may take it.
 	mu     sync.Mutex
 	byName map[string]*Peer
+	new    func(name string) *Peer
 }
 
 // A Peer is another connection on the bus.
@@ -24,7 +25,11 @@ type Peer struct {
 
 	identity atomic.Pointer[Identity] // nil: not known yet
 	pid      atomic.Uint32            // 0: not known yet
-	left     chan struct{}
+	left     atomic.Bool
+	ctx      context.Context // ends when the peer leaves the bus
+	cancel   context.CancelFunc
+	lane     *lane
+	sent     sent
 
 	// Guarded by peers.mu.
 	queue   []*Call
@@ -40,10 +45,17 @@ type Identity struct {
 // Identity returns whose connection p is. It is known once a call of p is served.
 func (p *Peer) Identity() Identity { return *p.identity.Load() }
 
-// Left is closed when the peer leaves the bus.
-func (p *Peer) Left() <-chan struct{} { return p.left }
+// HasLeft reports whether the peer has left the bus.
+func (p *Peer) HasLeft() bool { return p.left.Load() }
 
-func newPeers() peers { return peers{byName: make(map[string]*Peer)} }
+func (c *Conn) newPeer(name string) *Peer {
+	p := &Peer{Name: name, lane: c.all}
+	if !c.Broadcast {
+		p.lane = &lane{send: c.guard.Send}
+	}
+	p.ctx, p.cancel = context.WithCancel(c.bus.Context())
+	return p
+}
 
 // named returns the peers of those names. It makes them known, so that remove
 // notices that one leaves.
@@ -60,24 +72,30 @@ func (p *peers) named(names []string) (list []*Peer) {
 func (p *peers) get(name string) *Peer {
 	peer := p.byName[name]
 	if peer == nil {
-		peer = &Peer{Name: name, left: make(chan struct{})}
+		peer = p.new(name)
 		p.byName[name] = peer
 	}
 	return peer
 }
 
+// maxRefused is how many calls of a peer may wait for the answer that they are
+// over a limit. Those after them get none.
+const maxRefused = 1024
+
 // enqueue puts a call at the end of its sender's queue, whose length the guard
-// bounds. It returns the peer if the caller is to start a goroutine for it.
-func (p *peers) enqueue(c *Call) (start *Peer) {
+// bounds. It reports whether a goroutine is to be started for the sender.
+func (p *peers) enqueue(sender string, c *Call) (start bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c.From = p.get(c.sender)
-	c.From.queue = append(c.From.queue, c)
-	if c.From.working {
-		return nil
+	from := p.get(sender)
+	if c.overLimit && len(from.queue) >= maxRefused {
+		return false
 	}
-	c.From.working = true
-	return c.From
+	c.From = from
+	from.queue = append(from.queue, c)
+	start = !from.working
+	from.working = true
+	return start
 }
 
 // next returns the next call of a peer, or nil if there is none, which ends the
@@ -107,7 +125,8 @@ func (p *peers) remove(name string) *Peer {
 			call.guarded.End()
 		}
 		peer.queue = nil
-		close(peer.left)
+		peer.left.Store(true)
+		peer.cancel()
 		delete(p.byName, name)
 	}
 	return peer

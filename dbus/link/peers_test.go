@@ -9,18 +9,14 @@ import (
 // wait for them.
 func TestQueue(t *testing.T) {
 	const calls = 100
-	p := newPeers()
-	var first *Peer
+	p := peers{byName: make(map[string]*Peer), new: func(name string) *Peer { return &Peer{Name: name} }}
 	for i := range calls {
-		start := p.enqueue(&Call{sender: ":1", Member: fmt.Sprint(i)})
-		if (start != nil) != (i == 0) {
+		if start := p.enqueue(":1", &Call{Member: fmt.Sprint(i)}); start != (i == 0) {
 			t.Fatalf("call %d: %v", i, start)
 		}
-		if start != nil {
-			first = start
-		}
 	}
-	if p.enqueue(&Call{sender: ":2"}) == nil {
+	first := p.byName[":1"]
+	if !p.enqueue(":2", new(Call)) {
 		t.Error("another sender has to wait")
 	}
 	for i := range calls {

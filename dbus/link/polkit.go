@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -46,17 +47,12 @@ func (c *Call) CheckAuthorization(action string) (answer Authorization, err erro
 	if c.Interactive {
 		timeout, flags = passwordPatience, 1
 	}
-	ctx, cancel := context.WithTimeout(c.conn.Context(), timeout)
+	ctx, cancel := context.WithTimeout(c.From.ctx, timeout)
 	defer cancel()
-	go func() {
-		select {
-		case <-c.From.left: // and nobody waits for the answer
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
+	c.turn.End() // others of the user have theirs meanwhile
+	defer func() { err = errors.Join(err, c.turn.Begin(context.WithoutCancel(ctx))) }()
 	authority := c.conn.bus.Object(polkitName, polkitPath)
-	subject := polkitSubject{"system-bus-name", map[string]godbus.Variant{"name": godbus.MakeVariant(c.sender)}}
+	subject := polkitSubject{"system-bus-name", map[string]godbus.Variant{"name": godbus.MakeVariant(c.From.Name)}}
 	id := "kcmd-" + strconv.FormatUint(lastQuestion.Add(1), 10)
 	err = authority.CallWithContext(ctx, polkitIface+".CheckAuthorization", 0,
 		subject, action, map[string]string{}, flags, id).Store(&answer)
