@@ -10,6 +10,7 @@ import (
 
 	godbus "github.com/godbus/dbus/v5"
 
+	"kcmd.org/kcmd/budget"
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/ccstore/ccache"
 )
@@ -21,9 +22,10 @@ const bobsCache = "2:many"
 
 // fillBob replaces bob's tickets by others, which differ with n.
 func fillBob(t *testing.T, store *ccstore.Store, n int) {
+	long := ccache.Principal{NameType: 1, Realm: "EXAMPLE.COM", Components: []string{strings.Repeat("x", 900)}}
 	var tickets []*ccache.Credential
 	for i := range 512 {
-		tickets = append(tickets, credential(alice(), time.Now().Add(time.Hour), "host", strings.Repeat("x", 200), fmt.Sprint(n, "-", i)))
+		tickets = append(tickets, credential(long, time.Now().Add(time.Hour), fmt.Sprint(n, "-", i), long.Components[0]))
 	}
 	update(t, store, bobUID, func(tx *ccstore.Tx) { tx.Replace(bobsCache, alice(), 0, tickets) })
 }
@@ -59,8 +61,8 @@ func witness(b *testBus, t *testing.T, attack func()) (worst time.Duration) {
 	return worst
 }
 
-// unreadAnswers has 40 connections ask for 128 pages of tickets each, one after
-// the other, and read nothing: 300 MB, more than a bus keeps for a service.
+// unreadAnswers has 60 connections ask for 128 pages of tickets each, one after
+// the other, and read nothing: 240 MB, more than a bus keeps for a service.
 func (v *victim) unreadAnswers(t *testing.T, b *testBus, to string) {
 	c := b.connectAs(t, bobUID)
 	defer c.conn.Close()
@@ -68,7 +70,7 @@ func (v *victim) unreadAnswers(t *testing.T, b *testBus, to string) {
 	listTickets := methodCall(to, "org.kcmd.KCM1.Cache", "ListTickets", "a{sv}")
 	listTickets.path, listTickets.body = string(cache), make([]byte, 8)
 	var attackers []*attacker
-	for range 40 {
+	for range 60 {
 		a := b.connectRaw(t, bobUID)
 		defer a.conn.Close()
 		attackers = append(attackers, a)
@@ -79,7 +81,7 @@ func (v *victim) unreadAnswers(t *testing.T, b *testBus, to string) {
 		}
 		time.Sleep(10 * time.Millisecond) // as if the answer had been read
 	}
-	time.Sleep(5 * time.Second)
+	time.Sleep(8 * time.Second)
 	// Who reads is served all the same, once the others are gone.
 	for _, a := range attackers {
 		a.conn.Close()
@@ -87,7 +89,7 @@ func (v *victim) unreadAnswers(t *testing.T, b *testBus, to string) {
 	must[objects](c, rootPath, managedObjects)
 }
 
-// unreadSignals has 64 subscribers read nothing while all tickets are replaced 80
+// unreadSignals has 64 subscribers read nothing while all tickets are replaced 25
 // times: 1 GB.
 func (v *victim) unreadSignals(t *testing.T, b *testBus, to string) {
 	for range maxSubscriptions {
@@ -95,12 +97,13 @@ func (v *victim) unreadSignals(t *testing.T, b *testBus, to string) {
 		defer a.conn.Close()
 		a.send(methodCall(to, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", ""))
 	}
-	for n := range 80 {
+	for n := range 25 {
 		if _, err := fmt.Fprintln(v.in, n+1); err != nil {
 			t.Error(err)
 		}
 		time.Sleep(gathering + gathering/10)
 	}
+	time.Sleep(5 * time.Second)
 }
 
 // connectionsOfProcess subscribes a process with 200 connections, many times at
@@ -128,4 +131,41 @@ func connectionsOfProcess(t *testing.T, b *testBus, to string) {
 			t.Errorf("%d answers of 20", got)
 		}
 	}
+}
+
+// TestReaders: a client that answers Pings gets as much as it wants. One that
+// reads, and does not answer, gets an error at the limit, and may connect again.
+func TestReaders(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for 10 seconds")
+	}
+	bus := startBus(t, "system")
+	store := newStore(t)
+	uid := uint32(os.Geteuid())
+	kinit(t, store, uid, "x", alice())
+	s := Config{Address: bus.address, Budgets: budget.Default()}
+	s.Budgets.Unread = budget.Bounds{Account: 1 << 20, Whole: 4 << 20}
+	startService(t, store, s)
+	c := bus.connect(t)
+	size := 0
+	for total := 0; total < 4<<20; total += size {
+		size = len(must[string](c, rootPath, introspectCall))
+	}
+	introspect := methodCall(BusName, "org.freedesktop.DBus.Introspectable", "Introspect", "")
+	for range 2 {
+		a := bus.connectRaw(t, uid)
+		answered := 0
+		for got := ""; got == ""; answered++ {
+			a.send(introspect)
+			got = a.answers(1)[0]
+			if got != "" && got != errLimitsExceeded {
+				t.Fatal(got)
+			}
+		}
+		if got := answered * size; got < 512<<10 || got > 2<<20 {
+			t.Errorf("%d bytes of answers before the limit of 1 MiB", got)
+		}
+		a.conn.Close()
+	}
+	must[string](c, rootPath, introspectCall)
 }
