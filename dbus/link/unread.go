@@ -63,7 +63,7 @@ func (c *Conn) admit(p *Peer) bool {
 		c.ask(p.Identity().UID)
 		ctx, cancel := context.WithTimeout(p.ctx, patience)
 		defer cancel()
-		if u.pool.Wait(ctx, p.account(), answerRoom) != nil {
+		if u.pool.Wait(ctx, p.account(), answerRoom, 0) != nil {
 			return false
 		}
 	}
