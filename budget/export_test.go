@@ -11,5 +11,5 @@ func Waiting(p *Pool) int {
 func WaitingTurns(t *Turns) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.waiting.len()
+	return t.waiting[calm].len() + t.waiting[busy].len()
 }

@@ -3,21 +3,40 @@ package budget
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // Turns has accounts take turns at the processor. An account works on a few
-// requests at once, so do all together; the others wait, each account in a queue
-// of its own, and a free turn goes to the account that waited longest for one. So
-// an account with 200 connections delays another one by the requests under way,
-// and not by 200.
+// requests at once, and so do all together; the others wait, each account in a queue
+// of its own, and a free turn goes to the account that waited longest for one.
+//
+// An account that has used more than its share of a processor lately is busy. Only a
+// few turns are for all busy accounts together, so that the others find a processor
+// free, which they need for a moment.
 type Turns struct {
-	limits Bounds
+	limits    Bounds
+	busyLimit int64
 
 	mu      sync.Mutex
 	members map[Account]*Member
+	sweep   int // number of members at which to look for those that left
 	total   int64
-	waiting rota[chan struct{}]
+	busy    int64 // of total: turns of busy accounts
+	waiting [2]rota[chan struct{}]
 }
+
+// Indexes of Turns.waiting.
+const (
+	calm = iota
+	busy
+)
+
+// An account is busy from the moment on at which its turns took longer than
+// allowance, of which share of the elapsed time is forgotten.
+const (
+	share     = 4 // a quarter
+	allowance = 20 * time.Millisecond
+)
 
 // A Member is an account that takes turns.
 type Member struct {
@@ -25,11 +44,24 @@ type Member struct {
 	account Account
 	users   int   // calls of Join without Leave
 	running int64 // turns
+	used    time.Duration
+	at      time.Time // when used was so
 }
 
-// NewTurns returns turns without members. Limits are in turns at a time.
-func NewTurns(limits Bounds) *Turns {
-	return &Turns{limits: limits, members: make(map[Account]*Member)}
+// A Turn is the right to work. Its zero value is none.
+type Turn struct {
+	member *Member
+	began  time.Time
+	kind   int // calm or busy
+}
+
+// minSweep is the least number of members at which to look for those that left.
+const minSweep = 256
+
+// NewTurns returns turns without members. Limits are in turns at a time, and so is
+// busyLimit, that of busy accounts.
+func NewTurns(limits Bounds, busyLimit int64) *Turns {
+	return &Turns{limits: limits, busyLimit: busyLimit, members: make(map[Account]*Member), sweep: minSweep}
 }
 
 // Join returns the member for a, until Leave.
@@ -38,6 +70,7 @@ func (t *Turns) Join(a Account) *Member {
 	defer t.mu.Unlock()
 	m := t.members[a]
 	if m == nil {
+		t.forgetIdle()
 		m = &Member{turns: t, account: a}
 		t.members[a] = m
 	}
@@ -45,84 +78,132 @@ func (t *Turns) Join(a Account) *Member {
 	return m
 }
 
+// forgetIdle drops the members that left some time ago, once there are many. Leaving
+// for a moment makes nobody less busy. t.mu is held.
+func (t *Turns) forgetIdle() {
+	if len(t.members) < t.sweep {
+		return
+	}
+	now := time.Now()
+	for a, m := range t.members {
+		if m.users == 0 && m.usedAt(now) == 0 {
+			delete(t.members, a)
+		}
+	}
+	t.sweep = max(minSweep, 2*len(t.members))
+}
+
 // Leave ends what Join began. The caller has no turn and waits for none.
 func (m *Member) Leave() {
 	m.turns.mu.Lock()
 	defer m.turns.mu.Unlock()
-	if m.users--; m.users == 0 {
-		delete(m.turns.members, m.account)
-	}
+	m.users--
 }
 
 // Begin waits for a turn, which ends with End. It fails when ctx is done.
-func (m *Member) Begin(ctx context.Context) error {
+func (m *Member) Begin(ctx context.Context) (Turn, error) {
 	t := m.turns
+	now := time.Now()
 	t.mu.Lock()
-	if !t.waiting.has(m.account) && m.start() {
+	kind := m.kind(now)
+	queue := &t.waiting[kind]
+	if !queue.has(m.account) && m.start(kind) {
 		t.mu.Unlock()
-		return nil
+		return Turn{m, now, kind}, nil
 	}
-	turn := make(chan struct{})
-	t.waiting.add(m.account, turn)
+	granted := make(chan struct{})
+	queue.add(m.account, granted)
 	t.mu.Unlock()
 	select {
-	case <-turn:
-		return nil
+	case <-granted:
+		return Turn{m, time.Now(), kind}, nil
 	case <-ctx.Done():
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.waiting.remove(m.account, turn) {
-		return nil // it came meanwhile
+	if !queue.remove(m.account, granted) {
+		return Turn{m, time.Now(), kind}, nil // it came meanwhile
 	}
-	return context.Cause(ctx)
+	return Turn{}, context.Cause(ctx)
 }
+
+// Running reports whether the turn has begun.
+func (turn Turn) Running() bool { return turn.member != nil }
 
 // End ends a turn.
-func (m *Member) End() {
-	m.turns.mu.Lock()
-	defer m.turns.mu.Unlock()
+func (turn Turn) End() {
+	m, t := turn.member, turn.member.turns
+	now := time.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	m.used, m.at = m.usedAt(now)+now.Sub(turn.began), now
 	m.running--
-	m.turns.total--
-	m.turns.pass()
+	t.total--
+	if turn.kind == busy {
+		t.busy--
+	}
+	t.pass()
 }
 
-// Yield ends the caller's turn and waits for another one, if anybody waits. A
-// long piece of work calls it between its steps. If it fails, which it does as
-// Begin does, the caller has no turn.
-func (m *Member) Yield(ctx context.Context) error {
-	m.turns.mu.Lock()
-	idle := m.turns.waiting.len() == 0
-	m.turns.mu.Unlock()
-	if idle {
-		return nil
+// Yield ends the turn and waits for another one, if somebody else needs it. A long
+// piece of work calls it between its steps. If it fails, which it does as Begin does,
+// the caller has no turn.
+func (turn Turn) Yield(ctx context.Context) (Turn, error) {
+	m, t := turn.member, turn.member.turns
+	now := time.Now()
+	t.mu.Lock()
+	m.used, m.at = m.usedAt(now)+now.Sub(turn.began), now
+	turn.began = now
+	alone := t.waiting[calm].len() == 0 && turn.kind == m.kind(now) && t.waiting[turn.kind].len() == 0
+	t.mu.Unlock()
+	if alone {
+		return turn, nil
 	}
-	m.End()
+	turn.End()
 	return m.Begin(ctx)
 }
 
+// usedAt returns how long the turns of the account took, less what is forgotten.
+func (m *Member) usedAt(now time.Time) time.Duration {
+	return max(0, m.used-now.Sub(m.at)/share)
+}
+
+// kind returns calm or busy. What waits is of one kind, so that it stays in order.
+func (m *Member) kind(now time.Time) int {
+	if m.turns.waiting[busy].has(m.account) || m.usedAt(now) > allowance {
+		return busy
+	}
+	return calm
+}
+
 // start takes a turn, if one is free. The lock of turns is held.
-func (m *Member) start() bool {
+func (m *Member) start(kind int) bool {
 	t := m.turns
 	whole := t.limits.Whole
 	if !m.account.IsRoot() {
 		whole -= t.limits.Reserve
 	}
-	if m.running >= t.limits.Account || t.total >= whole {
+	if m.running >= t.limits.Account || t.total >= whole || kind == busy && t.busy >= t.busyLimit {
 		return false
 	}
 	m.running++
 	t.total++
+	if kind == busy {
+		t.busy++
+	}
 	return true
 }
 
 // pass gives the free turns to those who wait. t.mu is held.
 func (t *Turns) pass() {
-	for t.waiting.len() > 0 && t.total < t.limits.Whole {
-		turn, ok := t.waiting.next(func(a Account, _ chan struct{}) bool { return t.members[a].start() })
-		if !ok {
-			return
+	for kind := range t.waiting {
+		queue := &t.waiting[kind]
+		for queue.len() > 0 && t.total < t.limits.Whole && (kind == calm || t.busy < t.busyLimit) {
+			granted, ok := queue.next(func(a Account, _ chan struct{}) bool { return t.members[a].start(kind) })
+			if !ok {
+				break
+			}
+			close(granted)
 		}
-		close(turn)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"kcmd.org/kcmd/budget"
@@ -20,12 +21,13 @@ func queue(t *testing.T, turns *budget.Turns, a budget.Account, n int, wg *sync.
 	before := budget.WaitingTurns(turns)
 	for i := range n {
 		wg.Go(func() {
-			if err := m.Begin(t.Context()); err != nil {
+			turn, err := m.Begin(t.Context())
+			if err != nil {
 				t.Error(err)
 				return
 			}
 			got(a)
-			m.End()
+			turn.End()
 		})
 		for budget.WaitingTurns(turns) < before+i+1 {
 			time.Sleep(time.Millisecond)
@@ -36,12 +38,10 @@ func queue(t *testing.T, turns *budget.Turns, a budget.Account, n int, wg *sync.
 // An account that comes last waits for one turn of each other one, however many
 // requests those have.
 func TestTurnsRotate(t *testing.T) {
-	turns := budget.NewTurns(budget.Bounds{Account: 1, Whole: 1})
+	turns := budget.NewTurns(budget.Bounds{Account: 1, Whole: 1}, 100)
 	a := turns.Join(alice)
 	defer a.Leave()
-	if err := a.Begin(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	turn := begin(t, a)
 	var mu sync.Mutex
 	var order []budget.Account
 	got := func(a budget.Account) { mu.Lock(); defer mu.Unlock(); order = append(order, a) }
@@ -49,7 +49,7 @@ func TestTurnsRotate(t *testing.T) {
 	queue(t, turns, alice, 20, &wg, got)
 	queue(t, turns, guest, 20, &wg, got)
 	queue(t, turns, bob, 1, &wg, got)
-	a.End()
+	turn.End()
 	wg.Wait()
 	for i, a := range order {
 		if a == bob {
@@ -63,7 +63,7 @@ func TestTurnsRotate(t *testing.T) {
 }
 
 func TestTurnsBounds(t *testing.T) {
-	turns := budget.NewTurns(budget.Bounds{Account: 2, Whole: 5, Reserve: 1})
+	turns := budget.NewTurns(budget.Bounds{Account: 2, Whole: 5, Reserve: 1}, 100)
 	var running [4]atomic.Int64
 	var total atomic.Int64
 	var wg sync.WaitGroup
@@ -73,7 +73,8 @@ func TestTurnsBounds(t *testing.T) {
 			wg.Go(func() {
 				defer m.Leave()
 				for range 100 {
-					if err := m.Begin(t.Context()); err != nil {
+					turn, err := m.Begin(t.Context())
+					if err != nil {
 						t.Error(err)
 						return
 					}
@@ -85,7 +86,7 @@ func TestTurnsBounds(t *testing.T) {
 					}
 					total.Add(-1)
 					running[i].Add(-1)
-					m.End()
+					turn.End()
 				}
 			})
 		}
@@ -94,54 +95,105 @@ func TestTurnsBounds(t *testing.T) {
 }
 
 func TestTurnsReserve(t *testing.T) {
-	turns := budget.NewTurns(budget.Bounds{Account: 2, Whole: 3, Reserve: 1})
+	turns := budget.NewTurns(budget.Bounds{Account: 2, Whole: 3, Reserve: 1}, 100)
 	a := turns.Join(alice)
 	defer a.Leave()
 	for range 2 {
-		if err := a.Begin(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		begin(t, a)
 	}
 	ctx, cancel := context.WithTimeoutCause(t.Context(), time.Millisecond, errors.New("enough"))
 	defer cancel()
-	if err := turns.Join(bob).Begin(ctx); err == nil || err.Error() != "enough" {
+	if _, err := turns.Join(bob).Begin(ctx); err == nil || err.Error() != "enough" {
 		t.Errorf("bob: %v", err)
 	}
-	if err := turns.Join(root).Begin(t.Context()); err != nil {
-		t.Errorf("root: %v", err)
-	}
+	begin(t, turns.Join(root))
 }
 
 func TestTurnsYield(t *testing.T) {
-	turns := budget.NewTurns(budget.Bounds{Account: 1, Whole: 1})
+	turns := budget.NewTurns(budget.Bounds{Account: 1, Whole: 1}, 100)
 	a := turns.Join(alice)
 	defer a.Leave()
-	if err := a.Begin(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := a.Yield(t.Context()); err != nil {
+	turn, err := begin(t, a).Yield(t.Context())
+	if err != nil {
 		t.Errorf("with nobody waiting: %v", err)
 	}
 	var had atomic.Bool
 	var wg sync.WaitGroup
 	queue(t, turns, bob, 1, &wg, func(budget.Account) { had.Store(true) })
-	if err := a.Yield(t.Context()); err != nil {
+	if turn, err = turn.Yield(t.Context()); err != nil {
 		t.Error(err)
 	}
 	if !had.Load() {
 		t.Error("bob had no turn while alice yielded")
 	}
-	a.End()
+	turn.End()
 	wg.Wait()
 }
 
+// An account that used more than its share waits for the turn of busy accounts. A
+// calm one does not, and one that left and came back does.
+func TestTurnsBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := budget.NewTurns(budget.Bounds{Account: 2, Whole: 10}, 1)
+		work := func(a budget.Account) budget.Turn {
+			m := turns.Join(a)
+			defer m.Leave()
+			turn := begin(t, m)
+			time.Sleep(time.Second)
+			turn.End()
+			return begin(t, m)
+		}
+		busy := work(alice)
+		waits := func(a budget.Account) bool {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			defer cancel()
+			turn, err := turns.Join(a).Begin(ctx)
+			if err == nil {
+				turn.End()
+			}
+			return err != nil
+		}
+		if !waits(alice) {
+			t.Error("a busy account has two turns, of one for all that are busy")
+		}
+		if waits(bob) {
+			t.Error("a calm account waits")
+		}
+		busy.End()
+		if waits(alice) {
+			t.Error("a busy account waits for nobody")
+		}
+		time.Sleep(time.Minute)
+		calm := begin(t, turns.Join(alice))
+		if waits(alice) {
+			t.Error("an account that was busy a minute ago waits")
+		}
+		time.Sleep(time.Second)
+		calm, err := calm.Yield(t.Context()) // the turn is a busy one from here on
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !waits(alice) {
+			t.Error("a busy account does not wait for its own long turn")
+		}
+		calm.End()
+	})
+}
+
+// begin begins a turn that is free.
+func begin(t testing.TB, m *budget.Member) budget.Turn {
+	t.Helper()
+	turn, err := m.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return turn
+}
+
 func BenchmarkTurns(b *testing.B) {
-	turns := budget.NewTurns(budget.Bounds{Account: 2, Whole: 8, Reserve: 2})
+	turns := budget.NewTurns(budget.Bounds{Account: 2, Whole: 8, Reserve: 2}, 100)
 	a := turns.Join(alice)
 	for b.Loop() {
-		if err := a.Begin(b.Context()); err != nil {
-			b.Fatal(err)
-		}
-		a.End()
+		begin(b, a).End()
 	}
 }

@@ -223,10 +223,17 @@ func (c *call) allowed(cache *ccstore.Cache, perm selinux.Permission) bool {
 	return policy == nil || cache.Label == "" || policy.Allowed(c.conn.peer.Label, cache.Label, perm)
 }
 
-// commit has f change a collection. It ends the turn: a commit waits for the disk.
+// commit has f change a collection, in a turn of its own: a commit waits for others
+// and for the disk.
 func (c *call) commit(owner ccstore.Owner, f func(*ccstore.Tx) error) error {
 	c.conn.endTurn()
-	err := c.conn.server.store.Update(c.ctx, owner, f)
+	err := c.conn.server.store.Update(c.ctx, owner, func(tx *ccstore.Tx) error {
+		if err := c.conn.beginTurn(c.ctx); err != nil {
+			return err
+		}
+		defer c.conn.endTurn()
+		return f(tx)
+	})
 	if err == nil && c.destroyed != uuid.Nil {
 		c.conn.server.listings.destroyed(c.destroyed)
 	}

@@ -45,11 +45,10 @@ func (c *call) begin(ctx context.Context, conn *conn, args []byte, start time.Ti
 func (c *call) end() {
 	c.in.Reset(nil)
 	c.args = arguments{}
-	c.out.begin()
 }
 
 // run decodes the arguments of the operation and has its handler answer, in a turn
-// of the peer's account. A panic fails this one request.
+// of the peer's account, which goes on with the reply. A panic fails this one request.
 func (c *call) run(opcode kcm.Opcode) (err error) {
 	op, ok := ops[opcode]
 	if !ok {
@@ -59,7 +58,6 @@ func (c *call) run(opcode kcm.Opcode) (err error) {
 		return err
 	}
 	defer func() {
-		c.conn.endTurn()
 		if r := recover(); r != nil {
 			c.conn.server.log.Error("request panicked", "op", opcode, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
 			err = ccstore.ErrInternal
@@ -74,12 +72,12 @@ func (c *call) run(opcode kcm.Opcode) (err error) {
 
 // pause lets others have a turn, in the middle of long work.
 func (c *call) pause() error {
-	if !c.conn.turn {
+	if !c.conn.turn.Running() {
 		return nil
 	}
 	runtime.Gosched()
-	err := c.conn.member.Yield(c.ctx)
-	c.conn.turn = err == nil
+	var err error
+	c.conn.turn, err = c.conn.turn.Yield(c.ctx)
 	return err
 }
 

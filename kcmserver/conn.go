@@ -11,7 +11,10 @@ import (
 	"net"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"kcmd.org/kcmd/budget"
 	"kcmd.org/kcmd/ccstore"
@@ -34,10 +37,13 @@ type conn struct {
 	writeBy time.Time // the deadline that is set for writing
 
 	account budget.Account
-	member  *budget.Member // of the turns, while the connection is served
-	turn    bool           // it has one
-	pause   func() error   // call.pause
-	held    int64          // bytes of memory charged to the account for this request
+	member  *budget.Member        // of the turns, while the connection is served
+	turn    budget.Turn           // the one that it has
+	pause   func() error          // call.pause
+	raw     syscall.RawConn       // of net, nil if it has none
+	sendNow func(fd uintptr) bool // sendSome
+	unsent  []byte                // of the reply
+	held    int64                 // bytes of memory charged to the account for this request
 
 	counted bool // among the account's connections; server.mu protects it
 
@@ -50,7 +56,10 @@ type conn struct {
 func (s *Server) newConn(c net.Conn, peer Peer) *conn {
 	cn := &conn{server: s, peer: peer, account: peer.account(), net: c, in: bufio.NewReaderSize(c, 4<<10)}
 	cn.call.out.begin()
-	cn.pause = cn.call.pause
+	cn.pause, cn.sendNow = cn.call.pause, cn.sendSome // made once
+	if sc, ok := c.(syscall.Conn); ok {
+		cn.raw, _ = sc.SyscallConn()
+	}
 	// Its first request is on the way: others are dismissed before it.
 	cn.since.Store(time.Now().Add(s.clientTimeout).UnixNano())
 	return cn
@@ -62,6 +71,7 @@ func (c *conn) serve(ctx context.Context) error {
 	c.member = c.server.turns.Join(c.account)
 	defer c.member.Leave()
 	defer c.release()
+	defer c.endTurn()
 	for {
 		req, err := c.receive()
 		if errors.Is(err, budget.ErrExceeded) {
@@ -78,6 +88,7 @@ func (c *conn) serve(ctx context.Context) error {
 		if err := c.reply(result, start); err != nil {
 			return c.ending(err)
 		}
+		c.endTurn()
 		c.call.end()
 		if cap(c.buf) > keepBuffer {
 			c.buf = nil
@@ -238,11 +249,37 @@ func (c *conn) reply(result kcm.Code, now time.Time) error {
 	if err := c.limitReply(now); err != nil {
 		return err
 	}
-	err := c.call.out.send(c.net, result)
+	err := c.send(c.call.out.finish(result))
+	c.call.out.begin()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return fmt.Errorf("client does not read its reply: %w", err)
 	}
 	return err
+}
+
+// send sends the pieces of a reply. It ends the turn before it waits for the client.
+func (c *conn) send(pieces net.Buffers) error {
+	if len(pieces) == 1 && c.raw != nil && c.turn.Running() {
+		c.unsent = pieces[0]
+		if err := c.raw.Write(c.sendNow); err != nil {
+			return err
+		}
+		if pieces[0] = c.unsent; len(c.unsent) == 0 {
+			return nil
+		}
+	}
+	c.endTurn()
+	_, err := pieces.WriteTo(c.net)
+	return err
+}
+
+// sendSome sends of c.unsent what the socket takes without waiting. An error comes
+// again when the rest is sent.
+func (c *conn) sendSome(fd uintptr) bool {
+	if n, err := unix.Write(int(fd), c.unsent); err == nil {
+		c.unsent = c.unsent[n:]
+	}
+	return true
 }
 
 // limitReply sees to it that there is a deadline for writing, of the client

@@ -37,7 +37,7 @@ func (c *conn) hold(n int64) error {
 }
 
 func (c *conn) waitForMemory(n int64) error {
-	hadTurn := c.turn
+	hadTurn := c.turn.Running()
 	c.endTurn()
 	ctx, cancel := context.WithTimeout(c.server.running, c.server.clientTimeout)
 	defer cancel()
@@ -102,18 +102,17 @@ func (t *trimmer) trim() {
 	}
 }
 
-// beginTurn waits for a turn of the peer's account to decode and to read.
-func (c *conn) beginTurn(ctx context.Context) error {
-	err := c.member.Begin(ctx)
-	c.turn = err == nil
+// beginTurn waits for a turn of the peer's account to decode, to read and to change.
+func (c *conn) beginTurn(ctx context.Context) (err error) {
+	c.turn, err = c.member.Begin(ctx)
 	return err
 }
 
 // endTurn ends the turn, if c has one: before c waits for something else.
 func (c *conn) endTurn() {
-	if c.turn {
-		c.turn = false
-		c.member.End()
+	if c.turn.Running() {
+		c.turn.End()
+		c.turn = budget.Turn{}
 	}
 }
 

@@ -2,7 +2,6 @@ package kcmserver
 
 import (
 	"encoding/binary"
-	"io"
 	"net"
 
 	"kcmd.org/kcmd/kcmserver/kcm"
@@ -62,17 +61,12 @@ func (r *reply) addUint32(n uint32) {
 	r.buf = binary.BigEndian.AppendUint32(r.buf, n)
 }
 
-// send writes the reply with that code to w.
-func (r *reply) send(w io.Writer, code kcm.Code) error {
+// finish returns the pieces of the reply with that code.
+func (r *reply) finish(code kcm.Code) net.Buffers {
 	header := kcm.PutReplyHeader(r.buf[:0], code, r.size-kcm.ReplyHeaderLen)
-	if len(r.shared) == 0 {
-		_, err := w.Write(r.buf)
-		return err
+	if len(r.shared) > 0 {
+		copy(r.shared[0], header) // it may be in memory that buf has grown out of
 	}
-	// It may be in memory that buf has grown out of.
-	copy(r.shared[0], header)
 	r.shareBuf()
-	pieces := net.Buffers(r.shared)
-	_, err := pieces.WriteTo(w)
-	return err
+	return r.shared
 }

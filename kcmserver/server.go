@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -92,7 +93,7 @@ func (s *Server) setLimits(l budget.Limits) {
 	s.connections = budget.NewPool("connections", l.Connections)
 	s.accountConns = l.Connections.Account
 	s.memory = budget.NewPool("memory", l.Memory)
-	s.turns = budget.NewTurns(l.Requests)
+	s.turns = budget.NewTurns(l.Requests, int64(runtime.NumCPU()))
 	s.listings = newListings(s.memory)
 	every := time.Minute / time.Duration(l.Lines.Account)
 	s.refusals = ratelog.NewEach[budget.Account](s.log, refusalBurst, every)

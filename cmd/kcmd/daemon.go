@@ -44,6 +44,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	clk := clock.System{}
 	budgets := limits(c, log)
 	limitHeap(c, budgets)
+	useThreads()
 	store, err := openStore(ctx, c, budgets, clk, log)
 	if err != nil && ctx.Err() != nil {
 		return nil // a signal interrupted the start

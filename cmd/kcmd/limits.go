@@ -3,6 +3,7 @@ package main
 import (
 	"log/slog"
 	"os"
+	"runtime"
 	"runtime/debug"
 
 	"golang.org/x/sys/unix"
@@ -70,3 +71,16 @@ func limitHeap(c *config, l budget.Limits) {
 
 // ownMemory is how many bytes the daemon needs without clients, with its program.
 const ownMemory = 32 << 20
+
+// spareThreads is how many threads run Go code besides one on each processor. Go
+// notices the next request when one of them has nothing to do; the kernel then lets it
+// run before threads that have been at work for long. Without spare threads a user
+// would wait for the large requests of others.
+const spareThreads = 14
+
+// useThreads adds the spare threads. GOMAXPROCS takes precedence.
+func useThreads() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + spareThreads)
+	}
+}
