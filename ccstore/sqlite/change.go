@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/google/uuid"
 
@@ -18,23 +19,44 @@ type change struct {
 	owner      []byte
 	key        *ownerKey
 	collection int64
+	staged     map[uint64]int64 // generations with credentials for caches of this commit
 }
 
-// apply applies c. It fails with ErrConflict before it changes anything.
-func (w *writer) apply(c *ccstore.Commit) (err error) {
-	m := &change{w: w, ctx: context.Background(), owner: ownerBytes(c.Owner)}
-	if err := m.revise(c); err != nil {
+func (w *writer) newChange(owner ccstore.Owner) (m *change, err error) {
+	m = &change{w: w, ctx: context.Background(), owner: ownerBytes(owner)}
+	m.key, err = w.key.owner(m.owner)
+	return m, err
+}
+
+// apply applies a commit, or what staging has left of it. It fails with ErrConflict
+// before it changes anything.
+func (w *writer) apply(r *request) error {
+	m, err := w.newChange(r.commit.Owner)
+	if err != nil {
 		return err
 	}
-	if m.key, err = w.key.owner(m.owner); err != nil {
+	if err := m.revise(r.commit); err != nil {
 		return err
 	}
-	for _, op := range c.Ops {
+	ops := r.commit.Ops
+	if r.staging != nil {
+		ops, m.staged = r.staging.rest, maps.Clone(r.staging.generations)
+	}
+	for _, op := range ops {
 		if err := m.apply(op); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// findCollection finds the collection, if it exists.
+func (m *change) findCollection(o ccstore.Owner) error {
+	err := m.w.findCollection.QueryRowContext(m.ctx, o.Namespace, o.UID, o.Level).Scan(&m.collection)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	return err
 }
 
 // revise finds the collection, which must have the revision of the commit, and
@@ -134,7 +156,9 @@ func (m *change) putCache(r *ccstore.CacheRecord) error {
 	sum := cacheSum(m.owner, r)
 	row := []any{r.UUID[:], r.Principal, r.KDCOffset, r.Label, r.Changed, sum, m.collection, r.ID}
 	if stored == nil {
-		stored = m.newCache(r)
+		if stored, err = m.newCache(r); err != nil {
+			return err
+		}
 		err = m.exec(m.w.insertCache, append(row, stored.generation, []byte(r.Name))...)
 	} else {
 		err = m.exec(m.w.updateCache, row...)
@@ -153,13 +177,14 @@ func (m *change) putCache(r *ccstore.CacheRecord) error {
 }
 
 // newCache returns a cache that is not in the database yet, without deadlines.
-func (m *change) newCache(r *ccstore.CacheRecord) *storedCache {
-	stored := &storedCache{generation: m.w.newGeneration(), name: r.Name}
+func (m *change) newCache(r *ccstore.CacheRecord) (*storedCache, error) {
+	generation, err := m.takeGeneration(r.ID)
+	stored := &storedCache{generation: generation, name: r.Name}
 	for kind := range stored.deadlines {
 		stored.deadlines[kind] = ccstore.Never
 	}
 	m.w.caches[cacheKey{m.collection, r.ID}] = stored
-	return stored
+	return stored, err
 }
 
 func (w *writer) newGeneration() int64 {
@@ -232,18 +257,22 @@ func (m *change) deleteCache(id uint64) error {
 	return err
 }
 
-// clearCache deletes the credentials of a cache, which gets a new generation unless
-// those were all.
+// clearCache deletes the credentials of a cache. Unless those were all and none are
+// staged, it gets another generation.
 func (m *change) clearCache(id uint64) error {
 	stored, err := m.find(id)
 	if err != nil || stored == nil {
 		return err
 	}
 	all, err := m.w.discard(m.ctx, stored.generation)
-	if err != nil || all {
+	if err != nil || all && m.staged[id] == 0 {
 		return err
 	}
-	return m.setGeneration(id, stored, m.w.newGeneration())
+	generation, err := m.takeGeneration(id)
+	if err != nil {
+		return err
+	}
+	return m.setGeneration(id, stored, generation)
 }
 
 func (m *change) putCredential(r ccstore.CredentialRecord) error {
@@ -251,7 +280,11 @@ func (m *change) putCredential(r ccstore.CredentialRecord) error {
 	if err != nil {
 		return err
 	}
+	return m.insertCredential(stored.generation, r)
+}
+
+func (m *change) insertCredential(generation int64, r ccstore.CredentialRecord) error {
 	var sealed sql.NullInt64
-	r.Data, sealed = m.key.seal(stored.generation, r.UUID, r.Data)
-	return m.exec(m.w.putCred, stored.generation, r.Seq, r.UUID[:], sealed, r.Data, credentialSum(m.owner, stored.generation, &r))
+	r.Data, sealed = m.key.seal(generation, r.UUID, r.Data)
+	return m.exec(m.w.putCred, generation, r.Seq, r.UUID[:], sealed, r.Data, credentialSum(m.owner, generation, &r))
 }

@@ -9,10 +9,11 @@ import (
 
 // A request is a commit that waits for writeLoop.
 type request struct {
-	commit *ccstore.Commit
-	size   portion // estimate of what it writes
-	err    error
-	done   chan struct{}
+	commit  *ccstore.Commit
+	size    portion  // estimate of what it writes
+	staging *staging // of a large one
+	err     error
+	done    chan struct{}
 }
 
 // Commit implements ccstore.Backend. Commits that wait at the same time share a
@@ -47,9 +48,12 @@ func (b *Backend) writeLoop(w *writer) {
 		case <-waiting.ready():
 			b.gather(&waiting)
 			batch := waiting.next()
-			w.writeBatch(batch)
-			for _, r := range batch {
-				close(r.done)
+			if more := w.write(batch); more {
+				waiting.again(batch[0])
+			} else {
+				for _, r := range batch {
+					close(r.done)
+				}
 			}
 			wiper.committed(b.walSize)
 			if w.discarded {

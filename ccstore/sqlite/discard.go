@@ -62,29 +62,18 @@ func (w *writer) lastOfPortion(ctx context.Context, generation int64) (last uint
 // and reports whether those were all.
 func (w *writer) deleteDiscarded() (all bool, err error) {
 	err = w.withReserve(func() error {
-		all, err = w.deleteSomeDiscarded()
-		return err
+		return w.inTransaction(onePortion, func() (err error) {
+			all, err = w.deleteFirstDiscarded(context.Background())
+			return err
+		})
 	})
 	return all, err
-}
-
-func (w *writer) deleteSomeDiscarded() (all bool, err error) {
-	if err := w.beginTransaction(onePortion); err != nil {
-		return false, err
-	}
-	if all, err = w.deleteFirstDiscarded(context.Background()); err == nil {
-		err = w.run(w.commit)
-	}
-	if err != nil {
-		w.rollBack()
-	}
-	return all && err == nil, err
 }
 
 func (w *writer) deleteFirstDiscarded(ctx context.Context) (all bool, err error) {
 	for {
 		var generation int64
-		err := w.nextDiscarded.QueryRowContext(ctx).Scan(&generation)
+		err := w.nextDiscarded.QueryRowContext(ctx, w.firstStaged).Scan(&generation)
 		if errors.Is(err, sql.ErrNoRows) {
 			return true, nil
 		}

@@ -24,6 +24,7 @@
 //	turns.go       orders the commits that wait
 //	writer.go      writes commits in transactions
 //	change.go      applies a commit
+//	stage.go       writes a large commit in pieces
 //	discard.go     deletes what is too much for one transaction
 //	reserve.go     disk space for deletions on a full disk
 //	wipe.go        erases deleted contents

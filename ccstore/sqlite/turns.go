@@ -1,12 +1,16 @@
 package sqlite
 
-import "kcmd.org/kcmd/ccstore"
+import (
+	"slices"
+
+	"kcmd.org/kcmd/ccstore"
+)
 
 // Turns orders the commits that wait. Each owner has at most one of them. Small
 // commits share transactions of one portion, in order of arrival; a large commit has
-// a transaction of its own. After a large commit all small ones that wait by then go
-// before the next large one. So a small commit waits for one large commit at most, and
-// a large one only for earlier ones.
+// transactions of its own. After each of these all small ones that wait by then go
+// before the next one. So a small commit waits for one of them at most, and a large one
+// only for earlier ones.
 type turns struct {
 	small, large []*request
 	ahead        int // small ones before the first large one
@@ -16,7 +20,8 @@ type turns struct {
 const maxBatch = 256
 
 func (t *turns) add(r *request) {
-	if r.size = sizeOf(r.commit); r.size.fits(onePortion) {
+	r.size = sizeOf(r.commit)
+	if !r.isLarge() {
 		t.small = append(t.small, r)
 		return
 	}
@@ -52,6 +57,12 @@ func (t *turns) next() (batch []*request) {
 	t.ahead -= n
 	return batch
 }
+
+// again lets the commit that had the last turn have the next turn of large commits.
+func (t *turns) again(r *request) { t.large = slices.Insert(t.large, 0, r) }
+
+// isLarge reports whether a commit is too large for a transaction that others share.
+func (r *request) isLarge() bool { return !r.size.fits(onePortion) }
 
 // sizeOf estimates how much a commit writes.
 func sizeOf(c *ccstore.Commit) portion {

@@ -68,6 +68,25 @@ func TestTurnsEnd(t *testing.T) {
 	t.Error(fmt.Sprint("the large commit has had no turn among 7, small ones wait: ", len(w.small)))
 }
 
+// TestTurnsAgain has a large commit take several turns: others that came later go in
+// between, but no other large one.
+func TestTurnsAgain(t *testing.T) {
+	var w turns
+	r := waiting(1, 5000, 10)
+	w.add(r)
+	w.add(waiting(2, 5000, 10))
+	w.add(waiting(3, 1, 10))
+	for i, want := range []uint32{1, 3, 1, 2} {
+		got := take(&w)
+		if !slices.Equal(got, []uint32{want}) {
+			t.Errorf("transaction %d: %v, want %d", i+1, got, want)
+		}
+		if i == 0 {
+			w.again(r)
+		}
+	}
+}
+
 // TestTurnsBatch checks the limit of commits in a transaction.
 func TestTurnsBatch(t *testing.T) {
 	var w turns

@@ -69,20 +69,40 @@ func TestDestroyedThenKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	left := filepath.Join(privateDir(t), "kcmd.db")
-	for _, suffix := range []string{"", "-wal"} {
-		b, err := os.ReadFile(path + suffix)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(left+suffix, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	copyFiles(t, path, left)
 	if !secretsIn(t, left)[1] {
 		t.Fatal("the WAL was emptied already")
 	}
 	storetest.New(t, open(t, left))
 	gone(t, left, func(number uint32) bool { return number <= 3 })
+}
+
+// copyFiles copies a database with its WAL, as a kill leaves it. A checkpoint between
+// the copies has them made again.
+func copyFiles(t *testing.T, from, to string) {
+	t.Helper()
+	for changed := true; changed; {
+		before := modified(t, from)
+		for _, suffix := range []string{"", "-wal"} {
+			b, err := os.ReadFile(from + suffix)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(to+suffix, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		changed = modified(t, from) != before
+	}
+}
+
+func modified(t *testing.T, path string) time.Time {
+	t.Helper()
+	st, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st.ModTime()
 }
 
 // TestNothingIsLeft stores, replaces and destroys at random: the pages that were

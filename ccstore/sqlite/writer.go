@@ -19,12 +19,13 @@ type writer struct {
 	nextGeneration int64
 	caches         map[cacheKey]*storedCache // some of those in the database; only the writer changes them
 	portion        portion                   // rest of the portion of the transaction
+	firstStaged    int64                     // first generation of the current staging
 	discarded      bool                      // a generation was left to deleteDiscarded
 	uncleared      bool                      // a checkpoint wrote pages without clearing their gaps
 	reserve        reserve
 
 	begin, commit, rollback                          *sql.Stmt
-	revise, create, setDefault                       *sql.Stmt
+	findCollection, revise, create, setDefault       *sql.Stmt
 	findCache, insertCache, updateCache, deleteCache *sql.Stmt
 	cache, renameCache, setGeneration                *sql.Stmt
 	setDeadline                                      [ccstore.DeadlineKinds]*sql.Stmt
@@ -56,7 +57,7 @@ const maxCaches = 4096
 const keptCommits = "1024"
 
 func newWriter(ctx context.Context, path string, db *sql.DB, key *storeKey) (_ *writer, err error) {
-	w := &writer{path: path, key: key, caches: make(map[cacheKey]*storedCache), reserve: reserve{path: path + reserveSuffix}}
+	w := &writer{path: path, key: key, caches: make(map[cacheKey]*storedCache), firstStaged: notStaged, reserve: reserve{path: path + reserveSuffix}}
 	if w.conn, err = db.Conn(ctx); err != nil {
 		return nil, err
 	}
@@ -95,6 +96,7 @@ func (w *writer) statements() []statement {
 		{&w.commit, "COMMIT"},
 		{&w.rollback, "ROLLBACK"},
 
+		{&w.findCollection, "SELECT id FROM collections WHERE namespace = ? AND uid = ? AND level = ?"},
 		{&w.revise, `UPDATE collections SET revision = revision + 1, commits = substr(CAST(? || commits AS BLOB), 1, ` + keptCommits + `)
 			WHERE namespace = ? AND uid = ? AND level = ? AND revision = ? RETURNING id`},
 		{&w.create, "INSERT INTO collections (commits, namespace, uid, level, revision) VALUES (?, ?, ?, ?, 1) ON CONFLICT DO NOTHING RETURNING id"},
@@ -118,7 +120,7 @@ func (w *writer) statements() []statement {
 
 		{&w.sizes, "SELECT seq, length(data) FROM credentials WHERE generation = ? ORDER BY seq"},
 		{&w.deleteUpTo, "DELETE FROM credentials WHERE generation = ? AND seq <= ?"},
-		{&w.nextDiscarded, "SELECT generation FROM discarded ORDER BY generation LIMIT 1"},
+		{&w.nextDiscarded, "SELECT generation FROM discarded WHERE generation < ? ORDER BY generation LIMIT 1"},
 		{&w.noteDiscarded, "INSERT INTO discarded (generation) VALUES (?)"},
 		{&w.forgetDiscarded, "DELETE FROM discarded WHERE generation = ?"},
 	}
@@ -141,6 +143,22 @@ func (w *writer) close() {
 		}
 	}
 	w.conn.Close()
+}
+
+// write writes a batch, or a piece of a large commit, and reports whether there is more
+// of that.
+func (w *writer) write(batch []*request) (more bool) {
+	if r := batch[0]; r.isLarge() {
+		if more, r.err = w.stage(r); more && r.err == nil {
+			return true
+		}
+		defer w.endStaging()
+		if r.err != nil {
+			return false
+		}
+	}
+	w.writeBatch(batch)
+	return false
 }
 
 // writeBatch writes the commits of a batch in one transaction, and sets the error of
@@ -193,7 +211,7 @@ func (w *writer) transact(batch []*request, limit portion) (separate bool, err e
 // applyAll returns the error of the first commit that fails halfway.
 func (w *writer) applyAll(batch []*request) error {
 	for _, r := range batch {
-		if r.err = w.apply(r.commit); r.err != nil && !errors.Is(r.err, ccstore.ErrConflict) {
+		if r.err = w.apply(r); r.err != nil && !errors.Is(r.err, ccstore.ErrConflict) {
 			return r.err
 		}
 	}
@@ -221,6 +239,21 @@ func fail(batch []*request, err error) {
 			r.err = err
 		}
 	}
+}
+
+// inTransaction calls f in a transaction, which ends with an error if f does.
+func (w *writer) inTransaction(limit portion, f func() error) error {
+	if err := w.beginTransaction(limit); err != nil {
+		return err
+	}
+	err := f()
+	if err == nil {
+		err = w.run(w.commit)
+	}
+	if err != nil {
+		w.rollBack()
+	}
+	return err
 }
 
 // run runs a statement without arguments.

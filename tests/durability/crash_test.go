@@ -106,7 +106,7 @@ func record(t *testing.T, changes int, through, args []string) ([]*client, *reco
 	clients := newClients(3)
 	conns := make([]*kcmclient.Client, len(clients))
 	for i, c := range clients {
-		c.plan.size = 14000 // so that there is a checkpoint in between
+		c.plan.size = 22000 // so that there is a checkpoint in between
 		conns[i] = mustDial(t, d.Socket)
 		// The daemon accepts one after the other, by which they are told apart.
 		if err := conns[i].Noop(); err != nil {
