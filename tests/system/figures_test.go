@@ -13,7 +13,7 @@ import (
 	"kcmd.org/kcmd/tests/lab"
 )
 
-// figures are what a process takes of the machine.
+// figures are the resources of a process.
 type figures struct {
 	memory int // resident, MiB
 	peak   int // the most that it ever was, MiB
@@ -52,7 +52,7 @@ func lookAt(t *testing.T, pid int) figures {
 	return f
 }
 
-// needFiles skips the test unless this program may have so many files open.
+// needFiles skips the test unless this program may open n files.
 func needFiles(t *testing.T, n uint64) {
 	t.Helper()
 	var limit unix.Rlimit
@@ -64,7 +64,7 @@ func needFiles(t *testing.T, n uint64) {
 	}
 }
 
-// dialAs connects as another user, as which only root can do it.
+// dialAs connects as another user, for which it must be root.
 func dialAs(uid int, socket string) (wire, error) {
 	c, err := lab.DialAs(uid, socket, patience)
 	if err != nil {
