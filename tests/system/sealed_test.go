@@ -98,7 +98,7 @@ func TestUnsealed(t *testing.T) {
 	begin := time.Now()
 	for present(t, w.daemon, secrets) > 0 {
 		// By kcmd(8) half a second, or five under load.
-		if time.Since(begin) > 6*time.Second {
+		if time.Since(begin) > time.Minute {
 			t.Fatal("what was destroyed is still in the files")
 		}
 		time.Sleep(20 * time.Millisecond)
