@@ -32,12 +32,8 @@ func main() {
 		return
 	}
 	lab.CloseOnSignal()
-	err = lab.UseSystemPath()
-	if err == nil {
-		syscall.Umask(0o022) // other users read files of the lab
-		err = run(o, os.Stdout)
-	}
-	if err != nil {
+	syscall.Umask(0o022) // other users read files of the lab
+	if err := errors.Join(lab.UseSystemPath(), run(o, os.Stdout)); err != nil {
 		fmt.Fprintf(os.Stderr, "tests/bench: %v\n", err)
 		os.Exit(1)
 	}
@@ -47,8 +43,9 @@ func main() {
 type bench struct {
 	options *options
 	lab     *lab.Lab
-	kcmd    string // path of the binary
-	driver  string // path of the program
+	labs    []*lab.Lab // of the daemons
+	kcmd    string     // path of the binary
+	driver  string     // path of the program
 	drivers []*driver
 	peers   []*peer
 	places  int // of all peers so far
@@ -78,6 +75,11 @@ func run(o *options, w io.Writer) error {
 
 // run measures.
 func (b *bench) run() error {
+	defer func() {
+		for _, l := range b.labs {
+			l.Close()
+		}
+	}()
 	for _, do := range []func() error{b.build, b.startPeers} {
 		if err := do(); err != nil {
 			return err

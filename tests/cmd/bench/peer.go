@@ -152,7 +152,7 @@ func startKcmd(bus bool, args ...string) func(*bench, *peer) error {
 		if err != nil {
 			return err
 		}
-		b.lab.OnClose(l.Close)
+		b.labs = append(b.labs, l)
 		d := l.NewDaemon(b.program(p.name))
 		if bus {
 			if d.Bus, err = systemBus(l, b.options.root); err != nil {
