@@ -102,8 +102,18 @@ func (r *report) end(key test, action string) {
 			return
 		}
 		r.skipped++
-		fmt.Fprint(r.out, output)
+		fmt.Fprint(r.out, withoutLog(output))
 	}
+}
+
+// withoutLog drops the log of a script, which follows the reason of its skip.
+func withoutLog(output string) string {
+	reason, log, ok := strings.Cut(output, "    testscript.go:")
+	if !ok {
+		return output
+	}
+	_, end, _ := strings.Cut(log, "\n--- ")
+	return reason + "--- " + end
 }
 
 // finish prints the totals, and reports whether tests ran and none failed.
