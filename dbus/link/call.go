@@ -1,6 +1,7 @@
 package link
 
 import (
+	"context"
 	"fmt"
 
 	godbus "github.com/godbus/dbus/v5"
@@ -25,7 +26,8 @@ type Call struct {
 	noReply   bool
 	overLimit bool
 	guarded   *guard.Call
-	turn      *budget.Member
+	member    *budget.Member
+	turn      budget.Turn
 	place     *place // of the answer, if it was reserved
 }
 
@@ -108,12 +110,17 @@ func (c *Conn) serve(call *Call) {
 
 // serveInTurn serves a call when it is the turn of its user.
 func (c *Conn) serveInTurn(call *Call) {
-	call.turn = c.turns.Join(call.From.account())
-	defer call.turn.Leave()
-	if call.turn.Begin(call.From.ctx) == nil {
-		defer call.turn.End()
+	call.member = c.turns.Join(call.From.account())
+	defer call.member.Leave()
+	if call.beginTurn(call.From.ctx) == nil {
+		defer func() { call.turn.End() }() // another one after CheckAuthorization
 		c.server.Serve(call)
 	}
+}
+
+func (c *Call) beginTurn(ctx context.Context) (err error) {
+	c.turn, err = c.member.Begin(ctx)
+	return err
 }
 
 // Reserve gives the answer its place: before all that is sent to the caller from

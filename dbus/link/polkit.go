@@ -50,7 +50,7 @@ func (c *Call) CheckAuthorization(action string) (answer Authorization, err erro
 	ctx, cancel := context.WithTimeout(c.From.ctx, timeout)
 	defer cancel()
 	c.turn.End() // others of the user have theirs meanwhile
-	defer func() { err = errors.Join(err, c.turn.Begin(context.WithoutCancel(ctx))) }()
+	defer func() { err = errors.Join(err, c.beginTurn(context.WithoutCancel(ctx))) }()
 	authority := c.conn.bus.Object(polkitName, polkitPath)
 	subject := polkitSubject{"system-bus-name", map[string]godbus.Variant{"name": godbus.MakeVariant(c.From.Name)}}
 	id := "kcmd-" + strconv.FormatUint(lastQuestion.Add(1), 10)
