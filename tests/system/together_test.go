@@ -29,7 +29,7 @@ func TestAllAtOnce(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: no attack of some seconds")
 	}
-	need(t, append(slices.Clone(lab.BusPrograms), "nice")...)
+	lab.Need(t, append(slices.Clone(lab.BusPrograms), "nice")...)
 	l, d := newLab(t)
 	d.Verbose = false
 	d.Bus = newSystemBus(t, l)
