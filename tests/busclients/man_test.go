@@ -152,7 +152,7 @@ func TestCExample(t *testing.T) {
 	listensAsExample(w, w.compile(w.write("example.c", example(t, "A listener in C")), "libsystemd"))
 }
 
-// listensAsExample runs an example that prints what it is told.
+// listensAsExample runs an example that prints the signals that it receives.
 func listensAsExample(w *world, program string) {
 	w.t.Helper()
 	l := w.listen(owner, program)

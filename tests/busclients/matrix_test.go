@@ -8,11 +8,11 @@ import (
 	"kcmd.org/kcmd/tests/lab"
 )
 
-// A kind is a kind of client that listens, and what it does to be told.
+// A kind is a kind of listening client, with its way to subscribe.
 type kind struct {
 	name string
-	// told is whether it is told of its own tickets on the system bus. On the
-	// session bus everybody is.
+	// told is whether it receives signals about its own caches on the system bus. On
+	// the session bus all do.
 	told  bool
 	start func(w *world, uid int) *listener
 }
@@ -62,12 +62,12 @@ func kinds(sdbus string) []kind {
 	return list
 }
 
-// heard is what a client prints that was told of a ticket that came, or of the
-// collection that it came to.
+// heard matches the output of a client after a signal about a new ticket or about its
+// collection.
 const heard = `Added|object-added|changed Caches|PropertiesChanged`
 
-// TestSignalMatrix has every kind of client listen, as the owner of the tickets
-// and as somebody else, who is told of nothing whatever he does.
+// TestSignalMatrix runs every kind of client as the owner of the tickets and as another
+// user, who receives no signal.
 func TestSignalMatrix(t *testing.T) {
 	needPython(t)
 	lab.Need(t, "dbus-monitor")
@@ -109,7 +109,7 @@ func TestSignalMatrix(t *testing.T) {
 		l.stop()
 	}
 
-	// Nor may somebody who is not root watch the whole bus, or learn by asking.
+	// Another user can neither watch the whole bus nor learn of the caches by calls.
 	if out, err := w.run(stranger, "busctl", "monitor", "--system", lab.BusName); err == nil {
 		t.Errorf("busctl monitor is for everybody:\n%s", out)
 	}
@@ -120,7 +120,7 @@ func TestSignalMatrix(t *testing.T) {
 	}
 }
 
-// TestSignalMatrixOfSession: on a session bus everybody is told who listens.
+// TestSignalMatrixOfSession: on a session bus all listeners receive the signals.
 func TestSignalMatrixOfSession(t *testing.T) {
 	needPython(t)
 	lab.Need(t, "dbus-monitor")

@@ -66,7 +66,7 @@ func newWorld(t *testing.T, busType lab.BusType) *world {
 	return w
 }
 
-// stopDaemon ends the daemon, so that nobody has its name on the bus.
+// stopDaemon ends the daemon, so that its name on the bus is free.
 func (w *world) stopDaemon() {
 	w.t.Helper()
 	if err := w.daemon.Stop(); err != nil {

@@ -17,7 +17,7 @@ import (
 )
 
 // carelessWord has this test binary be a daemon that waits for no disk, which
-// kcmd has no option for: what tells a good store from a bad one must tell that
+// kcmd has no option for: the check of the store must find that
 // it is bad. The daemon's own command line follows, of which it takes what it
 // understands.
 const carelessWord = "careless"

@@ -21,8 +21,8 @@ const patience = 20 * time.Second
 type client struct {
 	plan planner
 
-	// history begins with what was stored for sure, and goes on with each
-	// change that was asked for since. Those up to answered were answered.
+	// history begins with the known state of the store, followed by the state after
+	// each requested change. The first answered changes have an answer.
 	history  []model.Model
 	answered int
 }
@@ -64,7 +64,7 @@ func (c *client) begin(h model.Model) {
 	c.history, c.answered = []model.Model{h}, 0
 }
 
-// now is what is stored once everything is done that was asked for.
+// now is the state after all requested changes.
 func (c *client) now() model.Model { return c.history[len(c.history)-1] }
 
 // ask asks for one change. It returns a kcm.Code if the server would not, and
@@ -79,8 +79,8 @@ func (c *client) ask(to *kcmclient.Client) error {
 	return nil
 }
 
-// work asks for one change after the other until the daemon goes away. It calls
-// working after the first few.
+// work requests one change after the other until the daemon ends. It calls working
+// after the first few.
 func (c *client) work(socket string, working func()) error {
 	to, err := dial(socket)
 	if err != nil {
@@ -100,8 +100,8 @@ func (c *client) work(socket string, working func()) error {
 	}
 }
 
-// compare looks at what is stored, which must be what was answered last or what
-// was asked for since, and has the client go on from there.
+// compare reads the stored state, which must be that of the last answered change or of
+// a later one, and continues the history from there.
 func (c *client) compare(from *kcmclient.Client) error {
 	got, err := c.look(from)
 	if err != nil {

@@ -108,7 +108,7 @@ func record(t *testing.T, changes int, through, args []string) ([]*client, *reco
 	for i, c := range clients {
 		c.plan.size = 22000 // so that there is a checkpoint in between
 		conns[i] = mustDial(t, d.Socket)
-		// The daemon accepts one after the other, by which they are told apart.
+		// The daemon accepts one after the other, so that the order identifies them.
 		if err := conns[i].Noop(); err != nil {
 			t.Fatal(err)
 		}
@@ -145,8 +145,7 @@ func record(t *testing.T, changes int, through, args []string) ([]*client, *reco
 	return clients, rec
 }
 
-// checkpointed tells whether the database itself was written to between two
-// answers.
+// checkpointed reports whether the database file was written between two answers.
 func checkpointed(rec *recording) bool {
 	first := slices.IndexFunc(rec.steps, func(s step) bool { return s.did == answered })
 	last := len(rec.steps) - 1
@@ -297,7 +296,7 @@ func (f *findings) wantWhole(t *testing.T, crashes ...crash) {
 	}
 }
 
-// wantConsistent wants what is there to be what was there once.
+// wantConsistent checks that the store has a state of its history.
 func (f *findings) wantConsistent(t *testing.T, crashes ...crash) {
 	t.Helper()
 	for _, how := range crashes {
@@ -322,7 +321,7 @@ func (f *findings) wantLost(t *testing.T, crashes ...crash) {
 	}
 }
 
-// onlyLost tells whether an error is made of nothing but lost changes.
+// onlyLost reports whether an error has lost changes only.
 func onlyLost(err error) bool {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		return !slices.ContainsFunc(joined.Unwrap(), func(err error) bool { return !onlyLost(err) })

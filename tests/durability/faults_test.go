@@ -344,8 +344,8 @@ func (f *fault) try(t *testing.T, d *lab.Daemon, database string) {
 	stopAndInspect(t, d, database, clients...)
 }
 
-// suffer asks until enough has failed. Between all that, reading goes on, and
-// what was refused was not done half.
+// suffer requests changes until enough have failed. Meanwhile reads succeed, and a
+// refused change has no effect.
 func (f *fault) suffer(t *testing.T, c *client, to *kcmclient.Client) {
 	c.plan.size = 6000
 	for failed, n := 0, 0; failed < 20; n++ {
@@ -369,8 +369,7 @@ func (f *fault) suffer(t *testing.T, c *client, to *kcmclient.Client) {
 	}
 }
 
-// unchanged tells whether the last request has changed nothing, so that nothing
-// had to be written.
+// unchanged reports whether the last request has changed nothing and needs no write.
 func unchanged(c *client) bool {
 	last := len(c.history) - 1
 	return c.history[last].Compare(c.history[last-1]) == nil

@@ -16,8 +16,8 @@ import (
 	kcmclient "kcmd.org/kcmd/kcmserver/kcm/client"
 )
 
-// inspect opens the database that somebody has left, as the daemon does when it
-// starts, checks the store, and has look ask a server over it.
+// inspect opens a database as the daemon does at its start, checks the store, and calls
+// look with a client of a server over it.
 func inspect(database string, look func(*kcmclient.Client) error) (err error) {
 	ctx := context.Background()
 	b, err := sqlite.Open(ctx, database, sqlite.Options{})
@@ -36,7 +36,7 @@ func inspect(database string, look func(*kcmclient.Client) error) (err error) {
 	return errors.Join(err, <-served, store.Check(ctx), store.Close(), integrity(database))
 }
 
-// integrity has SQLite check a database that nobody has open.
+// integrity runs SQLite's check of a closed database.
 func integrity(database string) error {
 	db, err := sql.Open("sqlite", database)
 	if err != nil {
@@ -60,7 +60,7 @@ func integrity(database string) error {
 	return nil
 }
 
-// compareAll has all clients compare what is stored with what they know.
+// compareAll compares the stored state with the histories of all clients.
 func compareAll(clients []*client, from *kcmclient.Client) error {
 	var errs []error
 	for _, c := range clients {
@@ -69,8 +69,8 @@ func compareAll(clients []*client, from *kcmclient.Client) error {
 	return errors.Join(errs...)
 }
 
-// compareLeft has all clients look at a copy of the files that somebody has
-// left, which are changed by being opened.
+// compareLeft compares the files of an ended daemon, in a copy, since opening changes
+// them.
 func compareLeft(clients []*client, database string) error {
 	dir, err := os.MkdirTemp(shared.Dir, "left-")
 	if err != nil {

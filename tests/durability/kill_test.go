@@ -44,7 +44,7 @@ func tryEnds(t *testing.T, rounds int, end func(*lab.Daemon) error) {
 	t.Logf("%d answers while the daemon ended %d times", answers, rounds)
 }
 
-// compareServed has the clients ask the daemon what is stored.
+// compareServed compares the daemon's answers with the histories of the clients.
 func compareServed(t *testing.T, clients []*client, d *lab.Daemon) {
 	t.Helper()
 	from := mustDial(t, d.Socket)

@@ -79,7 +79,7 @@ func apply(contents []byte, s step) []byte {
 // Files are the files that a crash has left, by name.
 type files map[string][]byte
 
-// all is what is left when the daemon was killed.
+// all returns the files after a kill of the daemon.
 func (d *disk) all() files {
 	left := make(files)
 	for name, f := range d.names {
@@ -92,8 +92,7 @@ func (d *disk) all() files {
 	return left
 }
 
-// synced is what is left when the power was cut, of a disk that had not begun
-// to write what it was not asked to.
+// synced returns the files after a power cut, if the disk has written only synced data.
 func (d *disk) synced() files {
 	left := make(files)
 	for name, f := range d.durable {
@@ -105,8 +104,8 @@ func (d *disk) synced() files {
 // sector is what a disk writes whole.
 const sector = 512
 
-// torn is what is left when the power was cut, of a disk that had written some
-// of it: any sectors, and any names.
+// torn returns the files after a power cut, if the disk has also written some other
+// sectors and names.
 func (d *disk) torn(random *rand.Rand) files {
 	half := func() bool { return random.IntN(2) == 0 }
 	names := maps.Clone(d.durable)
