@@ -49,7 +49,7 @@ var mayImport = map[string][]string{
 	"dbus/view":            {"ccstore", "ccstore/ccache", "introspection", "safetext"},
 	"dbus/link":            {"budget", "introspection", "safetext", "dbus/guard", "dbus/view"},
 	"dbus/client":          {},
-	"dbus":                 {"budget", "ccstore", "clock", "introspection", "dbus/link", "dbus/view"},
+	"dbus":                 {"budget", "ccstore", "clock", "introspection", "dbus/link", "dbus/view", "ratelog"},
 	"cmd/kcmd":             {"budget", "flock", "private", "ccstore", "ccstore/describe", "ccstore/memory", "ccstore/sqlite", "kcmserver", "kcmserver/selinux", "dbus", "lifecycle", "safetext", "clock", "kcmserver/kcm/client"},
 	"tests/system":         {"tests/lab", "kcmserver/kcm", "ccstore/ccache"},
 	"tests/lab":            {},

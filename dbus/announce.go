@@ -19,6 +19,7 @@ const gathering = 100 * time.Millisecond
 type mirror struct {
 	view.Collection
 	release func() // the store holds the collection in memory until then
+	size    int64  // bytes of the collection
 }
 
 // keepAnnouncing announces the events of the store, until the connection ends.
@@ -48,6 +49,7 @@ func (b *bus) announceGathered() {
 	if b.clients.narrowed.Swap(false) {
 		b.forget(b.clients.want)
 	}
+	b.shed()
 }
 
 // announce announces the pending changes of owners: it sends every subscriber the
@@ -66,7 +68,7 @@ func (b *bus) announce(owners ...ccstore.Owner) {
 			m = b.keep(b.view(ch.before))
 		}
 		after := b.view(ch.after)
-		b.mirrors[o] = mirror{after, m.release}
+		b.setMirror(mirror{Collection: after, release: m.release})
 		to := b.clients.recipients(o)
 		b.send(view.Diff(m.Collection, after, ch.tickets), to...)
 		b.send(view.NoticeSignals(after, ch.notices), to...)
@@ -108,8 +110,8 @@ func (b *bus) keep(c view.Collection) mirror {
 	if err != nil {
 		release = func() {} // the store is closed, and changes no more
 	}
-	m := mirror{c, release}
-	b.mirrors[c.Owner()] = m
+	m := mirror{Collection: c, release: release}
+	b.setMirror(m)
 	return m
 }
 
@@ -117,6 +119,7 @@ func (b *bus) keep(c view.Collection) mirror {
 func (b *bus) drop(o ccstore.Owner) {
 	if m, ok := b.mirrors[o]; ok {
 		m.release()
+		b.mirrored -= m.size
 		delete(b.mirrors, o)
 	}
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/dbus/link"
 	"kcmd.org/kcmd/dbus/view"
+	"kcmd.org/kcmd/ratelog"
 )
 
 // A bus is one connection to the message bus with everything that ends with it:
@@ -23,14 +25,17 @@ type bus struct {
 	// mu puts answers and signals in one order: it is held while an answer takes
 	// its place and the snapshots that it is computed from, and while signals are
 	// made. Nothing waits for the bus or the disk meanwhile.
-	mu      sync.Mutex
-	mirrors map[ccstore.Owner]mirror // see announce.go
+	mu       sync.Mutex
+	mirrors  map[ccstore.Owner]mirror // see announce.go
+	mirrored int64                    // bytes of their collections
+	shedding *ratelog.Logger
 }
 
 // serve serves on a connection to a bus, which it closes at the end, until the
 // bus or ctx ends.
 func (s *Service) serve(ctx context.Context, socket link.Socket) error {
 	b := &bus{Service: s, stop: ctx, pending: newPending(), mirrors: make(map[ccstore.Owner]mirror)}
+	b.shedding = ratelog.New(s.Logger, 1, time.Minute)
 	b.clients = newClients(b.pending.begin)
 	var err error
 	b.conn, err = link.New(socket, link.Config{

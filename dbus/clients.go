@@ -187,6 +187,29 @@ func (c *clients) end(peer *link.Peer) bool {
 	return true
 }
 
+// endAll ends the subscriptions to the collection of o, if there are any and, with
+// own, if they are all of its user.
+func (c *clients) endAll(o ccstore.Owner, own bool) (ended bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var list []*client
+	for _, one := range c.byPeer {
+		if one.sub != nil && one.sub.covers(o) {
+			if own && one.sub.scope.UID != o.UID {
+				return false
+			}
+			list = append(list, one)
+		}
+	}
+	for _, one := range list {
+		one.sub = nil
+	}
+	if len(list) > 0 {
+		c.narrow()
+	}
+	return len(list) > 0
+}
+
 // subscribed reports whether a client gets signals.
 func (c *clients) subscribed(one *client) bool {
 	c.mu.Lock()

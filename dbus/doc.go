@@ -3,7 +3,7 @@
 // declares it. This package has the method tables, the subscriptions, and the
 // order of answers and signals.
 //
-// It imports ccstore, clock, budget, introspection, dbus/view (what a collection
+// It imports ccstore, clock, budget, ratelog, introspection, dbus/view (what a collection
 // looks like) and dbus/link (the connection to the bus), and no D-Bus library. It never
 // imports kcmserver: a change by a KCM client arrives here as an event of the
 // store, and so does the expiry of a TGT.
@@ -20,7 +20,7 @@
 // service), bus.go (of one connection to a bus), dispatch.go (from a call to its
 // method), methods.go (the rows of a method table), standard.go, manager.go,
 // caches.go (the tables), read.go and request.go (what a call reads),
-// pending.go and announce.go (from a change to its signals), clients.go and
+// pending.go and announce.go (from a change to its signals), clients.go, shed.go and
 // subscribe.go (who gets them), permission.go (polkit), errors.go.
 //
 // References:
