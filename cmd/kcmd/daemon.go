@@ -43,7 +43,6 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	defer removeSockets(sockets)
 	clk := clock.System{}
 	budgets := limits(c, log)
-	limitHeap(c, budgets)
 	useThreads()
 	store, err := openStore(ctx, c, budgets, clk, log)
 	if err != nil && ctx.Err() != nil {

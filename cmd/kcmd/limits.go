@@ -2,9 +2,13 @@ package main
 
 import (
 	"log/slog"
+	"math"
 	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -21,6 +25,7 @@ func limits(c *config, log *slog.Logger) budget.Limits {
 	l := budget.Default()
 	limitStore(&l, c)
 	limitConnections(&l.Connections, c, log)
+	limitMemory(&l, c, cgroupMemory("/proc/self/cgroup", "/sys/fs/cgroup"), log)
 	return l
 }
 
@@ -57,16 +62,69 @@ func limitConnections(b *budget.Bounds, c *config, log *slog.Logger) {
 	}
 }
 
-// limitHeap has the garbage collector keep to the memory that the budgets allow, in
-// place of twice what is live. GOMEMLIMIT takes precedence.
-func limitHeap(c *config, l budget.Limits) {
+// limitMemory scales the budget of memory down to the limit of the cgroup, in bytes,
+// and has the garbage collector keep to what the budgets allow, in place of twice what
+// is live. GOMEMLIMIT takes precedence.
+func limitMemory(l *budget.Limits, c *config, most int64, log *slog.Logger) {
+	heap := heapOf(l, c.store)
+	if heap == 0 {
+		return
+	}
+	if need := memoryMax(heap); most < need {
+		log.Warn("the memory limit of the service is too small for its budgets, so that fewer large requests are served at once; MemoryMax= in the unit raises it",
+			"bytes", most, "needed", need)
+		l.Memory = l.Memory.Fit(max(leastMemory, l.Memory.Whole-(need-most)))
+		heap = min(heapOf(l, c.store), most/5*4)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(heap)
+	}
+}
+
+// leastMemory is the least budget of memory, in bytes: an account has half of it, for
+// one large request.
+const leastMemory = 32 << 20
+
+// heapOf returns the bytes that the heap needs for the budgets, 0 for no limit.
+func heapOf(l *budget.Limits, store string) int64 {
 	stored := l.Collections.Whole
-	if c.store == memoryStore && stored > 0 {
+	if store == memoryStore && stored > 0 {
 		stored = l.Stored.Whole * 2 // in the store, and as collections
 	}
-	if os.Getenv("GOMEMLIMIT") == "" && stored > 0 {
-		debug.SetMemoryLimit(ownMemory + l.Memory.Whole + stored)
+	if stored == 0 {
+		return 0
 	}
+	return ownMemory + l.Memory.Whole + stored
+}
+
+// memoryMax returns the least MemoryMax= for a heap of that size, in bytes. Besides the
+// heap it has the stacks of threads, the caches of SQLite, and garbage that comes faster
+// than it is collected.
+func memoryMax(heap int64) int64 { return heap / 2 * 3 }
+
+// tasksMax is TasksMax=: far more threads than all requests need that wait for the
+// disk at once, with the spare ones and one for each of some hundred processors.
+const tasksMax = 512
+
+// cgroupMemory returns the limit of memory of our cgroup and those above it, in bytes.
+// The files are of version 2 (cgroups(7)); without them there is no limit.
+func cgroupMemory(self, root string) int64 {
+	most := int64(math.MaxInt64)
+	b, err := os.ReadFile(self)
+	path, ok := strings.CutPrefix(strings.TrimSpace(string(b)), "0::")
+	if err != nil || !ok {
+		return most
+	}
+	for ; path != "/" && path != "."; path = filepath.Dir(path) {
+		b, err := os.ReadFile(filepath.Join(root, path, "memory.max"))
+		if err != nil {
+			continue // a namespace may hide those above
+		}
+		if n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64); err == nil { // not "max"
+			most = min(most, n)
+		}
+	}
+	return most
 }
 
 // ownMemory is how many bytes the daemon needs without clients, with its program.

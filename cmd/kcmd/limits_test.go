@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
+	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -81,4 +84,73 @@ func TestLimitsOfStore(t *testing.T) {
 			t.Errorf("%+v: %d stored and %d in memory, want %d and %d", tt.c.limits, l.Stored.Whole, l.Collections.Whole, tt.stored, tt.collections)
 		}
 	}
+}
+
+// The units limit the daemon as the table needs it.
+func TestLimitsInUnits(t *testing.T) {
+	l := limits(&config{maxConnections: 4096, maxUIDConnections: 256, limits: storeDefaults(t)}, slog.New(slog.DiscardHandler))
+	heap := heapOf(&l, "sqlite:")
+	for _, unit := range []string{"system", "user"} {
+		b, err := os.ReadFile("../../data/systemd/" + unit + "/kcmd.service.in")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range []string{
+			fmt.Sprintf("\nMemoryMax=%dM\n", memoryMax(heap)>>20),
+			fmt.Sprintf("\nTasksMax=%d\n", tasksMax),
+			fmt.Sprintf("\nLimitNOFILE=%d\n", l.Connections.Whole+ownFiles),
+		} {
+			if !strings.Contains(string(b), line) {
+				t.Errorf("the unit of the %s has no line %q", unit, line)
+			}
+		}
+	}
+}
+
+// A memory limit of the service that is too small scales the budget of memory down.
+func TestLimitsOfMemory(t *testing.T) {
+	before := debug.SetMemoryLimit(-1)
+	t.Cleanup(func() { debug.SetMemoryLimit(before) })
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "self"), "0::/a/b\n")
+	for _, path := range []string{"a", "a/b"} {
+		if err := os.MkdirAll(filepath.Join(dir, path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writeFile(t, filepath.Join(dir, "a", "memory.max"), "314572800\n")
+	writeFile(t, filepath.Join(dir, "a", "b", "memory.max"), "max\n")
+	most := cgroupMemory(filepath.Join(dir, "self"), dir)
+	if most != 300<<20 {
+		t.Fatalf("the limit is %d bytes, want 300 MiB", most)
+	}
+	var out bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&out, nil))
+	c := &config{limits: storeDefaults(t)}
+	l := budget.Default()
+	limitStore(&l, c)
+	whole := l.Memory.Whole
+	limitMemory(&l, c, most, log)
+	if l.Memory.Whole >= whole || !strings.Contains(out.String(), "MemoryMax= ") {
+		t.Errorf("the budget is %+v, logged %q", l.Memory, &out)
+	}
+	if got := debug.SetMemoryLimit(-1); got > most {
+		t.Errorf("the heap may have %d bytes of %d", got, most)
+	}
+	out.Reset()
+	l = budget.Default()
+	if limitMemory(&l, c, math.MaxInt64, log); l.Memory.Whole != whole || out.Len() > 0 {
+		t.Errorf("without a limit: %+v, logged %q", l.Memory, &out)
+	}
+}
+
+// storeDefaults returns the limits of the store that kcmd has without configuration.
+func storeDefaults(t *testing.T) ccstore.Limits {
+	t.Helper()
+	_, file := clean(t)
+	c, err := read(t, "--config", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.limits
 }
