@@ -49,6 +49,7 @@ func readConfig(flags *pflag.FlagSet) (*config, error) {
 	if fromFiles.sockets != nil && os.Getenv("KCMD_SOCKET") == "" && !flags.Changed("socket") {
 		c.sockets, c.socketTables = fromFiles.sockets, true
 	}
+	c.setModes()
 	return c, nil
 }
 

@@ -39,9 +39,15 @@ func clean(t *testing.T) (dir, file string) {
 	return dir, writeFile(t, filepath.Join(dir, "kcmd.toml"), "")
 }
 
+func forEverybody(path string) socketConfig {
+	c := defaultSocket(path)
+	c.mode = everybody
+	return c
+}
+
 func systemDefaults() *config {
 	return &config{
-		sockets:           []socketConfig{defaultSocket("/run/.heim_org.h5l.kcm-socket")},
+		sockets:           []socketConfig{forEverybody("/run/.heim_org.h5l.kcm-socket")},
 		store:             "sqlite:/var/lib/kcmd/kcmd.db",
 		bus:               "system",
 		synchronous:       "full",
@@ -81,7 +87,7 @@ func TestSessionDefaults(t *testing.T) {
 	t.Setenv("XDG_RUNTIME_DIR", "/run/user/1000")
 	want := systemDefaults()
 	want.session = true
-	want.sockets = []socketConfig{defaultSocket("/run/user/1000/kcmd/kcm.sock")}
+	want.sockets = []socketConfig{{path: "/run/user/1000/kcmd/kcm.sock", namespace: "default", mode: ownerOnly}}
 	want.store = "sqlite:" + dir + "/home/.local/state/kcmd/kcmd.db"
 	want.bus = "session"
 	got, err := read(t, "--session")
@@ -222,7 +228,7 @@ mode = "0660"
 `)
 	want := systemDefaults()
 	want.sockets = []socketConfig{
-		defaultSocket("/run/a"),
+		forEverybody("/run/a"),
 		{path: "/run/guests/kcm", namespace: "guests", mode: 0o660},
 	}
 	want.socketTables = true
@@ -230,12 +236,12 @@ mode = "0660"
 	expect(t, want, got, err)
 
 	one := systemDefaults()
-	one.sockets = []socketConfig{defaultSocket("/run/flag")}
+	one.sockets = []socketConfig{forEverybody("/run/flag")}
 	got, err = read(t, "--config", file, "--socket", "/run/flag")
 	expect(t, one, got, err)
 
 	writeFile(t, filepath.Join(dir, "kcmd.conf.d/a.toml"), `socket = "/run/later"`)
-	one.sockets = []socketConfig{defaultSocket("/run/later")}
+	one.sockets = []socketConfig{forEverybody("/run/later")}
 	got, err = read(t, "--config", file)
 	expect(t, one, got, err)
 
@@ -247,7 +253,7 @@ mode = "0660"
 	one.socketTables = false
 
 	t.Setenv("KCMD_SOCKET", "/run/env")
-	one.sockets = []socketConfig{defaultSocket("/run/env")}
+	one.sockets = []socketConfig{forEverybody("/run/env")}
 	got, err = read(t, "--config", file)
 	expect(t, one, got, err)
 }
@@ -256,7 +262,7 @@ func TestRelativePaths(t *testing.T) {
 	dir, file := clean(t)
 	t.Chdir(dir)
 	want := systemDefaults()
-	want.sockets = []socketConfig{defaultSocket(filepath.Join(dir, "s"))}
+	want.sockets = []socketConfig{forEverybody(filepath.Join(dir, "s"))}
 	want.store = "sqlite:" + filepath.Join(dir, "k.db")
 	got, err := read(t, "--config", file, "--socket", "s", "--store", "sqlite:k.db")
 	expect(t, want, got, err)

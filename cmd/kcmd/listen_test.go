@@ -60,7 +60,7 @@ func TestMakeSocket(t *testing.T) {
 			dir := shortDir(t)
 			path := filepath.Join(dir, "s")
 			prepare(t, path)
-			s, err := makeSocket(defaultSocket(path))
+			s, err := makeSocket(forEverybody(path))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -94,7 +94,7 @@ func TestMakeSocket(t *testing.T) {
 func TestMakeSocketMakesDirectory(t *testing.T) {
 	defer unix.Umask(unix.Umask(0o077))
 	dir := shortDir(t)
-	s, err := makeSocket(defaultSocket(filepath.Join(dir, "kcmd", "s")))
+	s, err := makeSocket(forEverybody(filepath.Join(dir, "kcmd", "s")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestMakeSocketMakesDirectory(t *testing.T) {
 	if info, err := os.Stat(filepath.Join(dir, "kcmd")); err != nil || info.Mode().Perm() != 0o755 {
 		t.Errorf("got mode %v, %v", info.Mode(), err)
 	}
-	if _, err := makeSocket(defaultSocket(filepath.Join(dir, "a", "b", "s"))); err == nil || !strings.Contains(err.Error(), "no such file") {
+	if _, err := makeSocket(forEverybody(filepath.Join(dir, "a", "b", "s"))); err == nil || !strings.Contains(err.Error(), "no such file") {
 		t.Errorf("a tree of directories: got %v", err)
 	}
 }
@@ -114,7 +114,7 @@ func TestMakeSocketLeavesLiveOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	_, err = makeSocket(defaultSocket(path))
+	_, err = makeSocket(forEverybody(path))
 	want := fmt.Sprintf("cannot listen: socket %s is in use by kcmd.test (pid %d); stop it, or give another path with --socket", path, os.Getpid())
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
@@ -145,7 +145,7 @@ func TestMakeSocketLeavesBusyOne(t *testing.T) {
 		}
 		defer c.Close()
 	}
-	if _, err := makeSocket(defaultSocket(path)); err == nil || !strings.Contains(err.Error(), "is in use by ") {
+	if _, err := makeSocket(forEverybody(path)); err == nil || !strings.Contains(err.Error(), "is in use by ") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := os.Lstat(path); err != nil {
@@ -169,7 +169,7 @@ func TestMakeSocketLeavesOtherThings(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = makeSocket(defaultSocket(path))
+			_, err = makeSocket(forEverybody(path))
 			if want := "cannot make the socket " + path + ": there is a file that is not a socket"; err == nil || err.Error() != want {
 				t.Errorf("got %v, want %s", err, want)
 			}
@@ -183,7 +183,7 @@ func TestMakeSocketLeavesOtherThings(t *testing.T) {
 
 func TestRemoveLeavesAnothersSocket(t *testing.T) {
 	path := filepath.Join(shortDir(t), "s")
-	s, err := makeSocket(defaultSocket(path))
+	s, err := makeSocket(forEverybody(path))
 	if err != nil {
 		t.Fatal(err)
 	}

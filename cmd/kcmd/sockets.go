@@ -14,17 +14,33 @@ import (
 
 // A socketConfig configures a socket.
 type socketConfig struct {
-	path      string // absolute
-	namespace string // of the collections of its clients
-	mode      fs.FileMode
+	path      string      // absolute
+	namespace string      // of the collections of its clients
+	mode      fs.FileMode // 0: the default
 }
 
-// everybody is the mode of a socket for all users: kcmd asks the kernel for the peer's
-// user ID.
-const everybody = 0o666
+// Default modes of sockets. All users may connect to that of a machine: kcmd asks the
+// kernel for the peer's user ID. A session is one user's.
+const (
+	everybody = 0o666
+	ownerOnly = 0o600
+)
 
 func defaultSocket(path string) socketConfig {
-	return socketConfig{path: path, namespace: ccstore.DefaultNamespace, mode: everybody}
+	return socketConfig{path: path, namespace: ccstore.DefaultNamespace}
+}
+
+// setModes sets the modes that are not configured.
+func (c *config) setModes() {
+	mode := fs.FileMode(everybody)
+	if c.session {
+		mode = ownerOnly
+	}
+	for i := range c.sockets {
+		if c.sockets[i].mode == 0 {
+			c.sockets[i].mode = mode
+		}
+	}
 }
 
 // socketKeys are the keys of a [[socket]] table.

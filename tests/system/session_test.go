@@ -196,6 +196,25 @@ func TestSession(t *testing.T) {
 		}
 	}
 
+	// The tickets of one user: the kernel refuses the others.
+	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the mode of the socket is %v, want 0600 (%v)", info.Mode(), err)
+	}
+	if os.Getuid() == 0 {
+		// Not by the directories, which are closed as well.
+		for dir := filepath.Dir(socket); dir != l.Dir; dir = filepath.Dir(dir) {
+			if err := os.Chmod(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if c, err := dialAs(attackerUID, socket); !errors.Is(err, os.ErrPermission) {
+			t.Errorf("another user connects to the socket: %v", err)
+			if err == nil {
+				c.Close()
+			}
+		}
+	}
+
 	// The two lines of README.md.
 	script := `printf '[libdefaults]\n default_ccache_name = KCM:\n kcm_socket = %s\n' "$XDG_RUNTIME_DIR/kcmd/kcm.sock" > ~/.config/krb5.conf
 export KRB5_CONFIG=~/.config/krb5.conf:` + krb5conf + `
