@@ -4,12 +4,12 @@ package ccstore
 // what Load would make of the collection after the commit, and what changed. What
 // cannot be read is quarantined in memory.
 func apply(before *Collection, ops []Op) (after *Collection, changes []Change) {
-	d := &draft{Collection: before}
+	d := newDraft(before)
 	d.write().revision++
 	for _, op := range ops {
 		d.apply(op)
 	}
-	return d.Collection, d.changes
+	return d.finish(), d.changes
 }
 
 // apply makes one change. One to a cache or credential that is not in use is none.

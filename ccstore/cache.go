@@ -1,10 +1,7 @@
 package ccstore
 
 import (
-	"cmp"
-	"encoding/binary"
 	"iter"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -28,12 +25,15 @@ type Cache struct {
 	nextSeq     uint64 // of the next credential
 	bytes       int64  // sum of Credential.size
 	quarantined int    // credentials that are kept but not in use
-	bySeq       *btree.Map[uint64, *Credential]
-	byServer    *btree.Map[string, *Credential] // by serverKey
-	byUUID      *btree.Map[string, *Credential]
-	tgts        *endIndex
-	services    *endIndex // the other tickets
-	hand        position  // in services: the next eviction begins here
+
+	bySeq    *btree.Map[uint64, *Credential]
+	byServer *btree.BTreeG[serverEntry]
+	byEnd    *btree.BTreeG[*Credential]
+	strays   *btree.Map[string, *Credential] // by UUID; nil is none
+	hand     position                        // in byEnd: the next eviction begins here
+
+	draft uint64 // the id of the draft whose copy this is
+	isPut bool   // the ops of that draft put it
 }
 
 // A Credential is a credential in a cache, with the bytes that a client stored.
@@ -41,13 +41,19 @@ type Credential struct {
 	*ccache.Credential
 	UUID uuid.UUID // stays until the credential is removed or replaced
 
-	seq  uint64      // place in the order of storing
-	end  int64       // of a ticket, see endOf
-	used atomic.Bool // by a client since an eviction last passed it; not kept by backends
+	seq    uint64 // place in the order of storing
+	server serverKey
+	kind   ticketKind
+	end    int64       // by the KDC's clock in seconds since 1970, or Never
+	used   atomic.Bool // by a client since an eviction last passed it; not kept by backends
+	draft  uint64      // the id of the draft that stored it
 }
 
 func newCredential(c *ccache.Credential, id uuid.UUID, seq uint64) *Credential {
-	return &Credential{Credential: c, UUID: id, seq: seq, end: endOf(c)}
+	return &Credential{
+		Credential: c, UUID: id, seq: seq,
+		server: newServerKey(&c.Server, c.ReplaceHash()), kind: kindOf(c), end: endOf(c),
+	}
 }
 
 // Use notes that a client used the credential. It is then kept longer when room
@@ -59,29 +65,26 @@ func (c *Credential) Use() {
 }
 
 func newCache(id uint64, u uuid.UUID, name string) *Cache {
-	return &Cache{
-		UUID:     u,
-		Name:     name,
-		id:       id,
-		nextSeq:  1,
-		bySeq:    newIndex[uint64](),
-		byServer: newIndex[string](),
-		byUUID:   newIndex[string](),
-		tgts:     newEndIndex(),
-		services: newEndIndex(),
-	}
+	c := &Cache{UUID: u, Name: name, id: id, nextSeq: 1}
+	c.clear()
+	return c
 }
 
-// newIndex returns a tree of small nodes: each update copies those on its way.
-func newIndex[K cmp.Ordered]() *btree.Map[K, *Credential] { return btree.NewMap[K, *Credential](4) }
+// clear removes all credentials. Sequence numbers go on.
+func (c *Cache) clear() {
+	c.bySeq = btree.NewMap[uint64, *Credential](degree)
+	c.byServer, c.byEnd, c.strays = newServerIndex(), newEndIndex(), nil
+	c.hand, c.bytes, c.quarantined = position{}, 0, 0
+}
 
-func (c *Cache) clone() *Cache {
+// clone returns a copy of the cache for a draft.
+func (c *Cache) clone(draft uint64) *Cache {
 	d := *c
-	d.bySeq = c.bySeq.Copy()
-	d.byServer = c.byServer.Copy()
-	d.byUUID = c.byUUID.Copy()
-	d.tgts = c.tgts.Copy()
-	d.services = c.services.Copy()
+	d.bySeq, d.byServer, d.byEnd = c.bySeq.Copy(), c.byServer.Copy(), c.byEnd.Copy()
+	if c.strays != nil {
+		d.strays = c.strays.Copy()
+	}
+	d.draft, d.isPut = draft, false
 	return &d
 }
 
@@ -89,7 +92,7 @@ func (c *Cache) clone() *Cache {
 func (c *Cache) Len() int { return c.bySeq.Len() }
 
 // Tickets returns the number of tickets: configuration entries do not count.
-func (c *Cache) Tickets() int { return c.tgts.Len() + c.services.Len() }
+func (c *Cache) Tickets() int { return c.byEnd.Len() }
 
 // Credentials yields all credentials in the order of storing.
 func (c *Cache) Credentials() iter.Seq[*Credential] {
@@ -100,8 +103,11 @@ func (c *Cache) Credentials() iter.Seq[*Credential] {
 
 // Credential returns the credential with that UUID, or ErrNoCredential.
 func (c *Cache) Credential(id uuid.UUID) (*Credential, error) {
-	cred, ok := c.byUUID.Get(string(id[:]))
-	if !ok {
+	cred, ok := c.bySeq.Get(seqIn(id))
+	if (!ok || cred.UUID != id) && c.strays != nil {
+		cred, ok = c.strays.Get(string(id[:]))
+	}
+	if !ok || cred.UUID != id {
 		return nil, ErrNoCredential
 	}
 	return cred, nil
@@ -159,34 +165,15 @@ func (c *Cache) candidates(m *ccache.Match) iter.Seq[*Credential] {
 	case m.Server == nil:
 		return c.Credentials()
 	case m.AnyServerRealm():
-		return c.withServer(m.Server.NameKey())
+		return c.withServer(newServerKey(m.Server, 0), anyRealm)
 	default:
-		return c.withServer(m.Server.Key())
+		return c.withServer(newServerKey(m.Server, 0), oneServer)
 	}
 }
 
-// withServer yields the credentials whose server key begins with prefix, in any
-// order: Principal.Key for one server, Principal.NameKey for any realm.
-func (c *Cache) withServer(prefix string) iter.Seq[*Credential] {
-	return func(yield func(*Credential) bool) {
-		c.byServer.Ascend(prefix, func(key string, cred *Credential) bool {
-			return strings.HasPrefix(key, prefix) && yield(cred)
-		})
-	}
-}
-
-// serverKey is the key of cred in byServer. Principal keys are self-delimiting,
-// so that what follows one is never taken for a part of it.
-func serverKey(cred *Credential) string {
-	return string(binary.BigEndian.AppendUint64([]byte(replaceKey(cred.Credential)), cred.seq))
-}
-
-// replaceKey begins the server keys of all credentials that cred replaces.
-func replaceKey(cred *ccache.Credential) string { return cred.Server.Key() + cred.ReplaceKey() }
-
-// replacedBy returns the credential that cred replaces if it is stored, or nil.
-func (c *Cache) replacedBy(cred *ccache.Credential) *Credential {
-	for old := range c.withServer(replaceKey(cred)) {
+// replacedBy returns the stored credential that cred replaces, or nil.
+func (c *Cache) replacedBy(cred *Credential) *Credential {
+	for old := range c.withServer(cred.server, sameTicket) {
 		if cred.Replaces(old.Credential) {
 			return old
 		}
@@ -196,35 +183,40 @@ func (c *Cache) replacedBy(cred *ccache.Credential) *Credential {
 
 // put adds cred, in the place that its sequence number gives it.
 func (c *Cache) put(cred *Credential) {
-	if old, ok := c.bySeq.Get(cred.seq); ok {
-		c.drop(old)
+	if old, ok := c.bySeq.Set(cred.seq, cred); ok {
+		c.removeFromIndexes(old, cred)
 	}
-	c.bySeq.Set(cred.seq, cred)
-	c.byServer.Set(serverKey(cred), cred)
-	c.byUUID.Set(string(cred.UUID[:]), cred)
+	c.byServer.Set(cred.serverEntry())
+	if cred.kind != noTicket {
+		c.byEnd.Set(cred)
+	}
+	if seqIn(cred.UUID) != cred.seq {
+		if c.strays == nil {
+			c.strays = btree.NewMap[string, *Credential](degree)
+		}
+		c.strays.Set(string(cred.UUID[:]), cred)
+	}
 	c.bytes += cred.size()
-	if ends := c.endsOf(cred); ends != nil {
-		ends.Set(cred)
-	}
 	c.nextSeq = max(c.nextSeq, cred.seq+1)
 }
 
 // drop removes cred.
 func (c *Cache) drop(cred *Credential) {
 	c.bySeq.Delete(cred.seq)
-	c.byServer.Delete(serverKey(cred))
-	c.byUUID.Delete(string(cred.UUID[:]))
-	c.bytes -= cred.size()
-	if ends := c.endsOf(cred); ends != nil {
-		ends.Delete(cred)
-	}
+	c.removeFromIndexes(cred, nil)
 }
 
-// clear removes all credentials. Sequence numbers go on.
-func (c *Cache) clear() {
-	c.bySeq = newIndex[uint64]()
-	c.byServer = newIndex[string]()
-	c.byUUID = newIndex[string]()
-	c.tgts, c.services, c.hand = newEndIndex(), newEndIndex(), position{}
-	c.bytes, c.quarantined = 0, 0
+// removeFromIndexes removes cred from the indexes other than bySeq, unless next,
+// which may be nil, is going to take its place there.
+func (c *Cache) removeFromIndexes(cred, next *Credential) {
+	if next == nil || next.server != cred.server {
+		c.byServer.Delete(cred.serverEntry())
+	}
+	if cred.kind != noTicket && (next == nil || next.kind != cred.kind || next.end != cred.end) {
+		c.byEnd.Delete(cred)
+	}
+	if c.strays != nil {
+		c.strays.Delete(string(cred.UUID[:]))
+	}
+	c.bytes -= cred.size()
 }

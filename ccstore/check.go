@@ -78,7 +78,9 @@ func (c *Collection) check() error {
 	if n, u := c.byName.Len(), c.byUUID.Len(); n != c.Len() || u != c.Len() {
 		return fmt.Errorf("%d caches, %d names, %d UUIDs", c.Len(), n, u)
 	}
+	size := int64(0)
 	for _, cache := range c.Caches() {
+		size += cache.Size()
 		if byName, err := c.Cache(cache.Name); err != nil || byName != cache {
 			return fmt.Errorf("cache %s is not found by its name", cache.UUID)
 		}
@@ -92,20 +94,23 @@ func (c *Collection) check() error {
 			return fmt.Errorf("cache %s: %w", cache.UUID, err)
 		}
 	}
+	if size != c.bytes {
+		return fmt.Errorf("holds caches of %d bytes, says %d", size, c.bytes)
+	}
 	return nil
 }
 
 func (c *Cache) check() error {
 	tickets, size := 0, int64(0)
 	for cred := range c.Credentials() {
-		if index := c.endsOf(cred); index != nil {
+		if cred.kind != noTicket {
 			tickets++
-			if byEnd, ok := index.Get(cred); !ok || byEnd != cred {
+			if byEnd, ok := c.byEnd.Get(cred); !ok || byEnd != cred {
 				return fmt.Errorf("ticket %s is not found by its end", cred.UUID)
 			}
 		}
 		size += cred.size()
-		if byServer, ok := c.byServer.Get(serverKey(cred)); !ok || byServer != cred {
+		if byServer, ok := c.byServer.Get(cred.serverEntry()); !ok || byServer.cred != cred {
 			return fmt.Errorf("credential %s is not found by its server", cred.UUID)
 		}
 		if byUUID, err := c.Credential(cred.UUID); err != nil || byUUID != cred {
@@ -115,8 +120,8 @@ func (c *Cache) check() error {
 			return fmt.Errorf("credential %s has a place not yet given", cred.UUID)
 		}
 	}
-	if n, u := c.byServer.Len(), c.byUUID.Len(); n != c.Len() || u != c.Len() {
-		return fmt.Errorf("%d credentials, %d by server, %d by UUID", c.Len(), n, u)
+	if n := c.byServer.Len(); n != c.Len() {
+		return fmt.Errorf("%d credentials, %d by server", c.Len(), n)
 	}
 	if tickets != c.Tickets() || size != c.bytes {
 		return fmt.Errorf("holds %d tickets of %d bytes, says %d of %d", tickets, size, c.Tickets(), c.bytes)

@@ -17,6 +17,7 @@ type Collection struct {
 	defaultName string // "" as long as nobody set one
 	nextID      uint64 // of the next cache
 	quarantined int    // caches that are kept but not in use
+	bytes       int64  // sum of Cache.Size
 
 	// Copies of a tree share what they do not change, so that a snapshot costs
 	// the same whatever the collection holds.
@@ -35,11 +36,10 @@ func newCollection(owner Owner) *Collection {
 	}
 }
 
+// clone returns a copy whose indexes by name and UUID are still those of c.
 func (c *Collection) clone() *Collection {
 	d := *c
 	d.caches = c.caches.Copy()
-	d.byName = c.byName.Copy()
-	d.byUUID = c.byUUID.Copy()
 	return &d
 }
 

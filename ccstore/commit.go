@@ -16,16 +16,13 @@ type update struct {
 	f     func(*Tx) error
 	moved *Moved // in place of f: what the backend reported
 	err   error
-	turn  chan bool // true: lead the next turn; false: done, err is set
+	turn  chan bool // true: lead the next turn; false: done, err is set. nil: it leads at once
 }
 
 // do runs u in a turn, which it leads or shares.
 func (s *Store) do(ctx context.Context, st *state, u *update) error {
-	u.turn = make(chan bool, 1)
-	if lead := st.enqueue(u); !lead {
-		if lead = <-u.turn; !lead {
-			return u.err
-		}
+	if leads := st.enqueue(u) || <-u.turn; !leads {
+		return u.err
 	}
 	// Once it waits, an update is not given up: whether others share its
 	// commit is not its caller's to decide.
@@ -39,9 +36,12 @@ func (st *state) enqueue(u *update) (lead bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.queue = append(st.queue, u)
-	lead = !st.leading
+	if st.leading {
+		u.turn = make(chan bool, 1)
+		return false
+	}
 	st.leading = true
-	return lead
+	return true
 }
 
 func (st *state) takeQueue() []*update {
@@ -65,6 +65,9 @@ func (st *state) passOn() {
 
 // putBack returns updates to the front of the queue.
 func (st *state) putBack(rest []*update) {
+	if len(rest) == 0 {
+		return
+	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.queue = append(slices.Clip(rest), st.queue...)
@@ -74,18 +77,21 @@ func (st *state) putBack(rest []*update) {
 // updates in the queue together, as far as one commit has room for them. The
 // leader comes first in the queue, and is done in any case.
 func (s *Store) lead(ctx context.Context, st *state, leader *update) {
-	var done, updates []*update
-	for _, u := range st.takeQueue() {
-		if u.moved != nil {
-			s.follow(ctx, st, *u.moved)
-			done = append(done, u)
-		} else {
+	queue := st.takeQueue()
+	updates := queue[:0]
+	for _, u := range queue {
+		if u.moved == nil {
 			updates = append(updates, u)
+			continue
+		}
+		s.follow(ctx, st, *u.moved)
+		if u != leader {
+			u.turn <- false
 		}
 	}
 	n := s.commit(ctx, st, updates)
 	st.putBack(updates[n:])
-	for _, u := range append(done, updates[:n]...) {
+	for _, u := range updates[:n] {
 		if u != leader {
 			u.turn <- false
 		}

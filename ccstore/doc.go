@@ -11,7 +11,7 @@
 // Files, in the order in which to read them: owner.go, collection.go and cache.go
 // are what is stored; backend.go is what keeps it, record.go makes a collection of
 // what a backend holds. tx.go has the changes that callers make, on a draft
-// (draft.go). expiry.go, deadline.go, quota.go and reap.go are the rules of expiry,
+// (draft.go); index.go has the indexes of a cache. expiry.go, deadline.go, quota.go and reap.go are the rules of expiry,
 // limits and removal. store.go is the store, loaded.go its collections in memory,
 // resident.go drops some of them, commit.go and proposal.go commit updates, event.go
 // says what watchers get.

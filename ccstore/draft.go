@@ -1,13 +1,46 @@
 package ccstore
 
+import "sync/atomic"
+
 // A draft is a copy of a collection that is being changed, with the changes made
 // so far. The collection that it began as stays as it was.
 type draft struct {
 	*Collection
 
-	dirty   bool            // Collection is a copy of ours
-	mine    map[uint64]bool // ids of caches that are copies of ours
+	id      uint64
+	before  *Collection
+	dirty   bool     // Collection is a copy of ours
+	names   bool     // its indexes by name and UUID are copies of ours as well
+	touched []uint64 // ids of caches that are not, or not any more, those of before
 	changes []Change
+}
+
+var lastDraft atomic.Uint64
+
+func newDraft(c *Collection) draft { return draft{Collection: c, before: c, id: lastDraft.Add(1)} }
+
+// finish returns the collection with the changes.
+func (d *draft) finish() *Collection {
+	if d.dirty {
+		d.bytes = d.cachesSize()
+	}
+	return d.Collection
+}
+
+// Size returns the bytes of memory that the collection takes with the changes.
+func (d *draft) Size() int64 { return d.cachesSize() + int64(len(d.defaultName)) }
+
+func (d *draft) cachesSize() int64 {
+	n := d.before.bytes
+	for _, id := range d.touched {
+		if cache := d.cacheByID(id); cache != nil {
+			n += cache.Size()
+		}
+		if cache := d.before.cacheByID(id); cache != nil {
+			n -= cache.Size()
+		}
+	}
+	return n
 }
 
 // write returns the collection for writing: a copy, made once.
@@ -15,20 +48,28 @@ func (d *draft) write() *Collection {
 	if !d.dirty {
 		d.Collection = d.clone()
 		d.dirty = true
-		d.mine = make(map[uint64]bool)
 	}
 	return d.Collection
 }
 
+// writeNames returns the collection for writing to its indexes by name and UUID.
+func (d *draft) writeNames() *Collection {
+	c := d.write()
+	if !d.names {
+		c.byName, c.byUUID = c.byName.Copy(), c.byUUID.Copy()
+		d.names = true
+	}
+	return c
+}
+
 // writeCache returns the cache for writing: a copy, made once.
 func (d *draft) writeCache(old *Cache) *Cache {
-	c := d.write()
-	if d.mine[old.id] {
+	if old.draft == d.id {
 		return old
 	}
-	cache := old.clone()
-	c.caches.Set(cache.id, cache)
-	d.mine[cache.id] = true
+	cache := old.clone(d.id)
+	d.write().caches.Set(cache.id, cache)
+	d.touched = append(d.touched, cache.id)
 	return cache
 }
 
@@ -39,8 +80,9 @@ func (d *draft) setDefault(name string) {
 
 // addNewCache adds a cache that nobody else has.
 func (d *draft) addNewCache(cache *Cache) {
-	d.write().insert(cache)
-	d.mine[cache.id] = true
+	cache.draft = d.id
+	d.touched = append(d.touched, cache.id)
+	d.writeNames().insert(cache)
 	d.changes = append(d.changes, Change{Kind: CacheCreated, Cache: cache.UUID})
 }
 
@@ -50,7 +92,10 @@ func (d *draft) changed(cache *Cache) {
 }
 
 func (d *draft) dropCache(cache *Cache, reason Reason) {
-	c := d.write()
+	if cache.draft != d.id {
+		d.touched = append(d.touched, cache.id)
+	}
+	c := d.writeNames()
 	c.caches.Delete(cache.id)
 	c.byName.Delete(cache.Name)
 	c.byUUID.Delete(string(cache.UUID[:]))
@@ -59,9 +104,10 @@ func (d *draft) dropCache(cache *Cache, reason Reason) {
 
 func (d *draft) renameCache(old *Cache, name string) {
 	cache := d.writeCache(old)
-	d.byName.Delete(cache.Name)
+	c := d.writeNames()
+	c.byName.Delete(cache.Name)
 	cache.Name = name
-	d.byName.Set(name, cache.id)
+	c.byName.Set(name, cache.id)
 	d.changed(cache)
 }
 
@@ -78,9 +124,10 @@ func (d *draft) clearCache(cache *Cache) {
 func (d *draft) moveCredentials(from, to *Cache) *Cache {
 	d.clearCache(to)
 	from = d.writeCache(from)
-	moved := from.clone()
+	moved := from.clone(d.id)
 	moved.UUID, moved.Name, moved.Principal, moved.KDCOffset = to.UUID, to.Name, to.Principal, to.KDCOffset
 	moved.Label, moved.Changed, moved.id, moved.nextSeq = to.Label, to.Changed, to.id, max(to.nextSeq, from.nextSeq)
+	moved.isPut = to.isPut
 	*to = *moved
 	for cred := range to.Credentials() {
 		d.changes = append(d.changes, Change{Kind: CredentialAdded, Cache: to.UUID, Credential: cred})

@@ -3,8 +3,6 @@ package ccstore
 import (
 	"time"
 
-	"github.com/tidwall/btree"
-
 	"kcmd.org/kcmd/ccstore/ccache"
 )
 
@@ -41,14 +39,6 @@ func (c *Cache) Expires() (time.Time, bool) {
 func (c *Cache) Expired(now time.Time) bool {
 	expires, ok := c.Expires()
 	return ok && !now.Before(expires)
-}
-
-// TGT returns the ticket-granting ticket that the cache depends on
-// (ccache.Credential.IsTGT): of several the one that expires last. It is nil if
-// there is none.
-func (c *Cache) TGT() *Credential {
-	tgt, _ := c.tgts.Max()
-	return tgt
 }
 
 // validUntil returns the end of the TGT, or of the last ticket in a cache without
@@ -101,37 +91,10 @@ func endOf(cred *ccache.Credential) int64 {
 // without tickets.
 func (c *Cache) latestEnd() int64 {
 	var end int64
-	for _, index := range []*endIndex{c.tgts, c.services} {
-		if last, ok := index.Max(); ok {
+	for _, last := range []*Credential{c.TGT(), c.lastService()} {
+		if last != nil {
 			end = max(end, last.end)
 		}
 	}
 	return end
-}
-
-// An endIndex holds tickets, the first to expire first, and of those that expire
-// together the first stored first.
-type endIndex = btree.BTreeG[*Credential]
-
-func newEndIndex() *endIndex {
-	less := func(a, b *Credential) bool { return a.end < b.end || a.end == b.end && a.seq < b.seq }
-	return btree.NewBTreeGOptions(less, btree.Options{NoLocks: true, Degree: 4})
-}
-
-// A position is a place in an endIndex, with or without a ticket.
-type position struct {
-	end int64
-	seq uint64
-}
-
-// endsOf returns the index that cred belongs to, or nil if it is not a ticket.
-func (c *Cache) endsOf(cred *Credential) *endIndex {
-	switch {
-	case cred.IsConfig():
-		return nil
-	case cred.IsTGT():
-		return c.tgts
-	default:
-		return c.services
-	}
 }

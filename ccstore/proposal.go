@@ -16,17 +16,16 @@ type proposal struct {
 	after   *Collection
 	changes []Change
 	ops     []Op
-	puts    map[uint64]int // indexes of the pendingPuts in ops, by id of the cache
 	bytes   int
 }
 
 // propose runs updates one after the other, as far as there is room.
 func (s *Store) propose(base *Collection, updates []*update) *proposal {
-	p := &proposal{after: base, puts: make(map[uint64]int)}
+	p := &proposal{after: base}
 	for _, u := range updates {
-		tx := newTx(p.after, s.clock.Now(), s.Distrust)
+		tx := s.newTx(p.after)
 		if u.err = s.run(u.f, tx); u.err == nil {
-			u.err = tx.enforce(p.after, s.share(p.after))
+			u.err = tx.enforce(s.share(p.after))
 		}
 		if u.err != nil {
 			p.failed = true
@@ -40,64 +39,65 @@ func (s *Store) propose(base *Collection, updates []*update) *proposal {
 
 // add adds what a transaction did, or reports that there is no room for it.
 func (p *proposal) add(tx *Tx) bool {
-	size := p.size(tx.ops)
-	if len(p.ops) > 0 && p.bytes+size > maxCommitBytes {
+	size := opsSize(tx.ops)
+	switch {
+	case len(tx.ops) == 0:
+		return true
+	case len(p.ops) == 0:
+		p.ops, p.changes = tx.ops, tx.changes
+	case p.bytes+size > maxCommitBytes:
 		return false
-	}
-	p.bytes += size
-	for _, op := range tx.ops {
-		p.addOp(op)
-	}
-	if len(tx.ops) > 0 {
-		p.after = tx.Collection
+	default:
+		p.ops = append(p.ops, tx.ops...)
 		p.changes = append(p.changes, tx.changes...)
 	}
+	p.bytes += size
+	p.after = tx.finish()
 	return true
-}
-
-// addOp adds an op. A cache is put once: where it was put first, as it is at last.
-func (p *proposal) addOp(op Op) {
-	put, ok := op.(pendingPut)
-	if !ok {
-		p.ops = append(p.ops, op)
-		return
-	}
-	if i, ok := p.puts[put.cache.id]; ok {
-		p.ops[i] = pendingPut{put.cache, p.ops[i].(pendingPut).name}
-		return
-	}
-	p.puts[put.cache.id] = len(p.ops)
-	p.ops = append(p.ops, put)
 }
 
 // opBytes is about what an op takes besides what a client sent.
 const opBytes = 128
 
-// size returns how many bytes ops would add.
-func (p *proposal) size(ops []Op) int {
+// opsSize returns about how many bytes ops take in a commit.
+func opsSize(ops []Op) int {
 	n := opBytes * len(ops)
 	for _, op := range ops {
 		switch op := op.(type) {
 		case PutCredential:
 			n += len(op.Data)
 		case pendingPut:
-			if _, ok := p.puts[op.cache.id]; !ok {
-				n += len(op.cache.Principal.Append(nil))
-			}
+			n += int(principalSize(op.cache.Principal))
 		}
 	}
 	return n
 }
 
-// finish returns the ops for the backend.
+// finish returns the ops for the backend. A cache is put once: where it was put
+// first, as it is at last.
 func (p *proposal) finish() []Op {
-	for _, i := range p.puts {
-		put := p.ops[i].(pendingPut)
+	first := make(map[uint64]int) // index of the first put, by id of the cache
+	ops := p.ops[:0]
+	for _, op := range p.ops {
+		if put, ok := op.(pendingPut); ok {
+			i, again := first[put.cache.id]
+			if !again {
+				i = len(ops)
+				ops = append(ops, op)
+				first[put.cache.id] = i
+			}
+			ops[i] = pendingPut{put.cache, ops[i].(pendingPut).name}
+			continue
+		}
+		ops = append(ops, op)
+	}
+	for _, i := range first {
+		put := ops[i].(pendingPut)
 		row := put.cache.record()
 		row.Name = put.name
-		p.ops[i] = PutCache{row}
+		ops[i] = PutCache{row}
 	}
-	return p.ops
+	return ops
 }
 
 // run calls f, whose panic fails this one transaction and no other.

@@ -55,27 +55,27 @@ func (e *QuotaError) Unwrap() error { return ErrQuota }
 // before: what was stored within other limits may stay and be rewritten in
 // place. To make room it removes first caches without tickets, then caches of
 // which all tickets have expired, then tickets (see evict).
-func (tx *Tx) enforce(before *Collection, l Limits) error {
+func (tx *Tx) enforce(l Limits) error {
 	if !tx.dirty {
 		return nil
 	}
-	for id := range tx.mine {
-		if err := tx.enforceTickets(before, id, l.Tickets); err != nil {
+	for _, id := range tx.touched {
+		if err := tx.enforceTickets(id, l.Tickets); err != nil {
 			return err
 		}
 	}
-	if err := tx.enforceCaches(before, l.Caches); err != nil {
+	if err := tx.enforceCaches(l.Caches); err != nil {
 		return err
 	}
-	return tx.enforceBytes(before, l.Bytes)
+	return tx.enforceBytes(l.Bytes)
 }
 
-func (tx *Tx) enforceTickets(before *Collection, id uint64, limit int) error {
+func (tx *Tx) enforceTickets(id uint64, limit int) error {
 	cache := tx.cacheByID(id)
 	if cache == nil || limit == 0 || cache.Tickets() <= limit {
 		return nil
 	}
-	if old := before.cacheByID(id); old != nil && cache.Tickets() <= old.Tickets() {
+	if old := tx.before.cacheByID(id); old != nil && cache.Tickets() <= old.Tickets() {
 		return nil
 	}
 	if !tx.evict(cache, func(*Credential) bool { return cache.Tickets() <= limit }) {
@@ -84,8 +84,8 @@ func (tx *Tx) enforceTickets(before *Collection, id uint64, limit int) error {
 	return nil
 }
 
-func (tx *Tx) enforceCaches(before *Collection, limit int) error {
-	if limit == 0 || tx.Len() <= max(limit, before.Len()) {
+func (tx *Tx) enforceCaches(limit int) error {
+	if limit == 0 || tx.Len() <= max(limit, tx.before.Len()) {
 		return nil
 	}
 	for _, cache := range tx.evictableCaches() {
@@ -97,17 +97,17 @@ func (tx *Tx) enforceCaches(before *Collection, limit int) error {
 	return &QuotaError{tx.owner, "caches", int64(tx.Len()), int64(limit)}
 }
 
-func (tx *Tx) enforceBytes(before *Collection, limit int64) error {
-	if limit == 0 || tx.Size() <= max(limit, before.Size()) {
+func (tx *Tx) enforceBytes(limit int64) error {
+	if limit == 0 || tx.Size() <= max(limit, tx.before.Size()) {
 		return nil
 	}
+	size := tx.Size()
 	for _, cache := range tx.evictableCaches() {
 		tx.discard(cache, Purged)
-		if tx.Size() <= limit {
+		if size -= cache.Size(); size <= limit {
 			return nil
 		}
 	}
-	size := tx.Size()
 	caches := tx.Caches()
 	slices.SortStableFunc(caches, func(a, b *Cache) int { return cmp.Compare(b.Size(), a.Size()) })
 	for _, cache := range caches { // the one that holds most gives way first
@@ -123,10 +123,10 @@ func (tx *Tx) enforceBytes(before *Collection, limit int64) error {
 // unchanged first, and then those of which all tickets have expired, the first
 // expired first.
 func (tx *Tx) evictableCaches() []*Cache {
-	trusted := tx.distrust() == 0
+	trusted := tx.store.Distrust() == 0
 	var list []*Cache
 	for _, cache := range tx.Caches() {
-		if !tx.mine[cache.id] && (cache.Tickets() == 0 || trusted && cache.Expired(tx.now)) {
+		if cache.draft != tx.id && (cache.Tickets() == 0 || trusted && cache.Expired(tx.now)) {
 			list = append(list, cache)
 		}
 	}
@@ -166,19 +166,21 @@ func (tx *Tx) evict(cache *Cache, enough func(gone *Credential) bool) bool {
 	return false
 }
 
-// expired yields the expired tickets that may go, while the caller removes them.
+// expired yields the expired tickets that may go, while the caller removes them:
+// service tickets, then TGTs.
 func (tx *Tx) expired(cache *Cache) iter.Seq[*Credential] {
 	return func(yield func(*Credential) bool) {
-		if tx.distrust() > 0 {
+		if tx.store.Distrust() > 0 {
 			return
 		}
 		now := cache.KDCTime(tx.now)
-		for _, index := range []*endIndex{cache.services.Copy(), cache.tgts.Copy()} {
-			for cred := range index.Scan {
-				if !cred.IsExpired(now) {
+		index := cache.byEnd.Copy()
+		for _, first := range []*Credential{firstService, firstTGT} {
+			for cred := range from(index, first) {
+				if cred.kind != first.kind || !cred.IsExpired(now) {
 					break
 				}
-				if !tx.stored[cred] && !yield(cred) {
+				if cred.draft != tx.id && !yield(cred) {
 					return
 				}
 			}
@@ -191,12 +193,14 @@ func (tx *Tx) expired(cache *Cache) iter.Seq[*Credential] {
 // rounds (the CLOCK algorithm): one that was used is let off once.
 func (tx *Tx) unused(cache *Cache) iter.Seq[*Credential] {
 	return func(yield func(*Credential) bool) {
-		index := cache.services.Copy()
-		hand := &Credential{end: cache.hand.end, seq: cache.hand.seq}
-		fromHand := func(f func(*Credential) bool) { index.Ascend(hand, f) }
-		for _, round := range []iter.Seq[*Credential]{fromHand, index.Scan, index.Scan} {
-			for cred := range round {
-				if tx.stored[cred] || cred.used.Swap(false) || !tx.cacheByID(cache.id).holds(cred) {
+		index := cache.byEnd.Copy()
+		hand := &Credential{kind: service, end: cache.hand.end, seq: cache.hand.seq}
+		for _, first := range []*Credential{hand, firstService, firstService} {
+			for cred := range from(index, first) {
+				if cred.kind != service {
+					break
+				}
+				if cred.draft == tx.id || cred.used.Swap(false) || !tx.cacheByID(cache.id).holds(cred) {
 					continue
 				}
 				if !yield(cred) {

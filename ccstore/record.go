@@ -44,7 +44,12 @@ func fromRecord(owner Owner, r *Record) (c *Collection, repairs []repair) {
 		}
 	}
 	for _, row := range r.Caches {
-		if cache := c.cacheByID(row.ID); cache != nil && cache.Deadlines() != row.Deadlines {
+		cache := c.cacheByID(row.ID)
+		if cache == nil {
+			continue
+		}
+		c.bytes += cache.Size()
+		if cache.Deadlines() != row.Deadlines {
 			repairs = append(repairs, repair{
 				op:  PutCache{cache.record()},
 				err: fmt.Errorf("cache %s: its deadlines are not the stored ones", cache.UUID),

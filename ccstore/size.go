@@ -16,14 +16,7 @@ const (
 )
 
 // Size returns the bytes of memory that the collection takes.
-func (c *Collection) Size() int64 {
-	n := int64(len(c.defaultName))
-	c.caches.Scan(func(_ uint64, cache *Cache) bool {
-		n += cache.Size()
-		return true
-	})
-	return n
-}
+func (c *Collection) Size() int64 { return c.bytes + int64(len(c.defaultName)) }
 
 // Size returns the bytes of memory that the cache takes.
 func (c *Cache) Size() int64 {

@@ -109,6 +109,9 @@ func (s *Store) Close() error {
 	s.active.Wait()
 	s.endFollowing()
 	s.followers.Wait()
+	s.mu.Lock()
+	clear(s.states) // the runtime may keep s for as long as the sweeper's time
+	s.mu.Unlock()
 	return s.backend.Close()
 }
 

@@ -1,7 +1,6 @@
 package ccstore
 
 import (
-	"bytes"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,19 +13,14 @@ import (
 type Tx struct {
 	draft
 
-	label    string // of new caches
-	now      time.Time
-	distrust func() time.Duration // of the clock, see Store.Distrust
-	stored   map[*Credential]bool // what this transaction stored
-	ops      []Op
-	puts     map[uint64]bool // ids of caches that ops put
+	label string // of new caches
+	now   time.Time
+	store *Store
+	ops   []Op
 }
 
-func newTx(c *Collection, now time.Time, distrust func() time.Duration) *Tx {
-	return &Tx{
-		draft: draft{Collection: c}, now: now, distrust: distrust,
-		stored: make(map[*Credential]bool), puts: make(map[uint64]bool),
-	}
+func (s *Store) newTx(c *Collection) *Tx {
+	return &Tx{draft: newDraft(c), now: s.clock.Now(), store: s}
 }
 
 // SetLabel sets the SELinux label that caches made from here on bear.
@@ -55,7 +49,7 @@ func (tx *Tx) Replace(name string, principal ccache.Principal, kdcOffset int32, 
 	cache.KDCOffset = kdcOffset
 	tx.putCache(cache)
 	for _, cred := range credentials {
-		tx.store(cache, cred)
+		tx.storeCredential(cache, cred)
 	}
 }
 
@@ -132,7 +126,7 @@ func (tx *Tx) Store(name string, cred *ccache.Credential) error {
 		return err
 	}
 	cache := tx.writeCache(old)
-	tx.store(cache, cred)
+	tx.storeCredential(cache, cred)
 	tx.putCache(cache)
 	return nil
 }
@@ -209,35 +203,30 @@ func (tx *Tx) emptyCache(name string) *Cache {
 	return cache
 }
 
-// store puts a copy of c into cache, a copy of ours.
-func (tx *Tx) store(cache *Cache, c *ccache.Credential) {
-	seq := cache.nextSeq
-	if old := cache.replacedBy(c); old != nil {
-		seq = old.seq
+// storeCredential puts a copy of c into cache, a copy of ours.
+func (tx *Tx) storeCredential(cache *Cache, c *ccache.Credential) {
+	clone, err := c.Clone()
+	if err != nil {
+		panic("credential does not survive marshalling: " + err.Error())
 	}
-	cred := newCredential(cloneCredential(c), uuid.New(), seq)
+	cred := newCredential(clone, uuid.Nil, cache.nextSeq)
+	if old := cache.replacedBy(cred); old != nil {
+		cred.seq = old.seq
+	}
+	cred.UUID = newCredentialUUID(cred.seq)
+	cred.draft = tx.id
 	tx.putCredential(cache, cred)
-	tx.stored[cred] = true
 	tx.ops = append(tx.ops, PutCredential{CredentialRecord{
 		Cache: cache.id, Seq: cred.seq, UUID: cred.UUID, Data: cred.Bytes(),
 	}})
 }
 
-// cloneCredential returns a copy of c that shares no memory with it.
-func cloneCredential(c *ccache.Credential) *ccache.Credential {
-	d, err := ccache.ParseCredential(bytes.Clone(c.Bytes()))
-	if err != nil {
-		panic("credential does not survive marshalling: " + err.Error())
-	}
-	return d
-}
-
-// A pendingPut stands in the ops of a transaction for the PutCache of a cache,
-// which is made at the end, when all about the cache is known but its name at this
-// place. There is one for each cache that was written.
+// A pendingPut takes the place of the PutCache of a cache in the ops of a
+// transaction. The PutCache is made at the end, when all about the cache is known.
+// There is one for each cache that was written.
 type pendingPut struct {
 	cache *Cache
-	name  string
+	name  string // of the cache at this place
 }
 
 func (pendingPut) isOp() {}
@@ -245,8 +234,8 @@ func (pendingPut) isOp() {}
 // putCache notes that cache, a copy of ours, changed.
 func (tx *Tx) putCache(cache *Cache) {
 	cache.Changed = tx.now.Truncate(time.Second)
-	if !tx.puts[cache.id] {
-		tx.puts[cache.id] = true
+	if !cache.isPut {
+		cache.isPut = true
 		tx.ops = append(tx.ops, pendingPut{cache, cache.Name})
 	}
 }

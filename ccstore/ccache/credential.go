@@ -1,6 +1,9 @@
 package ccache
 
-import "encoding/binary"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // A Credential is a ticket with its session key and what the KDC said of both,
 // or a configuration entry in the shape of one (see IsConfig).
@@ -23,7 +26,8 @@ type Credential struct {
 	Ticket       []byte
 	SecondTicket []byte
 
-	raw []byte // what it was decoded from
+	raw  []byte // what it was decoded from
+	body int    // where in raw the principals end
 }
 
 // A Key is a session key. It is a secret.
@@ -58,27 +62,43 @@ type AuthData struct {
 func (d *Decoder) Credential(field string) *Credential {
 	d.scope = field
 	start := d.off
-	c := &Credential{
-		Client:    d.Principal("client"),
-		Server:    d.Principal("server"),
-		Key:       d.key(),
-		AuthTime:  d.Uint32("authtime"),
-		StartTime: d.Uint32("starttime"),
-		EndTime:   d.Uint32("endtime"),
-		RenewTill: d.Uint32("renew_till"),
-		IsSKey:    d.Uint8("is_skey"),
-		Flags:     TicketFlags(d.Uint32("flags")),
-		Addresses: d.addresses(),
-		AuthData:  d.authData(),
-	}
-	c.Ticket = d.Data("ticket")
-	c.SecondTicket = d.Data("second ticket")
+	c := &Credential{Client: d.Principal("client"), Server: d.Principal("server")}
+	c.body = d.off - start
+	d.credentialBody(c)
 	d.scope = ""
 	if d.err != nil {
 		return nil
 	}
 	c.raw = d.in[start:d.off:d.off]
 	return c
+}
+
+// credentialBody reads what follows the principals.
+func (d *Decoder) credentialBody(c *Credential) {
+	c.Key = d.key()
+	c.AuthTime = d.Uint32("authtime")
+	c.StartTime = d.Uint32("starttime")
+	c.EndTime = d.Uint32("endtime")
+	c.RenewTill = d.Uint32("renew_till")
+	c.IsSKey = d.Uint8("is_skey")
+	c.Flags = TicketFlags(d.Uint32("flags"))
+	c.Addresses = d.addresses()
+	c.AuthData = d.authData()
+	c.Ticket = d.Data("ticket")
+	c.SecondTicket = d.Data("second ticket")
+}
+
+// Clone returns a copy of c that shares no bytes with it, only the names, which
+// are strings. It fails if c was not decoded and cannot be marshalled.
+func (c *Credential) Clone() (*Credential, error) {
+	if c.raw == nil {
+		return ParseCredential(c.Append(nil))
+	}
+	clone := *c
+	clone.raw = bytes.Clone(c.raw)
+	d := Decoder{in: clone.raw, off: c.body}
+	d.credentialBody(&clone)
+	return &clone, d.err
 }
 
 // Bytes returns the marshalled credential: the very bytes that it was decoded

@@ -2,7 +2,6 @@ package ccache
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
 	"slices"
 )
@@ -247,21 +246,4 @@ func (c *Credential) Replaces(old *Credential) bool {
 		bytes.Equal(c.SecondTicket, old.SecondTicket) &&
 		equalAuthData(c.AuthData, old.AuthData) &&
 		(c.IsSKey != 0) == (old.IsSKey != 0) && c.Key.Type == old.Key.Type
-}
-
-// ReplaceKey returns a short string that credentials for one server share if they
-// replace one another, and others as good as never.
-func (c *Credential) ReplaceKey() string {
-	if c.IsConfig() {
-		return ""
-	}
-	b := c.Client.appendKey(nil)
-	b = appendData(b, c.SecondTicket)
-	b = appendAuthData(b, c.AuthData)
-	if c.IsSKey != 0 {
-		b = append(b, 1)
-	}
-	b = binary.BigEndian.AppendUint16(b, uint16(c.Key.Type))
-	sum := sha256.Sum256(b)
-	return string(sum[:8])
 }

@@ -109,24 +109,6 @@ func (p Principal) EqualName(q Principal) bool {
 	return true
 }
 
-// NameKey returns a string that two principals share exactly if EqualName holds.
-// No such string is the prefix of another one.
-func (p Principal) NameKey() string { return string(p.appendNameKey(nil)) }
-
-// Key returns a string that two principals share exactly if Equal holds. It
-// begins with NameKey, and no such string is the prefix of another one.
-func (p Principal) Key() string { return string(p.appendKey(nil)) }
-
-func (p Principal) appendKey(b []byte) []byte { return appendData(p.appendNameKey(b), p.Realm) }
-
-func (p Principal) appendNameKey(b []byte) []byte {
-	b = binary.BigEndian.AppendUint32(b, uint32(len(p.Components)))
-	for _, c := range p.Components {
-		b = appendData(b, c)
-	}
-	return b
-}
-
 var (
 	unparseComponent = strings.NewReplacer(
 		`\`, `\\`, "/", `\/`, "@", `\@`, "\t", `\t`, "\n", `\n`, "\b", `\b`, "\x00", `\0`)
