@@ -32,7 +32,7 @@ var mayImport = map[string][]string{
 	"ccstore/memory":       {"ccstore"},
 	"ccstore/seal":         {},
 	"ccstore/checksum":     {},
-	"ccstore/sqlite":       {"ccstore", "ccstore/seal", "ccstore/checksum", "flock", "private"},
+	"ccstore/sqlite":       {"ccstore", "ccstore/ccache", "ccstore/seal", "ccstore/checksum", "flock", "private"},
 	"ccstore/describe":     {"ccstore", "ccstore/ccache", "safetext"},
 	"ccstore/storetest":    {"ccstore", "ccstore/ccache", "clock/clocktest"},
 	"lifecycle":            {"ccstore", "ccstore/ccache", "clock", "ratelog"},

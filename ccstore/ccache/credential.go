@@ -89,13 +89,16 @@ func (d *Decoder) credentialBody(c *Credential) {
 }
 
 // Clone returns a copy of c that shares no bytes with it, only the names, which
-// are strings. It fails if c was not decoded and cannot be marshalled.
+// are strings. The bytes are overwritten once nothing refers to them. It fails if c
+// was not decoded and cannot be marshalled.
 func (c *Credential) Clone() (*Credential, error) {
+	raw := bytes.Clone(c.Bytes())
+	WipeWhenUnused(raw)
 	if c.raw == nil {
-		return ParseCredential(c.Append(nil))
+		return ParseCredential(raw)
 	}
 	clone := *c
-	clone.raw = bytes.Clone(c.raw)
+	clone.raw = raw
 	d := Decoder{in: clone.raw, off: c.body}
 	d.credentialBody(&clone)
 	return &clone, d.err

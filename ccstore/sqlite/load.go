@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/ccstore/ccache"
 )
 
 // load reads the collection of owner from a store with that key.
@@ -132,6 +133,7 @@ func (l *loader) credential(rows *sql.Rows) (r ccstore.CredentialRecord, err err
 	if r.Quarantined == "" {
 		if r.Err = checkSum(sum, credentialSum(l.owner, generation, &r)); r.Err == nil {
 			r.Data, r.Err = l.key.open(generation, r.UUID, r.Data, sealed)
+			ccache.WipeWhenUnused(r.Data)
 		}
 	}
 	return r, nil
