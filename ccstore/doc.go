@@ -1,21 +1,24 @@
 // Package ccstore keeps the credential caches of all owners: collections and
-// caches, the rules of what happens to them, transactions, and events.
+// caches, their rules, transactions, and events.
 //
-// It imports the leaves ccache and clock and nothing else of kcmd's. Its backends (sqlite,
-// memory) and its test suite (storetest) live in folders below and import it.
+// It imports the leaves ccache and clock and nothing else of kcmd. Its backends
+// (sqlite, memory) and its test suite (storetest) are in folders below and import it.
 //
 // A collection is read as a snapshot, which never changes, and changed in a
-// transaction, which is a closure. What a transaction did is durable in the
-// backend before its caller, a reader or a watcher learns of it.
+// transaction, which is a closure. The changes of a transaction are durable in the
+// backend before its caller, a reader or a watcher sees them.
 //
-// Files, in the order in which to read them: owner.go, collection.go and cache.go
-// are what is stored; backend.go is what keeps it, record.go makes a collection of
-// what a backend holds. tx.go has the changes that callers make, on a draft
-// (draft.go); index.go has the indexes of a cache. expiry.go, deadline.go, quota.go and reap.go are the rules of expiry,
-// limits and removal. store.go is the store, loaded.go its collections in memory,
-// resident.go drops some of them, commit.go and proposal.go commit updates, event.go
-// says what watchers get.
-// hold.go keeps a collection in memory for a watcher, announce.go publishes notices.
-// apply.go, diff.go and follow.go are for what other writers do. check.go verifies
-// all of it.
+// Read its files in this order:
+//
+//	owner.go, collection.go, cache.go     the stored things; index.go finds credentials
+//	backend.go, record.go                 what a backend keeps, and a collection made of it
+//	tx.go, draft.go                       the changes of callers, on a copy
+//	expiry.go, deadline.go, reap.go       when tickets and caches expire, and are removed
+//	quota.go, size.go                     limits, and how much memory things take
+//	store.go, loaded.go, hold.go          the store, its collections in memory; resident.go drops some
+//	commit.go, proposal.go                several updates in one commit
+//	event.go, announce.go                 what watchers get
+//	apply.go, diff.go, follow.go          what other writers do
+//	levels.go, outage.go, errors.go       SELinux levels, failures of the backend
+//	check.go                              verifies all of it
 package ccstore

@@ -39,7 +39,7 @@ type Store struct {
 	resident *residency
 	levels   levels
 
-	reading, writing *spell // of the backend's failing
+	reading, writing *outage // of the backend's failing
 }
 
 // Options are what a Store may be told. The zero value is fine.
@@ -88,8 +88,8 @@ func Open(backend Backend, o Options) *Store {
 	}
 	s.watched, _ = backend.(Watcher)
 	s.following, s.endFollowing = context.WithCancel(context.Background())
-	s.reading = newSpell(s.log, "read")
-	s.writing = newSpell(s.log, "write")
+	s.reading = newOutage(s.log, "read")
+	s.writing = newOutage(s.log, "write")
 	return s
 }
 

@@ -12,9 +12,9 @@ import (
 	"kcmd.org/kcmd/ccstore/memory"
 )
 
-// TestFailingIsToldOnce has many commits fail one after the other, and then a
+// TestOutageIsLoggedOnce has many commits fail one after the other, and then a
 // disk on which every second one fails.
-func TestFailingIsToldOnce(t *testing.T) {
+func TestOutageIsLoggedOnce(t *testing.T) {
 	var out bytes.Buffer
 	b := &faulty{Backend: memory.New()}
 	s := ccstore.Open(b, ccstore.Options{Logger: slog.New(slog.NewTextHandler(&out, nil))})
@@ -35,10 +35,10 @@ func TestFailingIsToldOnce(t *testing.T) {
 	try(nil)
 	try(nil)
 	if n := said(`level=ERROR msg="cannot write the store`); n != 1 {
-		t.Errorf("it is said %d times that it fails:\n%s", n, &out)
+		t.Errorf("the failure is logged %d times:\n%s", n, &out)
 	}
 	if said("disk full") != 1 || said(`level=INFO msg="can write the store again" failed=100`) != 1 {
-		t.Errorf("it is not said why, or that it is over:\n%s", &out)
+		t.Errorf("neither the reason nor the end is logged:\n%s", &out)
 	}
 
 	for range 100 {
