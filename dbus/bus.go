@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"kcmd.org/kcmd/budget"
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/dbus/link"
 	"kcmd.org/kcmd/dbus/view"
@@ -22,6 +23,8 @@ type bus struct {
 	clients clients
 	pending pending
 
+	questions *budget.Pool // to polkit, under way
+
 	// mu puts answers and signals in one order: it is held while an answer takes
 	// its place and the snapshots that it is computed from, and while signals are
 	// made. Nothing waits for the bus or the disk meanwhile.
@@ -36,6 +39,7 @@ type bus struct {
 func (s *Service) serve(ctx context.Context, socket link.Socket) error {
 	b := &bus{Service: s, stop: ctx, pending: newPending(), mirrors: make(map[ccstore.Owner]mirror)}
 	b.shedding = ratelog.New(s.Logger, 1, time.Minute)
+	b.questions = budget.NewPool("authorizations", asking)
 	b.clients = newClients(b.pending.begin)
 	var err error
 	b.conn, err = link.New(socket, link.Config{

@@ -232,3 +232,37 @@ func TestBusError(t *testing.T) {
 		}
 	}
 }
+
+// TestIntegerOptions: an option that is a number takes any integer type: which
+// one a library sends is up to the library.
+func TestIntegerOptions(t *testing.T) {
+	bus := startBus(t, "system")
+	store := newStore(t)
+	uid := uint32(os.Geteuid())
+	kinit(t, store, uid, "x", alice())
+	startService(t, store, Config{Address: bus.address})
+	c := bus.connect(t)
+	cache := pathOf(t, store, uid, "x")
+	for _, one := range []any{byte(1), int16(1), uint16(1), int32(1), uint32(1), int64(1), uint64(1)} {
+		if list, total := listOf(c, cache, map[string]any{"offset": one}); len(list) != 0 || total != 1 {
+			t.Errorf("offset %T: %d tickets of %d", one, len(list), total)
+		}
+		if list, _ := listOf(c, cache, map[string]any{"limit": one}); len(list) != 1 {
+			t.Errorf("limit %T: %d tickets", one, len(list))
+		}
+	}
+	for _, test := range []struct {
+		value any
+		text  string
+	}{
+		{int32(-1), `option "limit" is -1; allowed: 0 to 4294967295`},
+		{int64(1 << 32), `option "limit" is 4294967296; allowed: 0 to 4294967295`},
+		{^uint64(0), `option "limit" is 18446744073709551615; allowed: 0 to 4294967295`},
+		{1.0, `option "limit" has type d; allowed: offset (u), limit (u), server (s), state (s), tgt-only (b)`},
+		{true, `option "limit" has type b; allowed: offset (u), limit (u), server (s), state (s), tgt-only (b)`},
+	} {
+		if name, text := c.fails(cache, "Cache.ListTickets", variants(map[string]any{"limit": test.value})); name != errInvalidArgs || text != test.text {
+			t.Errorf("limit %v: %s %q, want %q", test.value, name, text, test.text)
+		}
+	}
+}

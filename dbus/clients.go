@@ -21,8 +21,7 @@ type clients struct {
 	// connection may take it.
 	mu      sync.Mutex
 	byPeer  map[*link.Peer]*client
-	counter uint64         // of subscriptions made
-	asking  map[uint32]int // questions to polkit under way, by uid; see permission.go
+	counter uint64 // of subscriptions made
 }
 
 // A client is a connection that called or is subscribed. Its fields are guarded
@@ -60,7 +59,7 @@ type recipient struct {
 const maxSubscriptions = 64
 
 func newClients(tidy func()) clients {
-	return clients{tidy: tidy, byPeer: make(map[*link.Peer]*client), asking: make(map[uint32]int)}
+	return clients{tidy: tidy, byPeer: make(map[*link.Peer]*client)}
 }
 
 // narrow notes that a subscription ended or got narrower.
@@ -165,13 +164,6 @@ func (c *clients) makeRoom(uid uint32) bool {
 	oldest.sub = nil
 	c.narrow()
 	return true
-}
-
-func (c *clients) unsubscribe(one *client) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	one.sub = nil
-	c.narrow()
 }
 
 // end ends the subscription of a peer, and reports whether there was one.

@@ -3,7 +3,6 @@ package dbus
 import (
 	"encoding/xml"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
@@ -252,26 +251,5 @@ func TestStandardInterfaces(t *testing.T) {
 	}
 	if err := (<-c.conn.Send(msg, nil).Done).Err; err != nil {
 		t.Errorf("call without an interface: %v", err)
-	}
-}
-
-// TestOrder sends many calls at once and expects the answers in their order.
-func TestOrder(t *testing.T) {
-	bus := startBus(t, "system")
-	startService(t, newStore(t), Config{Address: bus.address})
-	c := bus.connect(t)
-	var calls []*godbus.Call
-	for range 100 { // 128 may wait
-		calls = append(calls, c.conn.Object(BusName, rootPath).Go(propertiesGetAll, 0, make(chan *godbus.Call, 1), "org.kcmd.KCM1.Manager"))
-	}
-	var order []godbus.Sequence
-	for _, call := range calls {
-		if err := (<-call.Done).Err; err != nil {
-			t.Fatal(err)
-		}
-		order = append(order, call.ResponseSequence)
-	}
-	if !slices.IsSorted(order) {
-		t.Error("answers came out of order")
 	}
 }

@@ -2,7 +2,6 @@ package dbus
 
 import (
 	"context"
-	"encoding/asn1"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -385,27 +384,12 @@ func credential(client ccache.Principal, end time.Time, server ...string) *ccach
 		EndTime:   uint32(end.Unix()),
 		RenewTill: uint32(end.Add(24 * time.Hour).Unix()),
 		Flags:     ccache.FlagRenewable | ccache.FlagInitial,
-		Ticket:    encodeTicket(20),
+		Ticket:    []byte(encodedTicket),
 	}
 }
 
-func encodeTicket(enctype int) []byte {
-	type encrypted struct {
-		Enctype int    `asn1:"explicit,tag:0"`
-		Version int    `asn1:"explicit,tag:1"`
-		Cipher  []byte `asn1:"explicit,tag:2"`
-	}
-	der, err := asn1.MarshalWithParams(struct {
-		Version int       `asn1:"explicit,tag:0"`
-		Realm   string    `asn1:"explicit,tag:1"`
-		Server  []string  `asn1:"explicit,tag:2"`
-		EncPart encrypted `asn1:"explicit,tag:3"`
-	}{5, "EXAMPLE.COM", []string{"krbtgt"}, encrypted{enctype, 1, []byte("secret")}}, "application,explicit,tag:1")
-	if err != nil {
-		panic(err)
-	}
-	return der
-}
+// encodedTicket is a Ticket of RFC 4120 with the encryption type 20.
+const encodedTicket = "a:08\xa0\x03\x02\x01\x05\xa1\r\x13\vEXAMPLE.COM\xa2\n0\b\x13\x06krbtgt\xa3\x160\x14\xa0\x03\x02\x01\x14\xa1\x03\x02\x01\x01\xa2\b\x04\x06secret"
 
 // owner returns whom the collection of a user belongs to, without SELinux.
 func owner(uid uint32) ccstore.Owner { return view.NewScope(uid, "").Owner(uid) }

@@ -1,5 +1,7 @@
 package dbus
 
+import "kcmd.org/kcmd/budget"
+
 // The polkit actions, as data/polkit declares them. They are for administrators
 // who are not root, and about what belongs to others: nobody needs an
 // authorization for their own caches.
@@ -8,9 +10,9 @@ const (
 	actionManageAll  = "org.kcmd.KCM1.manage-all"
 )
 
-// maxAsking is how many questions about one uid may be under way: the bus lets
-// only so many calls of ours wait for an answer.
-const maxAsking = 4
+// asking bounds the questions under way: the bus lets only so many calls of ours
+// wait for an answer.
+var asking = budget.Bounds{Account: 4, Whole: 64}
 
 // mayManage returns nil if the caller may change the object that is called.
 func (b *bus) mayManage(q *request) error {
@@ -36,10 +38,10 @@ func (b *bus) authorize(q *request, action string) error {
 		return nil
 	case b.Session:
 		return notAuthorized
-	case !b.clients.beginAsking(uid):
+	case b.questions.Take(budget.Account{UID: uid}, 1) != nil:
 		return &fault{errLimitsExceeded, "too many authorizations of this user are pending"}
 	}
-	defer b.clients.endAsking(uid)
+	defer b.questions.Give(budget.Account{UID: uid}, 1)
 	answer, err := q.CheckAuthorization(action)
 	switch {
 	case err != nil:
@@ -51,23 +53,4 @@ func (b *bus) authorize(q *request, action string) error {
 		return &fault{errNotAuthorizedYet, "a password is needed, and the call does not allow interactive authorization"}
 	}
 	return notAuthorized
-}
-
-// beginAsking reports whether one more question about uid may be under way.
-func (c *clients) beginAsking(uid uint32) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.asking[uid] >= maxAsking {
-		return false
-	}
-	c.asking[uid]++
-	return true
-}
-
-func (c *clients) endAsking(uid uint32) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.asking[uid]--; c.asking[uid] == 0 {
-		delete(c.asking, uid)
-	}
 }

@@ -199,11 +199,11 @@ func TestPolkitWaits(t *testing.T) {
 	}
 	kinit(t, store, aliceUID, "1", alice())
 	same.awaitSignal("InterfacesAdded")
-	for range maxAsking - 1 {
+	for range asking.Account - 1 {
 		c := bus.connectAs(t, aliceUID)
 		c.conn.Object(BusName, rootPath).Go("org.kcmd.KCM1.Manager.SetScope", 0, make(chan *godbus.Call, 1), "all")
 	}
-	eventually(t, "polkit is asked more", func() bool { return strings.Count(polkit.questions(), ",") == maxAsking-1 })
+	eventually(t, "polkit is asked more", func() bool { return strings.Count(polkit.questions(), ",") == int(asking.Account)-1 })
 	if name, _ := same.fails(rootPath, "Manager.SetScope", "all"); name != errLimitsExceeded {
 		t.Errorf("one question more: %s", name)
 	}

@@ -400,3 +400,46 @@ func anything(r *rand.Rand, tx *ccstore.Tx, now int64) {
 		_, _ = tx.Remove(name, &ccache.Match{})
 	}
 }
+
+// TestAlias: a proxy of an object below /user/self hears of its changes, on both
+// of its paths; nobody else does on that.
+func TestAlias(t *testing.T) {
+	bus := startBus(t, "system")
+	store := newStore(t)
+	uid := uint32(os.Geteuid())
+	kinit(t, store, uid, "x", alice())
+	kinit(t, store, uid, "y", alice())
+	startService(t, store, Config{Address: bus.address})
+	c, other := bus.connect(t), bus.connect(t)
+	must[objects](other, rootPath, managedObjects)
+	must[map[string]godbus.Variant](c, userPath+"/self", propertiesGetAll, "org.kcmd.KCM1.Collection")
+	cache := pathOf(t, store, uid, "x")
+	if err := c.call(cache, "Cache.SwitchTo").Err; err != nil {
+		t.Fatal(err)
+	}
+	if uid == 0 { // root hears of another's collection, which has no alias
+		kinit(t, store, aliceUID, "1", alice())
+		kinit(t, store, aliceUID, "1:x", alice())
+		if err := c.call(pathOf(t, store, aliceUID, "1:x"), "Cache.SwitchTo").Err; err != nil {
+			t.Fatal(err)
+		}
+	}
+	byPath := make(map[godbus.ObjectPath]int)
+	for _, s := range c.received("PropertiesChanged") {
+		byPath[s.Path]++
+	}
+	self := func(path godbus.ObjectPath) godbus.ObjectPath {
+		return godbus.ObjectPath(strings.Replace(string(path), string(collectionPath(uid)), userPath+"/self", 1))
+	}
+	for _, path := range []godbus.ObjectPath{collectionPath(uid), cache} {
+		if byPath[path] == 0 || byPath[path] != byPath[self(path)] {
+			t.Errorf("%d signals of %s, %d of %s", byPath[path], path, byPath[self(path)], self(path))
+		}
+	}
+	must[objects](other, rootPath, managedObjects)
+	for _, s := range other.received() {
+		if strings.HasPrefix(string(s.Path), userPath+"/self") {
+			t.Errorf("%s of %s for a subscriber that does not use the alias", s.Name, s.Path)
+		}
+	}
+}

@@ -50,7 +50,7 @@ func subscribeProcess(q *request, in struct {
 }
 
 func unsubscribe(q *request, _ none) ([]any, error) {
-	q.bus.clients.unsubscribe(q.client)
+	q.bus.clients.end(q.From)
 	return nil, nil
 }
 

@@ -16,19 +16,16 @@ type Call struct {
 	Path        string
 	Interface   string // "" if the caller left it out
 	Member      string
-	Signature   string // of the arguments
-	Body        []any  // of that signature, unless refused
-	Refused     string // what is wrong with the arguments, "" for nothing
-	Interactive bool   // people may be asked for a password
+	Body        []any // of its signature, unless refused
+	Interactive bool  // people may be asked for a password
+	*guard.Call
 
-	conn      *Conn
-	serial    uint32
-	noReply   bool
-	overLimit bool
-	guarded   *guard.Call
-	member    *budget.Member
-	turn      budget.Turn
-	place     *place // of the answer, if it was reserved
+	conn    *Conn
+	serial  uint32
+	noReply bool
+	member  *budget.Member
+	turn    budget.Turn
+	place   *place // of the answer, if it was reserved
 }
 
 const (
@@ -49,7 +46,7 @@ func (c *Conn) intercept(msg *godbus.Message) {
 		call := newCall(c, msg)
 		sender, _ := field(msg, godbus.FieldSender).(string)
 		if c.peers.enqueue(sender, call) {
-			go c.work(call.From)
+			c.peers.workers.Go(func() { c.work(call.From) })
 		}
 	case guard.IsOwn(answer):
 		c.answered(answer, msg)
@@ -66,17 +63,13 @@ func field(msg *godbus.Message, f godbus.HeaderField) any {
 }
 
 func newCall(c *Conn, msg *godbus.Message) *Call {
-	guarded := c.guard.Call()
 	call := &Call{
-		Signature:   guarded.Signature,
 		Body:        msg.Body,
-		Refused:     guarded.Refused,
 		Interactive: msg.Flags&godbus.FlagAllowInteractiveAuthorization != 0,
+		Call:        c.guard.Call(),
 		conn:        c,
 		serial:      msg.Serial(),
 		noReply:     msg.Flags&godbus.FlagNoReplyExpected != 0,
-		overLimit:   guarded.OverLimit,
-		guarded:     guarded,
 	}
 	path, _ := field(msg, godbus.FieldPath).(godbus.ObjectPath)
 	call.Path = string(path)
@@ -93,7 +86,7 @@ func (c *Conn) work(from *Peer) {
 }
 
 func (c *Conn) serve(call *Call) {
-	defer call.guarded.End()
+	defer call.End()
 	defer c.unread.end(call.From)
 	switch {
 	case !c.identify(call.From):
@@ -101,7 +94,7 @@ func (c *Conn) serve(call *Call) {
 	case !c.admit(call.From):
 		call.Fail(errLimitsExceeded, "your connections leave too many answers and signals unread; "+
 			"read them, answer org.freedesktop.DBus.Peer.Ping, or connect again")
-	case call.overLimit:
+	case call.OverLimit:
 		call.Fail(errLimitsExceeded, call.Refused)
 	default:
 		c.serveInTurn(call)

@@ -2,11 +2,9 @@ package link
 
 import (
 	"context"
-	"maps"
-	"slices"
+
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // peers are the connections on the bus that called us or that were looked at for
@@ -17,6 +15,8 @@ type peers struct {
 	mu     sync.Mutex
 	byName map[string]*Peer
 	new    func(name string) *Peer
+
+	workers sync.WaitGroup // goroutines that serve calls
 }
 
 // A Peer is another connection on the bus.
@@ -88,7 +88,7 @@ func (p *peers) enqueue(sender string, c *Call) (start bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	from := p.get(sender)
-	if c.overLimit && len(from.queue) >= maxRefused {
+	if c.OverLimit && len(from.queue) >= maxRefused {
 		return false
 	}
 	c.From = from
@@ -122,7 +122,7 @@ func (p *peers) remove(name string) *Peer {
 	peer := p.byName[name]
 	if peer != nil {
 		for _, call := range peer.queue {
-			call.guarded.End()
+			call.End()
 		}
 		peer.queue = nil
 		peer.left.Store(true)
@@ -134,17 +134,13 @@ func (p *peers) remove(name string) *Peer {
 
 // drain waits until all calls are answered or ctx ends.
 func (p *peers) drain(ctx context.Context) {
-	for p.busy() {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(time.Millisecond):
-		}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		p.workers.Wait()
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
 	}
-}
-
-func (p *peers) busy() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.ContainsFunc(slices.Collect(maps.Values(p.byName)), func(peer *Peer) bool { return peer.working })
 }

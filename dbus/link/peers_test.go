@@ -3,6 +3,8 @@ package link
 import (
 	"fmt"
 	"testing"
+
+	"kcmd.org/kcmd/dbus/guard"
 )
 
 // TestQueue: calls of a sender come out in order, and those of another do not
@@ -11,12 +13,12 @@ func TestQueue(t *testing.T) {
 	const calls = 100
 	p := peers{byName: make(map[string]*Peer), new: func(name string) *Peer { return &Peer{Name: name} }}
 	for i := range calls {
-		if start := p.enqueue(":1", &Call{Member: fmt.Sprint(i)}); start != (i == 0) {
+		if start := p.enqueue(":1", &Call{Member: fmt.Sprint(i), Call: new(guard.Call)}); start != (i == 0) {
 			t.Fatalf("call %d: %v", i, start)
 		}
 	}
 	first := p.byName[":1"]
-	if !p.enqueue(":2", new(Call)) {
+	if !p.enqueue(":2", &Call{Call: new(guard.Call)}) {
 		t.Error("another sender has to wait")
 	}
 	for i := range calls {
