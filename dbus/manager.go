@@ -75,7 +75,9 @@ func (r *reading) candidates() map[uint32]bool {
 		uids[o.UID] = true
 	}
 	for _, o := range r.unsaved {
-		uids[o.UID] = false
+		if r.scope.Covers(o) {
+			uids[o.UID] = false
+		}
 	}
 	return uids
 }

@@ -3,6 +3,7 @@ package dbus
 import (
 	"maps"
 	"reflect"
+	"slices"
 
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/dbus/view"
@@ -21,7 +22,7 @@ type reading struct {
 	*request
 	known   map[ccstore.Owner]view.Collection // as the caller knows them: a subscriber as they were announced, others as they are
 	ahead   map[ccstore.Owner]view.Collection // as they are, where that is not announced to the caller yet
-	unsaved []ccstore.Owner                   // who may have caches, or none, that are not in the list of stored owners
+	unsaved []ccstore.Owner                   // in any scope, whose caches may differ from the list of stored owners
 
 	// The object that is called, if it is a collection or a cache.
 	collection view.Collection
@@ -123,20 +124,9 @@ func (b *bus) read(q *request) *reading {
 		}
 	}
 	if q.listed {
-		for _, o := range b.pending.owners() {
-			r.mayHave(o)
-		}
-		for o := range b.mirrors {
-			r.mayHave(o)
-		}
+		r.unsaved = append(b.pending.owners(), slices.Collect(maps.Keys(b.mirrors))...)
 	}
 	return r
-}
-
-func (r *reading) mayHave(o ccstore.Owner) {
-	if r.scope.Covers(o) {
-		r.unsaved = append(r.unsaved, o)
-	}
 }
 
 // readOne reads the collection of o, which gets a mirror if a subscriber may know

@@ -1,5 +1,12 @@
 package guard
 
+// Types of messages of the service.
+const (
+	Reply  = methodReturn
+	Error  = errorReply
+	Signal = signalMessage
+)
+
 // Types of messages.
 const (
 	methodCall byte = 1 + iota

@@ -46,31 +46,20 @@ func (m methods) refuses(h header) string {
 	return ""
 }
 
-// The types that variants may hold. There are more in answers, of the bus and of
-// polkit, but still a list: a library may remember each type that it has met.
+// inVariants are the types that variants may hold, answers the signatures of the
+// answers to the service's calls of the bus, of polkit and of Ping: a library may
+// remember each type that it has met.
 var (
-	inCalls   = set("y b n q i u x t d s o as ao ay")
-	inAnswers = set("y b n q i u x t d s o as ao ay g au ai at ax ad ab a{ss}")
+	inVariants = strings.Fields("y b n q i u x t d s o as ao ay")
+	answers    = []string{"", "s", "u", "as", "ay", "(bba{ss})"}
 )
 
-// answers are the signatures of answers; an error has one of the first two.
-var answers = set(",s,o,b,u,i,x,t,as,ao,au,ay,v,a{sv},a{ss},(bba{ss})")
-
-func set(list string) map[string]bool {
-	m := make(map[string]bool)
-	for _, one := range strings.FieldsFunc(list, func(r rune) bool { return r == ' ' || r == ',' }) {
-		m[one] = true
-	}
-	m[""] = strings.HasPrefix(list, ",")
-	return m
-}
-
 // bodyFault returns the fault of the body of a message, or "".
-func bodyFault(h header, body []byte, variants map[string]bool) string {
+func bodyFault(h header, body []byte) string {
 	if h.fds > 0 {
 		return "file descriptors are not accepted"
 	}
-	d := &decoder{order: h.order, b: body, variants: variants}
+	d := &decoder{order: h.order, b: body, variants: inVariants}
 	d.values(h.signature)
 	if d.bad == "" && d.at != len(body) {
 		d.fail("body longer than its signature")
@@ -97,7 +86,7 @@ func (c *Conn) judgeCall(h header, body []byte) {
 	}
 	bad := c.methods.refuses(h)
 	if bad == "" {
-		bad = bodyFault(h, body, inCalls)
+		bad = bodyFault(h, body)
 	}
 	call := &Call{Signature: h.signature, Refused: bad, conn: c, sender: h.sender}
 	if bad != "" {
@@ -127,7 +116,7 @@ func (c *Conn) overLimit(h header, why string) {
 func (c *Conn) judgeSignal(h header, body []byte) {
 	bad := "unexpected signal"
 	if signature, ok := busSignals[h.member]; ok && h.sender == busName && h.iface == busName && h.signature == signature {
-		bad = bodyFault(h, body, inCalls)
+		bad = bodyFault(h, body)
 	}
 	if bad != "" {
 		c.logRefusal(h, bad)
@@ -141,8 +130,8 @@ func (c *Conn) judgeSignal(h header, body []byte) {
 func (c *Conn) judgeReply(h header, body []byte) {
 	c.sent.end(h.replySerial)
 	bad := "answer of unexpected types"
-	if answers[h.signature] {
-		bad = bodyFault(h, body, inAnswers)
+	if slices.Contains(answers, h.signature) {
+		bad = bodyFault(h, body)
 	}
 	if h.kind == errorReply && (bad != "" || h.signature != "" && h.signature != "s") {
 		h.body, h.signature, body = 0, "", nil

@@ -8,33 +8,19 @@ import (
 	"time"
 )
 
-// A Message is a message of the service, in little-endian.
+// A Message is a message of the service, to everybody if To is empty. A signal
+// has Path, Interface and Member, an answer ReplySerial, and an error ErrorName
+// too. Body is in little-endian.
 type Message struct {
-	header header
-	body   []byte
-}
+	Kind                    byte
+	To                      string
+	Path, Interface, Member string
+	ReplySerial             uint32
+	ErrorName               string
+	Signature               string
+	Body                    []byte
 
-// Reply returns the answer to the call of a connection with that serial.
-func Reply(to string, serial uint32) Message {
-	return newMessage(header{kind: methodReturn, flags: noReplyExpected, destination: to, replySerial: serial})
-}
-
-// Error returns an answer with the error of that name.
-func Error(to string, serial uint32, name string) Message {
-	m := Reply(to, serial)
-	m.header.kind, m.header.errorName = errorReply, name
-	return m
-}
-
-// Signal returns a signal to everybody.
-func Signal(path, iface, member string) Message {
-	return newMessage(header{kind: signalMessage, flags: noReplyExpected, path: path, iface: iface, member: member})
-}
-
-// Ping returns a call that every D-Bus library answers. Nobody can guess its
-// serial: who answers has read it.
-func Ping(to string) Message {
-	return newMessage(header{kind: methodCall, flags: noAutoStart, destination: to, path: "/", iface: "org.freedesktop.DBus.Peer", member: "Ping"})
+	serial uint32 // default: any
 }
 
 // own marks the serials of a Message. The library counts its own from 1.
@@ -43,41 +29,28 @@ const own = 1 << 31
 // IsOwn reports whether a Message may have that serial.
 func IsOwn(serial uint32) bool { return serial&own != 0 }
 
-func newMessage(h header) Message {
-	h.order, h.serial = binary.LittleEndian, rand.Uint32()|own
-	return Message{header: h}
+// Ping returns a call that every D-Bus library answers, and its serial. Nobody
+// can guess that: a peer that answers has read the call.
+func Ping(to string) (Message, uint32) {
+	serial := rand.Uint32() | own
+	return Message{Kind: methodCall, To: to, Path: "/", Interface: "org.freedesktop.DBus.Peer", Member: "Ping", serial: serial}, serial
 }
-
-// With returns m with a body of that signature in little-endian.
-func (m Message) With(signature string, body []byte) Message {
-	m.header.signature, m.header.body, m.body = signature, uint32(len(body)), body
-	return m
-}
-
-// To returns m for one connection.
-func (m Message) To(name string) Message {
-	m.header.destination = name
-	return m
-}
-
-// At returns m from another object.
-func (m Message) At(path string) Message {
-	m.header.path = path
-	return m
-}
-
-// Serial returns the serial of m, which answers to it name.
-func (m Message) Serial() uint32 { return m.header.serial }
 
 // Size returns about how many bytes a bus counts for m.
-func (m Message) Size() int64 { return int64(len(m.body)) + 256 }
+func (m *Message) Size() int64 { return int64(len(m.Body)) + 256 }
 
-// Send sends m. It waits for the bus.
+// Send sends m. It waits for the bus. After an error the next Read fails.
 func (c *Conn) Send(m Message) {
-	if m.header.kind == methodCall {
-		c.sent.add(m.header.serial, m.header.destination)
+	h := header{
+		order: binary.LittleEndian, kind: m.Kind, flags: noReplyExpected, body: uint32(len(m.Body)), serial: rand.Uint32() | own,
+		path: m.Path, iface: m.Interface, member: m.Member, errorName: m.ErrorName,
+		replySerial: m.ReplySerial, destination: m.To, signature: m.Signature,
 	}
-	_, _ = c.send(m.header.append(nil), m.body) // after an error the next Read fails
+	if m.Kind == methodCall {
+		h.flags, h.serial = noAutoStart, m.serial
+		c.sent.add(h.serial, h.destination)
+	}
+	_, _ = c.send(h.append(nil), m.Body)
 }
 
 var begin = []byte("BEGIN\r\n")

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"encoding/binary"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -44,8 +45,8 @@ type decoder struct {
 	at    int    // counts from where alignment does
 	bad   string // the first fault, "" for none
 
-	variants map[string]bool // signatures that a variant may have; nil: any
-	depth    int             // variants around this value
+	variants []string // signatures that a variant may have; nil: any
+	depth    int      // variants around this value
 }
 
 func (d *decoder) fail(why string) {
@@ -171,7 +172,7 @@ func (d *decoder) variant() {
 	switch {
 	case d.bad != "":
 		return
-	case d.variants != nil && !d.variants[t]:
+	case d.variants != nil && !slices.Contains(d.variants, t):
 		d.fail("variant of type \"" + t + "\"")
 		return
 	case !isComplete(t):

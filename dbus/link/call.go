@@ -87,7 +87,6 @@ func (c *Conn) work(from *Peer) {
 
 func (c *Conn) serve(call *Call) {
 	defer call.End()
-	defer c.unread.end(call.From)
 	switch {
 	case !c.identify(call.From):
 		call.Fail(errAccessDenied, "the bus does not know your user id")
@@ -120,7 +119,7 @@ func (c *Call) beginTurn(ctx context.Context) (err error) {
 // now on, and behind all that was sent before. The last one counts.
 func (c *Call) Reserve() {
 	if c.place != nil {
-		c.From.lane.leave(c.place)
+		c.From.lane.put(c.place, nil)
 	}
 	c.place = c.From.lane.reserve()
 }
@@ -134,7 +133,7 @@ func (c *Call) Reply(results []any) {
 		c.Fail("org.freedesktop.DBus.Error.Failed", "internal error")
 	case len(body) > MaxAnswer:
 		c.Fail(errLimitsExceeded, fmt.Sprintf("the answer takes %d bytes; allowed: %d; ask for one collection or cache", len(body), MaxAnswer))
-	case !c.answer(guard.Reply(c.From.Name, c.serial).With(signature, body)):
+	case !c.answer(guard.Message{Kind: guard.Reply, Signature: signature, Body: body}):
 		c.Fail(errLimitsExceeded, "your connections leave too many answers and signals unread for one of this length")
 	}
 }
@@ -143,8 +142,8 @@ func (c *Call) Reply(results []any) {
 // its answers may get none.
 func (c *Call) Fail(name, text string) {
 	signature, body, _ := encode([]any{text})
-	if !c.answer(guard.Error(c.From.Name, c.serial, name).With(signature, body)) {
-		c.From.lane.leave(c.place)
+	if !c.answer(guard.Message{Kind: guard.Error, ErrorName: name, Signature: signature, Body: body}) {
+		c.From.lane.put(c.place, nil)
 	}
 }
 
@@ -153,13 +152,14 @@ func (c *Call) answer(m guard.Message) bool {
 	if c.place == nil {
 		c.Reserve()
 	}
-	switch {
-	case c.noReply:
-		c.From.lane.leave(c.place)
-	case !c.conn.charge(c.From, m.Size(), true):
-		return false
-	default:
-		c.From.lane.put(c.place, m)
+	if c.noReply {
+		c.From.lane.put(c.place, nil)
+		return true
 	}
+	if !c.conn.charge(c.From, m.Size()) {
+		return false
+	}
+	m.To, m.ReplySerial = c.From.Name, c.serial
+	c.From.lane.put(c.place, &m)
 	return true
 }

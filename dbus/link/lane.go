@@ -23,9 +23,8 @@ type lane struct {
 
 // A place is that of one message in a lane.
 type place struct {
-	message guard.Message
-	taken   bool // message is set, or there will be none
-	empty   bool
+	message *guard.Message
+	taken   bool // by message, or by none if that is nil
 }
 
 // reserve returns a place behind all messages so far.
@@ -37,19 +36,14 @@ func (l *lane) reserve() *place {
 	return p
 }
 
-// put puts a message in its place.
-func (l *lane) put(p *place, m guard.Message) { l.take(p, place{message: m, taken: true}) }
-
-// leave gives a place up.
-func (l *lane) leave(p *place) { l.take(p, place{taken: true, empty: true}) }
-
-func (l *lane) take(p *place, as place) {
+// put puts a message in its place, or leaves that empty if m is nil.
+func (l *lane) put(p *place, m *guard.Message) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if p.taken {
 		return
 	}
-	*p = as
+	p.message, p.taken = m, true
 	if !l.sending && l.places[0].taken {
 		l.sending = true
 		go l.empty()
@@ -59,8 +53,8 @@ func (l *lane) take(p *place, as place) {
 // empty sends what is at the head of the lane.
 func (l *lane) empty() {
 	for p := l.next(); p != nil; p = l.next() {
-		if !p.empty {
-			l.send(p.message)
+		if p.message != nil {
+			l.send(*p.message)
 		}
 	}
 }
@@ -83,25 +77,30 @@ type Signal struct{ message guard.Message }
 
 // NewSignal encodes a signal, once for all that get it.
 func NewSignal(s view.Signal) (Signal, error) {
-	signature, body, err := encode(s.Body)
-	return Signal{guard.Signal(string(s.Path), s.Interface, s.Member).With(signature, body)}, err
+	m := guard.Message{Kind: guard.Signal, Path: string(s.Path), Interface: s.Interface, Member: s.Member}
+	var err error
+	m.Signature, m.Body, err = encode(s.Body)
+	return Signal{m}, err
 }
 
 // At returns s from another object.
-func (s Signal) At(path view.Path) Signal { return Signal{s.message.At(string(path))} }
+func (s Signal) At(path view.Path) Signal {
+	s.message.Path = string(path)
+	return s
+}
 
 // Send sends a signal to a peer, or to everybody if that is nil. It does not wait
 // for the bus. It returns false, and sends nothing, if the peers of that uid have
 // too much to read already.
 func (c *Conn) Send(to *Peer, s Signal) bool {
-	if to == nil {
-		c.all.put(c.all.reserve(), s.message)
-		return true
+	l := c.all
+	if to != nil {
+		if !c.charge(to, s.message.Size()) {
+			return false
+		}
+		l, s.message.To = to.lane, to.Name
 	}
-	if !c.charge(to, s.message.Size(), false) {
-		return false
-	}
-	to.lane.put(to.lane.reserve(), s.message.To(to.Name))
+	l.put(l.reserve(), &s.message)
 	return true
 }
 

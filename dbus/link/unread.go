@@ -30,13 +30,12 @@ type unread struct {
 // sent is what a peer has to read. It is guarded by unread.mu.
 type sent struct {
 	unread int64
-	room   int64  // for the answer to the call that is served
 	ping   uint32 // serial of the Ping without an answer, or 0
 	before int64  // unread when it was sent
 }
 
 const (
-	// answerRoom is the room that a call waits for before it is served.
+	// answerRoom is how much must be free for a call to be served.
 	answerRoom = 128 << 10
 
 	// patience is how long a call waits until its user has read.
@@ -53,7 +52,9 @@ const (
 
 func (p *Peer) account() budget.Account { return budget.Account{UID: p.Identity().UID} }
 
-// admit waits for room for the answer to a call of p. It reports whether there is.
+// admit waits until there is room for the answer to a call of p: two calls of a
+// uid are served at once, so that the room need not be kept. It reports whether
+// there is.
 func (c *Conn) admit(p *Peer) bool {
 	u := &c.unread
 	if u.isOff() {
@@ -67,9 +68,7 @@ func (c *Conn) admit(p *Peer) bool {
 			return false
 		}
 	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	p.sent.room = answerRoom
+	u.pool.Give(p.account(), answerRoom)
 	return true
 }
 
@@ -79,33 +78,17 @@ func (u *unread) isOff() bool {
 	return u.off
 }
 
-// end gives back the room for the answer to a call, if it was not needed.
-func (u *unread) end(p *Peer) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if p.sent.room > 0 {
-		u.pool.Give(p.account(), p.sent.room)
-		p.sent.room = 0
-	}
-}
-
-// charge counts n bytes to be sent to a peer, which an answer takes from its room.
-// It returns false if that is too much.
-func (c *Conn) charge(p *Peer, n int64, isAnswer bool) bool {
+// charge counts n bytes to be sent to a peer. It returns false if that is too much.
+func (c *Conn) charge(p *Peer, n int64) bool {
 	u := &c.unread
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.off || p.HasLeft() || p.identity.Load() == nil {
 		return true
 	}
-	used := int64(0)
-	if isAnswer {
-		used = min(n, p.sent.room)
-	}
-	if u.pool.Take(p.account(), n-used) != nil {
+	if u.pool.Take(p.account(), n) != nil {
 		return false
 	}
-	p.sent.room -= used
 	p.sent.unread += n
 	if p.sent.unread >= manyUnread && p.sent.ping == 0 && u.pool.Held(p.account()) > u.most/2 {
 		go c.ask(p.Identity().UID)
@@ -132,10 +115,10 @@ func (c *Conn) ask(uid uint32) {
 		}
 		if p.sent.ping == 0 && p.sent.unread > 0 && !p.HasLeft() {
 			asked++
-			ping := guard.Ping(p.Name)
-			p.sent.ping, p.sent.before = ping.Serial(), p.sent.unread
-			u.pings[ping.Serial()] = p
-			p.lane.put(p.lane.reserve(), ping)
+			ping, serial := guard.Ping(p.Name)
+			p.sent.ping, p.sent.before = serial, p.sent.unread
+			u.pings[serial] = p
+			p.lane.put(p.lane.reserve(), &ping)
 		}
 	}
 }
