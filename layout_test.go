@@ -55,7 +55,7 @@ var mayImport = map[string][]string{
 	"tests/lab":            {},
 	"tests/cmd/bench":      {"tests/lab", "ccstore/ccache", "kcmserver/kcm", "kcmserver/kcm/client"},
 	"tests/cmd/report":     {},
-	"tests/cmd/soak":       {"tests/lab", "tests/model", "kcmserver/kcm", "kcmserver/kcm/client", "ccstore/ccache", "ccstore", "ccstore/sqlite"},
+	"tests/cmd/soak":       {"budget", "tests/lab", "tests/model", "kcmserver/kcm", "kcmserver/kcm/client", "ccstore/ccache", "ccstore", "ccstore/sqlite"},
 	"tests/model":          {"kcmserver/kcm", "kcmserver/kcm/client", "ccstore/ccache"},
 	"tests/cmd/demo":       {"tests/lab"},
 }

@@ -4,15 +4,15 @@
 // builds and starts it.
 //
 // A soak has an actor for each kind of client (player.go, mayfly.go, glutton.go,
-// intruder.go, programs.go, readers.go, subscribers.go, witness.go), all of them
-// bounded in what they store and in what they ask for: together with the daemon
-// they take about half a core. They play in the phases of a plan (plan.go):
-// between them are quiet points, at which nobody is connected and the daemon
-// must be what it was at the quiet point before. At last it is stopped and
-// killed again and again, and nothing may be lost.
+// intruder.go, programs.go, readers.go, subscribers.go, witness.go), bounded in
+// what they store and ask for, and hostile ones without bounds (enemy.go). They play
+// in the phases of a plan (plan.go): between them are quiet points, at which nobody
+// is connected and the daemon must be what it was at the quiet point before. At last
+// it is stopped and killed again and again, and nothing may be lost.
 //
-// It imports lab, the protocol's leaf kcm, and the store, to check what is in
-// the database in the end.
+// It imports lab, the protocol's leaf kcm, the store, to check what is in the
+// database in the end, and the table of limits, which the daemon must keep
+// (budgets.go).
 package main
 
 import (

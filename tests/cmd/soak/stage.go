@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -57,7 +58,7 @@ func setUp(l *lab.Lab, seed uint64) (*stage, error) {
 	if err := errors.Join(lab.Missing(lab.KerberosPrograms...), lab.Missing(lab.BusPrograms...)); err != nil {
 		return nil, err
 	}
-	for _, uid := range append(playerUIDs, heraldUID) {
+	for _, uid := range slices.Concat(playerUIDs, enemyUIDs, []int{heraldUID}) {
 		if _, err := user.LookupId(strconv.Itoa(uid)); err != nil {
 			return nil, fmt.Errorf("cannot be user %d on the bus: %w", uid, err)
 		}
@@ -79,15 +80,19 @@ func setUp(l *lab.Lab, seed uint64) (*stage, error) {
 		return nil, err
 	}
 	d := l.NewDaemon(program)
-	d.Bus = bus
+	d.Bus, d.Unaddressed = bus, true
 	s := &stage{lab: l, realm: realm, bus: bus, krb5conf: l.Path("krb5.conf"), seed: seed}
 	s.life = newLife(d,
+		"--config", l.Path("kcmd.toml"),
 		"--reap-after", reapAfter.String(),
 		"--client-timeout", clientTimeout.String(),
 		"--max-uid-connections", fmt.Sprint(maxConnections),
 		"--max-uid-caches", fmt.Sprint(maxCaches),
 		"--max-cache-tickets", fmt.Sprint(maxTickets),
 		"--max-uid-bytes", fmt.Sprint(maxBytes))
+	if err := s.writeSockets(l.Path("kcmd.toml")); err != nil {
+		return nil, err
+	}
 	if err := realm.WriteConfig(s.krb5conf, realm.KDC.Port, d.Socket); err != nil {
 		return nil, err
 	}
@@ -118,6 +123,9 @@ func (s *stage) cast() error {
 	for i := range len(playerUIDs) * playersPerUser {
 		p := newPlayer(s, playerUIDs[i/playersPerUser], i%playersPerUser)
 		s.actors = append(s.actors, actor{name: p.id(), play: p.play, verify: p.verify})
+	}
+	for _, uid := range enemyUIDs {
+		s.actors = append(s.actors, actor{name: fmt.Sprint("enemy ", uid), play: newEnemy(s, uid).play})
 	}
 	s.actors = append(s.actors,
 		actor{name: "witness", play: newWitness(s).play},
@@ -254,6 +262,7 @@ func (s *stage) finish() error {
 		return err
 	}
 	s.checkStore()
+	s.checkLines(s.life.daemon.Log(), time.Since(s.faults.start))
 	for _, line := range unexpected(s.life.daemon.Log(), s.traces) {
 		s.faults.add("log", errors.New(line))
 	}

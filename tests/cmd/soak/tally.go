@@ -11,6 +11,7 @@ import (
 type tally struct {
 	requests    atomic.Int64 // KCM requests of our own clients
 	connections atomic.Int64 // of the intruders
+	hostile     atomic.Int64 // conversations of enemies
 	programs    atomic.Int64 // that were run
 	signals     atomic.Int64 // that monitors received
 	awaited     atomic.Int64 // of them those that the herald waited for
@@ -118,6 +119,7 @@ func (s *stage) observe() {
 			case <-sample.C:
 				if f, err := s.look(); err == nil {
 					s.tally.sample(int(s.life.pid.Load()), f)
+					s.watchBudgets(f)
 				}
 			case <-report.C:
 				s.report()
@@ -152,8 +154,8 @@ func (t *tally) print() {
 		fmt.Printf("%-10s %7s %26s %6d %7d %9s %9s %4.0f%% %9d %8d  %v\n", p.title, round(p.took), p.memories(),
 			p.files, p.threads, mib(p.db), mib(p.wal), 100*p.cpu.Seconds()/p.took.Seconds(), p.requests, p.signals, p.waited)
 	}
-	fmt.Printf("\n%d connections of intruders, %d programs, %d caches removed at their end, %d times over a limit,\n%d signals, of which %d had to come, %d restarts, ready after %v (median/99 %%/most)\n",
-		t.connections.Load(), t.programs.Load(), t.reaped.Load(), t.exceeded.Load(), t.signals.Load(), t.awaited.Load(), t.restarts.Load(), t.started.all())
+	fmt.Printf("\n%d connections of intruders, %d of enemies, %d programs, %d caches removed at their end, %d times over a limit,\n%d signals, of which %d had to come, %d restarts, ready after %v (median/99 %%/most)\n",
+		t.connections.Load(), t.hostile.Load(), t.programs.Load(), t.reaped.Load(), t.exceeded.Load(), t.signals.Load(), t.awaited.Load(), t.restarts.Load(), t.started.all())
 }
 
 func (p *phase) memories() string {
