@@ -24,8 +24,8 @@ type mirror struct {
 
 // keepAnnouncing announces the events of the store, until the connection ends.
 func (b *bus) keepAnnouncing() {
-	// If this fails half way, nobody knows what was announced. Without a
-	// connection nobody relies on it.
+	// After a failure half way it is unknown what was announced. The end of the
+	// connection ends all subscriptions.
 	defer func() {
 		if r := recover(); r != nil {
 			b.Logger.Error("announcing panicked", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
@@ -92,7 +92,7 @@ func (b *bus) send(list []view.Signal, to ...recipient) {
 				sent = b.conn.Send(r.peer, signal.At(alias.Path)) && sent
 			}
 			if !sent && b.clients.end(r.peer) {
-				b.Logger.Warn("a subscriber does not read its signals and gets no more", "uid", r.scope.UID)
+				b.shedding.Info("a subscriber leaves its signals unread; ended the subscription", "uid", r.scope.UID)
 			}
 		}
 	}

@@ -33,7 +33,7 @@ func setDefault(q *request, tx *ccstore.Tx, in struct{ Cache view.Path }) (any, 
 	case !ok || place.Kind != view.AtCache:
 		return nil, unknownObject
 	case place.UID != q.place.UID:
-		return nil, invalidArgs("the cache is not one of this collection")
+		return nil, invalidArgs("the cache is in another collection")
 	}
 	cache, err := tx.CacheByUUID(place.Cache)
 	if err != nil {

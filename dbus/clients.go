@@ -2,6 +2,7 @@ package dbus
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -15,7 +16,7 @@ import (
 type clients struct {
 	broadcast *subscription // in session mode: of the peer nil, which is everybody
 	narrowed  atomic.Bool   // a subscription ended or got narrower
-	tidy      func()        // has mirrors that nobody wants dropped later
+	tidy      func()        // has unwanted mirrors dropped later
 
 	// mu is never held while something is sent, so that the receiver of the
 	// connection may take it.
@@ -130,7 +131,7 @@ func (c *clients) subscribe(peer *link.Peer, sub subscription) (began bool, err 
 		one.sub.alias = one.sub.alias || sub.alias
 		return false, nil
 	case one.sub == nil && !c.makeRoom(sub.scope.UID):
-		return false, &fault{errLimitsExceeded, "too many subscriptions of this user"}
+		return false, &fault{errLimitsExceeded, fmt.Sprintf("the user has %d subscriptions; allowed: %d; end one with Unsubscribe", maxSubscriptions, maxSubscriptions)}
 	}
 	c.counter++
 	sub.order = c.counter

@@ -128,7 +128,7 @@ func (b *bus) run(q *request, m method, op operation) error {
 	return err
 }
 
-// change runs a method in a transaction. A caller that hears of the change gets
+// change runs a method in a transaction. A caller that gets signals of the change gets
 // the answer after the signals.
 func (b *bus) change(q *request, op operation) error {
 	var result any
@@ -148,7 +148,7 @@ func (b *bus) change(q *request, op operation) error {
 	return nil
 }
 
-// announceTo announces the change that a caller made, if it hears of it, and
+// announceTo announces the change that a caller made, if it gets the signals, and
 // reserves the place of the answer.
 func (b *bus) announceTo(q *request) {
 	b.mu.Lock()
@@ -163,7 +163,7 @@ func (b *bus) announceTo(q *request) {
 // A session bus is one user's, and shows nothing of anybody else's.
 func (b *bus) scopeOf(of link.Identity) (view.Scope, error) {
 	if b.Session && of.UID != uint32(os.Geteuid()) {
-		return view.Scope{}, &fault{errAccessDenied, "this is another user's service"}
+		return view.Scope{}, &fault{errAccessDenied, "the service belongs to another user"}
 	}
 	scope := view.NewScope(of.UID, "")
 	if b.Session {

@@ -16,7 +16,7 @@ type iface struct {
 // methods are the rows of an interface, by the name of the method.
 type methods map[string]method
 
-// A method is what a call may do and what is done for it. The types of the
+// A method has the permission that a call needs and its handler. The types of the
 // arguments are the fields of the handler's last parameter; see package link.
 type method struct {
 	permission permission

@@ -26,7 +26,7 @@ type changes struct {
 	notices []ccstore.Notice // up to maxTicketChanges
 }
 
-// maxTicketChanges bounds what is kept of one collection: a few times what a
+// maxTicketChanges bounds the pending changes of a collection: a few times what a
 // signal lists, because tickets that both come and go are not listed.
 const maxTicketChanges = 4096
 

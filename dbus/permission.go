@@ -1,10 +1,14 @@
 package dbus
 
-import "kcmd.org/kcmd/budget"
+import (
+	"fmt"
+
+	"kcmd.org/kcmd/budget"
+)
 
 // The polkit actions, as data/polkit declares them. They are for administrators
-// who are not root, and about what belongs to others: nobody needs an
-// authorization for their own caches.
+// who are not root, and for the caches of others: users need no
+// authorization for their own.
 const (
 	actionInspectAll = "org.kcmd.KCM1.inspect-all"
 	actionManageAll  = "org.kcmd.KCM1.manage-all"
@@ -39,7 +43,7 @@ func (b *bus) authorize(q *request, action string) error {
 	case b.Session:
 		return notAuthorized
 	case b.questions.Take(budget.Account{UID: uid}, 1) != nil:
-		return &fault{errLimitsExceeded, "too many authorizations of this user are pending"}
+		return &fault{errLimitsExceeded, fmt.Sprintf("%d authorizations of the user are pending; allowed: %d", asking.Account, asking.Account)}
 	}
 	defer b.questions.Give(budget.Account{UID: uid}, 1)
 	answer, err := q.CheckAuthorization(action)

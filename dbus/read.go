@@ -17,7 +17,7 @@ type reader func(*reading) ([]any, error)
 func nothing(*reading) ([]any, error) { return nil, nil }
 
 // A reading is a look at the collections of a request at one moment, taken while
-// bus.mu is held. What is computed from it needs no lock.
+// bus.mu is held. Computing from it needs no lock.
 type reading struct {
 	*request
 	known   map[ccstore.Owner]view.Collection // as the caller knows them: a subscriber as they were announced, others as they are
@@ -28,7 +28,7 @@ type reading struct {
 	collection view.Collection
 	cache      view.Cache
 
-	behind      bool            // the caller was looked at what is ahead
+	behind      bool            // a collection that is ahead was looked at
 	needsList   bool            // the owners must be listed first
 	needs       []ccstore.Owner // whose collections must be loaded first
 	subscribing bool            // the caller becomes a subscriber by the answer

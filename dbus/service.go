@@ -17,7 +17,7 @@ import (
 // BusName is the well-known name of the service.
 const BusName = "org.kcmd.KCM1"
 
-// Config is what a Service is told.
+// Config configures a Service.
 type Config struct {
 	Address       string        // "system", "session", or a D-Bus address
 	Session       bool          // session mode: signals are broadcast; Address "session" implies it
@@ -75,8 +75,8 @@ func New(store *ccstore.Store, c Config) *Service {
 func (s *Service) Ready() <-chan struct{} { return s.ready }
 
 // The pause between two attempts to get on the bus is a tenth of the time that
-// it has been away: a bus that is restarted is met at once, and nobody is kept
-// awake by one that never comes. It stays within these bounds.
+// it has been away: short after a restart of the bus, long where there is none,
+// so that the machine can sleep. It stays within these bounds.
 const (
 	minPause = 100 * time.Millisecond
 	maxPause = 30 * time.Second

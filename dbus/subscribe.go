@@ -43,7 +43,7 @@ func subscribeProcess(q *request, in struct {
 		return nil, err
 	}
 	if len(peers) == 0 {
-		return nil, &fault{errProcessUnknown, "that process has no connection of yours to the bus"}
+		return nil, &fault{errProcessUnknown, "the process has no connection of your user to the bus"}
 	}
 	n, err := q.subscribePeers(sub, uid, peers...)
 	return []any{n}, err

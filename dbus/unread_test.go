@@ -169,3 +169,20 @@ func TestReaders(t *testing.T) {
 	}
 	must[string](c, rootPath, introspectCall)
 }
+
+// TestNoPing: where the policy of the bus does not allow Pings, as one of before,
+// the service trusts clients to read.
+func TestNoPing(t *testing.T) {
+	bus := startBusWith(t, "dbus-daemon", debianPolicy+`
+  <policy context="default">
+    <allow own="org.kcmd.KCM1"/>
+    <allow send_destination="org.kcmd.KCM1"/>
+  </policy>`)
+	s := Config{Address: bus.address, Budgets: budget.Default()}
+	s.Budgets.Unread = budget.Bounds{Account: 1 << 20, Whole: 4 << 20}
+	startService(t, newStore(t), s)
+	c := bus.connect(t)
+	for total := 0; total < 4<<20; {
+		total += len(must[string](c, rootPath, introspectCall))
+	}
+}

@@ -109,24 +109,24 @@ func (h *header) field(d *decoder, seen *[fieldEnd]bool) {
 	}
 	seen[code] = true
 	switch code {
-	case fieldPath:
-		h.path = d.path()
-	case fieldInterface:
-		h.iface = d.string()
-	case fieldMember:
-		h.member = d.string()
-	case fieldErrorName:
-		h.errorName = d.string()
 	case fieldReplySerial:
 		h.replySerial = d.uint32()
-	case fieldDestination:
-		h.destination = d.string()
-	case fieldSender:
-		h.sender = d.string()
 	case fieldSignature:
 		h.signature = d.signature()
 	case fieldUnixFDs:
 		h.fds = d.uint32()
+	case fieldPath:
+		h.path = d.path()
+	default:
+		*h.texts()[code] = d.string()
+	}
+}
+
+// texts returns the fields that are strings or paths.
+func (h *header) texts() [fieldEnd]*string {
+	return [fieldEnd]*string{
+		fieldPath: &h.path, fieldInterface: &h.iface, fieldMember: &h.member,
+		fieldErrorName: &h.errorName, fieldDestination: &h.destination, fieldSender: &h.sender,
 	}
 }
 
@@ -177,28 +177,20 @@ func (h *header) append(b []byte) []byte {
 	b = h.order.AppendUint32(b, h.body)
 	b = h.order.AppendUint32(b, h.serial)
 	b = h.order.AppendUint32(b, 0) // for now
-	b = h.appendString(b, fieldPath, h.path)
-	b = h.appendString(b, fieldInterface, h.iface)
-	b = h.appendString(b, fieldMember, h.member)
-	b = h.appendString(b, fieldErrorName, h.errorName)
+	for code, text := range h.texts() {
+		if text != nil && *text != "" {
+			b = appendString(appendField(b, byte(code)), h.order, *text)
+		}
+	}
 	if h.replySerial != 0 {
 		b = h.order.AppendUint32(appendField(b, fieldReplySerial), h.replySerial)
 	}
-	b = h.appendString(b, fieldDestination, h.destination)
-	b = h.appendString(b, fieldSender, h.sender)
 	if h.signature != "" {
 		b = append(appendField(b, fieldSignature), byte(len(h.signature)))
 		b = append(append(b, h.signature...), 0)
 	}
 	h.order.PutUint32(b[fixedHeader-4:], uint32(len(b)-fixedHeader))
 	return pad(b, 8)
-}
-
-func (h *header) appendString(b []byte, code byte, s string) []byte {
-	if s == "" {
-		return b
-	}
-	return appendString(appendField(b, code), h.order, s)
 }
 
 // appendField appends what comes before the value of a field.

@@ -29,8 +29,8 @@ const own = 1 << 31
 // IsOwn reports whether a Message may have that serial.
 func IsOwn(serial uint32) bool { return serial&own != 0 }
 
-// Ping returns a call that every D-Bus library answers, and its serial. Nobody
-// can guess that: a peer that answers has read the call.
+// Ping returns a call that every D-Bus library answers, and its serial,
+// which cannot be guessed: a peer that answers has read the call.
 func Ping(to string) (Message, uint32) {
 	serial := rand.Uint32() | own
 	return Message{Kind: methodCall, To: to, Path: "/", Interface: "org.freedesktop.DBus.Peer", Member: "Ping", serial: serial}, serial

@@ -36,7 +36,7 @@ func Dial(ctx context.Context, address string) (*net.UnixConn, error) {
 	return nil, fmt.Errorf("cannot connect to the bus: %w", errors.Join(errs...))
 }
 
-// busAddress returns the D-Bus address that "system" or "session" stands for.
+// busAddress returns the D-Bus address of "system" or "session".
 // Other addresses it returns as they are.
 func busAddress(address string) (string, error) {
 	switch address {

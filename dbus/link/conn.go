@@ -24,7 +24,7 @@ type Config struct {
 	Name       string                     // well-known name of the service
 	Interfaces []*introspection.Interface // whose methods may be called
 	Labels     bool                       // SELinux labels of peers count
-	Broadcast  bool                       // signals go to everybody, who is of one user
+	Broadcast  bool                       // signals are broadcast; all peers are of one user
 	Unread     budget.Bounds              // bytes on their way to the peers of a uid, unless Broadcast
 	Requests   budget.Bounds              // calls served at once
 	Logger     *slog.Logger
@@ -109,9 +109,9 @@ func (c *Conn) Join(ctx context.Context) error {
 		return fmt.Errorf("cannot say hello to the bus: %w", err)
 	}
 	// Before the first call: a subscriber that leaves must not stay one.
-	const gone = "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus'," +
+	const leaving = "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus'," +
 		"member='NameOwnerChanged',arg2=''"
-	if err := c.call(ctx, "AddMatch", gone).Err; err != nil {
+	if err := c.call(ctx, "AddMatch", leaving).Err; err != nil {
 		return fmt.Errorf("cannot watch the bus: %w", err)
 	}
 	return ctx.Err()
@@ -143,8 +143,8 @@ func (c *Conn) RequestName(ctx context.Context) error {
 // leaveTimeout bounds how long Leave takes.
 const leaveTimeout = time.Second
 
-// Leave gives the name back, so that nobody calls any more or the next in the
-// queue takes over, and waits for the answers to the calls under way.
+// Leave releases the name, so that calls end or the next in the queue gets them,
+// and waits for the answers to the calls under way.
 func (c *Conn) Leave() {
 	ctx, cancel := context.WithTimeout(c.Context(), leaveTimeout)
 	defer cancel()

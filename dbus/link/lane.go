@@ -50,7 +50,7 @@ func (l *lane) put(p *place, m *guard.Message) {
 	}
 }
 
-// empty sends what is at the head of the lane.
+// empty sends the messages at the head of the lane.
 func (l *lane) empty() {
 	for p := l.next(); p != nil; p = l.next() {
 		if p.message != nil {

@@ -115,7 +115,7 @@ func (p *peers) next(from *Peer) *Call {
 }
 
 // remove forgets a peer that left the bus, and ends its waiting calls. It returns
-// nil if nobody knew that peer.
+// nil for an unknown peer.
 func (p *peers) remove(name string) *Peer {
 	p.mu.Lock()
 	defer p.mu.Unlock()

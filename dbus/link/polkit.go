@@ -16,8 +16,8 @@ const (
 	polkitIface = polkitName + ".Authority"
 )
 
-// polkitTimeout is for an authority that asks nobody. A person who is asked for
-// a password may take longer.
+// polkitTimeout is for an authority that asks no person. Typing a password may
+// take longer.
 const (
 	polkitTimeout    = 10 * time.Second
 	passwordPatience = 2 * time.Minute

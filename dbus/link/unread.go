@@ -135,11 +135,13 @@ func (c *Conn) answered(serial uint32, answer *godbus.Message) {
 	delete(u.pings, serial)
 	p.sent.ping = 0
 	if sender, _ := field(answer, godbus.FieldSender).(string); sender != p.Name { // the bus, about a Ping that did not arrive
-		if name, _ := field(answer, godbus.FieldErrorName).(string); name == "org.freedesktop.DBus.Error.AccessDenied" && !u.off {
-			u.off = true
+		if name, _ := field(answer, godbus.FieldErrorName).(string); name != errAccessDenied {
+			return
+		}
+		if !u.off {
 			c.Logger.Warn("the policy of the bus does not let the service send org.freedesktop.DBus.Peer.Ping: clients that do not read are not noticed")
 		}
-		return
+		u.off = true
 	}
 	u.pool.Give(p.account(), p.sent.before)
 	p.sent.unread -= p.sent.before

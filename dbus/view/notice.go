@@ -12,7 +12,7 @@ func NoticeSignals(c Collection, notices []ccstore.Notice) []Signal {
 	for _, n := range notices {
 		cache, err := c.CacheByUUID(n.Cache)
 		if err != nil || n.Again || cache.TGT() == nil || cache.TGT().UUID != n.Credential.UUID {
-			continue // gone, or nothing new
+			continue // destroyed, or announced before
 		}
 		switch tgt := cache.TGT(); n.State {
 		case ccache.Expiring:

@@ -79,9 +79,9 @@ func Diff(before, after Collection, changes []ccstore.Change) []Signal {
 	return list
 }
 
-// compareCaches returns the caches that are new, those that are gone, and pairs
-// of the others where a property may differ. A cache that nobody changed is the
-// same in both snapshots.
+// compareCaches returns the new caches, the destroyed ones, and pairs of the
+// others where a property may differ. An unchanged cache is the same in both
+// snapshots.
 func compareCaches(before, after Collection) (created, destroyed []Cache, kept [][2]Cache) {
 	for _, now := range after.Caches() {
 		was, err := before.CacheByUUID(now.UUID)
