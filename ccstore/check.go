@@ -41,12 +41,14 @@ func (s *Store) checkOwner(ctx context.Context, owner Owner) error {
 		return err
 	}
 	stored, repairs := fromRecord(owner, r)
-	var errs []error
-	for _, one := range repairs {
-		errs = append(errs, one.err)
-	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
+	if s.watched == nil { // otherwise repairs are made in memory only
+		var errs []error
+		for _, r := range repairs {
+			errs = append(errs, r.err)
+		}
+		if len(errs) > 0 {
+			return errors.Join(errs...)
+		}
 	}
 	if err := stored.check(); err != nil {
 		return fmt.Errorf("as stored: %w", err)
@@ -60,12 +62,12 @@ func (s *Store) checkOwner(ctx context.Context, owner Owner) error {
 }
 
 // CheckRecord verifies what a backend keeps of owner, and returns everything
-// that is wrong with it. What is quarantined was found earlier, and is not.
-func CheckRecord(owner Owner, r *Record) []error {
-	c, repairs := fromRecord(owner, r)
+// that is wrong with it, but for entries quarantined earlier.
+func CheckRecord(owner Owner, record *Record) []error {
+	c, repairs := fromRecord(owner, record)
 	var errs []error
-	for _, one := range repairs {
-		errs = append(errs, one.err)
+	for _, r := range repairs {
+		errs = append(errs, r.err)
 	}
 	if err := c.check(); err != nil {
 		errs = append(errs, err)

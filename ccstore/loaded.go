@@ -162,8 +162,9 @@ func (st *state) changesTo(last, after *Collection, commits []uuid.UUID) []Chang
 	return diff(last, after)
 }
 
-// repair makes the backend say what c says. If it cannot, what is wrong stays as
-// it is until c is loaded again.
+// repair commits the repairs of a collection. If it cannot, they are made again when
+// the collection is loaded again. Where there are other writers it commits nothing,
+// since each of them would: the entries are quarantined in memory only.
 func (s *Store) repair(ctx context.Context, c *Collection, repairs []repair) {
 	if len(repairs) == 0 {
 		return
@@ -174,6 +175,9 @@ func (s *Store) repair(ctx context.Context, c *Collection, repairs []repair) {
 		if r.lost {
 			s.log.Error("stored entry cannot be read, quarantined", "owner", c.owner, "err", r.err)
 		}
+	}
+	if s.watched != nil {
+		return
 	}
 	if err := s.backend.Commit(context.WithoutCancel(ctx), commit); err != nil {
 		s.log.Warn("cannot repair a collection", "owner", c.owner, "err", err)

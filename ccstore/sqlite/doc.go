@@ -1,7 +1,7 @@
 // Package sqlite is the ccstore backend that keeps collections in an SQLite
 // database, through modernc.org/sqlite, which needs no C compiler.
 //
-// It imports ccstore, ccstore/ccache, and the leaves seal, checksum, flock and private.
+// It imports ccstore, ccstore/ccache, and the leaves ccache, seal, checksum, flock and private.
 //
 // Files, in the order in which to read them:
 //

@@ -49,8 +49,9 @@ func testQuarantined(t *testing.T, open Open) {
 		t.Fatal(err)
 	}
 	want(t, "credentials that are stored", 3, len(r.Credentials))
+	_, shared := b.(ccstore.Watcher) // then it is quarantined in memory only
 	for _, row := range r.Credentials {
-		want(t, "quarantined", row.UUID == junk.UUID, row.Quarantined != "")
+		want(t, "quarantined", row.UUID == junk.UUID && !shared, row.Quarantined != "")
 	}
 	if err := b.Close(); err != nil {
 		t.Fatal(err)

@@ -7,8 +7,11 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"kcmd.org/kcmd/ccstore"
 )
@@ -25,6 +28,8 @@ func RunShared(t *testing.T, open func(t *testing.T) [2]ccstore.Backend) {
 		{"Conflicts", testSharedConflicts},
 		{"Unwatched", testSharedUnwatched},
 		{"LostWatch", testLostWatch},
+		{"FailingFresh", testFailingFresh},
+		{"Quarantined", testSharedQuarantined},
 		{"Reasons", testSharedReasons},
 	}
 	for _, tt := range tests {
@@ -261,6 +266,74 @@ func testLostWatch(t *testing.T, b [2]ccstore.Backend) {
 	}
 	wg.Wait()
 	agree(t, b[0], members[0], members[1])
+}
+
+// A deaf backend learns nothing of other writers while it is so.
+type deaf struct {
+	ccstore.Backend
+	ccstore.Watcher
+	isDeaf atomic.Bool
+}
+
+func (d *deaf) Watch(ctx context.Context, o ccstore.Owner, after uint64, f func(ccstore.Moved)) error {
+	if d.isDeaf.Load() {
+		return errors.New("cannot watch")
+	}
+	return d.Watcher.Watch(ctx, o, after, f)
+}
+
+func (d *deaf) Fresh(ctx context.Context, o ccstore.Owner, revision uint64) (bool, error) {
+	if d.isDeaf.Load() {
+		<-ctx.Done()
+		return false, ctx.Err()
+	}
+	return d.Watcher.Fresh(ctx, o, revision)
+}
+
+// testFailingFresh has one store that cannot learn whether its snapshot is the latest:
+// readers get the one that it has, updates succeed, and its events are complete.
+func testFailingFresh(t *testing.T, b [2]ccstore.Backend) {
+	d := &deaf{Backend: b[0], Watcher: b[0].(ccstore.Watcher)}
+	d.isDeaf.Store(true)
+	one, other := newMember(t, d), newMember(t, b[1])
+	fill(t, other.Store, owner, "1000", alice, TGT(alice))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	c, err := one.Snapshot(ctx, owner)
+	if err != nil || ctx.Err() != nil {
+		t.Fatalf("Snapshot: %v, %v", err, ctx.Err())
+	}
+	want(t, "revision that a reader gets", 0, c.Revision())
+	fill(t, one.Store, owner, "1000:b", bob, TGT(bob))
+	want(t, "caches", []string{"1000", "1000:b"}, names(one.last))
+	fill(t, other.Store, owner, "1000:c", alice)
+	d.isDeaf.Store(false)
+	agree(t, b[0], one, other)
+}
+
+// testSharedQuarantined has a credential that cannot be read: each store quarantines
+// it in memory, and none changes the backend for it.
+func testSharedQuarantined(t *testing.T, b [2]ccstore.Backend) {
+	follows := newMember(t, b[0])
+	fill(t, follows.Store, owner, "1000", alice, TGT(alice))
+	junk := ccstore.CredentialRecord{Cache: 1, Seq: 7, UUID: uuid.New(), Data: []byte("junk")}
+	err := b[1].Commit(t.Context(), &ccstore.Commit{Owner: owner, Revision: 1, Ops: []ccstore.Op{ccstore.PutCredential{CredentialRecord: junk}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	loads := newMember(t, b[1])
+	follows.reach(2)
+	for _, m := range []*member{follows, loads} {
+		want(t, "quarantined", 1, m.last.Quarantined())
+		want(t, "revision", 2, m.last.Revision())
+	}
+	fill(t, loads.Store, owner, "1000:b", bob)
+	follows.reach(3)
+	r, err := b[0].Load(t.Context(), owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, "stored revision", 3, r.Revision)
 }
 
 // randomUpdate does something random to one of three caches.
