@@ -142,7 +142,7 @@ func TestCheckCommand(t *testing.T) {
 		})
 	}
 	for _, path := range []string{whole, damaged, garbage} {
-		if got := names(t, filepath.Dir(path)); got != "kcmd.db kcmd.db-lock" {
+		if got := names(t, filepath.Dir(path)); got != "kcmd.db kcmd.db-lock kcmd.db-reserve" {
 			t.Errorf("check has left: %s", got)
 		}
 	}
@@ -162,7 +162,7 @@ func TestCheckBesideDaemon(t *testing.T) {
 	if state := daemon.ends(syscall.SIGTERM); state.ExitCode() != 0 {
 		t.Errorf("the daemon ended with %v\n%s", state, daemon.stderr.String())
 	}
-	if got := names(t, filepath.Dir(path)); got != "kcmd.db kcmd.db-lock" {
+	if got := names(t, filepath.Dir(path)); got != "kcmd.db kcmd.db-lock kcmd.db-reserve" {
 		t.Errorf("in the directory: %s", got)
 	}
 }
