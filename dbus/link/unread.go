@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	godbus "github.com/godbus/dbus/v5"
@@ -21,6 +22,8 @@ import (
 type unread struct {
 	pool *budget.Pool
 	most int64 // of an account
+
+	waiting atomic.Int32 // calls that wait until there is room
 
 	mu    sync.Mutex
 	pings map[uint32]*Peer // without an answer, by serial
@@ -61,6 +64,8 @@ func (c *Conn) admit(p *Peer) bool {
 		return true
 	}
 	if u.pool.Take(p.account(), answerRoom) != nil {
+		u.waiting.Add(1)
+		defer u.waiting.Add(-1)
 		c.ask(p.Identity().UID)
 		ctx, cancel := context.WithTimeout(p.ctx, patience)
 		defer cancel()
@@ -145,7 +150,9 @@ func (c *Conn) answered(serial uint32, answer *godbus.Message) {
 	}
 	u.pool.Give(p.account(), p.sent.before)
 	p.sent.unread -= p.sent.before
-	go c.ask(p.Identity().UID)
+	if u.waiting.Load() > 0 || u.pool.Held(p.account()) > u.most/2 {
+		go c.ask(p.Identity().UID)
+	}
 }
 
 // forget gives back what a peer that left did not read.
