@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"time"
 )
 
@@ -150,8 +151,9 @@ func ticketFor(name string, server ...string) []byte {
 	return parts{server: principal(server...), ticket: "ticket for " + name, end: began + 3600}.credential()
 }
 
-// parts are what differs between the tickets that tests make of alice.
+// parts are what differs between the tickets of tests.
 type parts struct {
+	client   []byte // a principal, nil for alice
 	server   []byte // a principal
 	end      uint32
 	authdata int // entries, all of them empty
@@ -160,8 +162,11 @@ type parts struct {
 }
 
 func (p parts) credential() []byte {
-	b := principal("alice")
-	b = append(b, p.server...)
+	b := p.client
+	if b == nil {
+		b = principal("alice")
+	}
+	b = slices.Concat(b, p.server)
 	b = append(b, 0, 18) // key: aes256-cts-hmac-sha1-96
 	b = append(b, data("0123456789abcdef0123456789abcdef")...)
 	b = append(b, be32(min(began, p.end))...) // authtime
