@@ -38,7 +38,7 @@ type Limits struct {
 func Default() Limits {
 	return Limits{
 		Connections: Bounds{Account: 256, Whole: 4096, Reserve: 64},
-		Memory:      Bounds{Account: 48 << 20, Whole: 112 << 20, Reserve: 16 << 20},
+		Memory:      Bounds{Account: 24 << 20, Whole: 58 << 20, Reserve: 10 << 20},
 		Stored:      Bounds{Account: 64 << 20, Whole: 4 << 30},
 		Collections: Bounds{Account: 64 << 20, Whole: 80 << 20},
 		Requests:    Bounds{Account: 2, Whole: 32, Reserve: 4},

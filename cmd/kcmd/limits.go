@@ -83,7 +83,7 @@ func limitMemory(l *budget.Limits, c *config, most int64, log *slog.Logger) {
 
 // leastMemory is the least budget of memory, in bytes: an account has half of it, for
 // one large request.
-const leastMemory = 32 << 20
+const leastMemory = 24 << 20
 
 // heapOf returns the bytes that the heap needs for the budgets, 0 for no limit.
 func heapOf(l *budget.Limits, store string) int64 {
@@ -98,9 +98,9 @@ func heapOf(l *budget.Limits, store string) int64 {
 }
 
 // memoryMax returns the least MemoryMax= for a heap of that size, in bytes. Besides the
-// heap it has the stacks of threads, the caches of SQLite, and garbage that comes faster
-// than it is collected.
-func memoryMax(heap int64) int64 { return heap / 2 * 3 }
+// heap it has the stacks of threads, the memory of SQLite, and garbage that comes faster
+// than it is collected: under attack 75 MiB. At the limit the kernel kills.
+func memoryMax(heap int64) int64 { return 2 * heap }
 
 // tasksMax is TasksMax=: far more threads than all requests need that wait for the
 // disk at once, with the spare ones and one for each of some hundred processors.

@@ -118,11 +118,11 @@ func TestLimitsOfMemory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	writeFile(t, filepath.Join(dir, "a", "memory.max"), "314572800\n")
+	writeFile(t, filepath.Join(dir, "a", "memory.max"), "335544320\n")
 	writeFile(t, filepath.Join(dir, "a", "b", "memory.max"), "max\n")
 	most := cgroupMemory(filepath.Join(dir, "self"), dir)
-	if most != 300<<20 {
-		t.Fatalf("the limit is %d bytes, want 300 MiB", most)
+	if most != 320<<20 {
+		t.Fatalf("the limit is %d bytes, want 320 MiB", most)
 	}
 	var out bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&out, nil))

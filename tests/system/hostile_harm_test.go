@@ -34,7 +34,7 @@ var harmMoves = []move{
 		a.fillUp(t, "tiny", 20_000, func(i int) parts { return parts{server: principal(strconv.Itoa(i)), end: began + 3600} })
 	}},
 	{"as much authorization data as the quota allows", ceiling, func(t *testing.T, a *attack) {
-		a.fillUp(t, "authdata", 1000, func(i int) parts {
+		a.fillUp(t, "authdata", 500, func(i int) parts {
 			return parts{server: principal(strconv.Itoa(i)), end: began + 3600, authdata: 1024}
 		})
 	}},

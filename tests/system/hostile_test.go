@@ -45,7 +45,7 @@ type prepared struct {
 const base = 96
 
 // ceiling is what no move may make the daemon take, in MiB, with the usual limits.
-// Of it, 64 MiB are what the user may store, and 48 what it may have in requests,
+// Of it, 64 MiB are what the user may store, and 24 what it may have in requests,
 // replies and lists.
 const ceiling = 256
 

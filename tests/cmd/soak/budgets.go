@@ -12,8 +12,8 @@ import (
 // What the daemon may take at any time, by its table of limits, as the units have it.
 var (
 	limits = budget.Default()
-	// mostMemory is half as much again as the budgets and the program, in bytes.
-	mostMemory = (limits.Memory.Whole + limits.Collections.Whole + 32<<20) / 2 * 3
+	// mostMemory is twice the budgets and the program, in bytes.
+	mostMemory = 2 * (limits.Memory.Whole + limits.Collections.Whole + 32<<20)
 	mostFiles  = int(limits.Connections.Whole) + 64
 )
 
