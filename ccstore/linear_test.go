@@ -89,6 +89,16 @@ var workloads = []workload{
 		}),
 	},
 	{
+		name:  "REMOVE_CRED of none, with a match that no index serves",
+		setUp: fillServices,
+		work: oneUpdate(func(int) func(*ccstore.Tx) error {
+			return func(tx *ccstore.Tx) error {
+				_, err := tx.Remove("x", &ccache.Match{Flags: ccache.MatchKeyType, KeyType: -1})
+				return err
+			}
+		}),
+	},
+	{
 		name:  "removal by UUID",
 		setUp: fillServices,
 		work: oneUpdate(func(int) func(*ccstore.Tx) error {

@@ -1,6 +1,7 @@
 package ccstore
 
 import (
+	"runtime"
 	"time"
 
 	"github.com/google/uuid"
@@ -132,14 +133,20 @@ func (tx *Tx) Store(name string, cred *ccache.Credential) error {
 }
 
 // Remove removes every credential that m matches, and returns how many. It
-// fails with ErrNoCache.
+// fails with ErrNoCache. A match without a server looks at all credentials, and lets
+// other goroutines run meanwhile: the backend is not in use, so that other owners
+// wait for nothing.
 func (tx *Tx) Remove(name string, m *ccache.Match) (int, error) {
 	old, err := tx.Cache(name)
 	if err != nil {
 		return 0, err
 	}
 	var gone []*Credential
+	looked := 0
 	for cred := range old.candidates(m) {
+		if looked++; looked%findStep == 0 {
+			runtime.Gosched()
+		}
 		if m.Matches(cred.Credential) {
 			gone = append(gone, cred)
 		}
