@@ -7,11 +7,11 @@ import "context"
 // order of the owner's events: f gets what the event before left. f must be quick
 // and must not call the store.
 func (s *Store) Announce(ctx context.Context, owner Owner, f func(*Collection) []Notice) error {
-	st, err := s.use(owner)
+	st, err := s.useState(owner)
 	if err != nil {
 		return err
 	}
-	defer s.release(st)
+	defer s.releaseState(st)
 	st.loading.Lock() // which every event is published under
 	defer st.loading.Unlock()
 	if st.current.Load() == nil {

@@ -48,11 +48,11 @@ type Watcher interface {
 	Fresh(ctx context.Context, owner Owner, revision uint64) (bool, error)
 }
 
-// Moved tells how a collection moved on in the backend: by the commits, in order,
-// of this store or others; by none if it is still where the watch began.
+// Moved has the commits of this store and others, in order, since the watch of a
+// collection began or f was last called.
 type Moved struct {
 	Commits []*Commit
-	Reload  bool // the commits are not known; Load tells
+	Reload  bool // the commits are not known: the collection must be loaded
 }
 
 // A Record is a collection as a backend keeps it.
@@ -75,7 +75,7 @@ type CacheRecord struct {
 	Name        string
 	Principal   []byte // marshalled
 	KDCOffset   int32  // seconds
-	Label       string // SELinux label of whoever made it
+	Label       string // SELinux label of its creator
 	Changed     int64  // seconds since 1970
 	Deadlines   Deadlines
 	Quarantined string // why it is quarantined; "" is in use
@@ -151,8 +151,8 @@ type (
 		Why string
 	}
 
-	// QuarantineCredential keeps a credential, but out of use. It goes when its
-	// cache is deleted or cleared.
+	// QuarantineCredential keeps a credential, but out of use, until its cache
+	// is deleted or cleared.
 	QuarantineCredential struct {
 		Cache, Seq uint64
 		Why        string

@@ -11,14 +11,14 @@ import (
 	"kcmd.org/kcmd/ccstore/ccache"
 )
 
-// A Cache is a snapshot of one credential cache. It never changes; nobody may
-// assign to its fields.
+// A Cache is a snapshot of one credential cache. Its fields must not be
+// assigned to.
 type Cache struct {
 	UUID      uuid.UUID        // stays through Initialize and Replace
 	Name      string           // the residual: what follows "KCM:"
 	Principal ccache.Principal // the client
 	KDCOffset int32            // seconds to add to the local clock to get the KDC's
-	Label     string           // SELinux label of whoever made it, "" without SELinux
+	Label     string           // SELinux label of its creator, "" without SELinux
 	Changed   time.Time        // when the contents last changed, in whole seconds
 
 	id          uint64 // in the collection

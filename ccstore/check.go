@@ -131,7 +131,7 @@ func (c *Cache) check() error {
 	return nil
 }
 
-// same returns an error that tells the first difference of c and d.
+// same returns an error with the first difference of c and d.
 func (c *Collection) same(d *Collection) error {
 	if c.revision != d.revision || c.defaultName != d.defaultName || c.Len() != d.Len() {
 		return fmt.Errorf("memory and backend differ: revision %d and %d, default %q and %q, %d and %d caches",

@@ -9,18 +9,18 @@ import (
 	"github.com/tidwall/btree"
 )
 
-// A Collection is a snapshot of the caches of one owner, and of which is the
-// default one. It never changes; any number of goroutines may read it.
+// A Collection is a snapshot of the caches of one owner and of the default. It never
+// changes; any number of goroutines may read it.
 type Collection struct {
 	owner       Owner
 	revision    uint64 // counts the commits
-	defaultName string // "" as long as nobody set one
+	defaultName string // "" if it was never set
 	nextID      uint64 // of the next cache
 	quarantined int    // caches that are kept but not in use
 	bytes       int64  // sum of Cache.Size
 
-	// Copies of a tree share what they do not change, so that a snapshot costs
-	// the same whatever the collection holds.
+	// Copies of a tree share their unchanged nodes, so that a snapshot of a large
+	// collection costs no more than one of a small one.
 	caches *btree.Map[uint64, *Cache] // by id, which is the order of creation
 	byName *btree.Map[string, uint64]
 	byUUID *btree.Map[string, uint64]

@@ -129,7 +129,7 @@ func (s *Store) commit(ctx context.Context, st *state, updates []*update) int {
 // tryCommit makes one attempt. Its error is that of every update in the proposal
 // whose own err is nil.
 func (s *Store) tryCommit(ctx context.Context, st *state, updates []*update) (*proposal, error) {
-	base, err := s.load(ctx, st)
+	base, err := s.loadLatest(ctx, st)
 	if err != nil {
 		for _, u := range updates {
 			u.err = nil
@@ -192,8 +192,8 @@ func (s *Store) publishUncertain(ctx context.Context, st *state, u *uncertain) (
 	return s.reload(ctx, st) == nil && u.made
 }
 
-// show publishes an event, and then lets readers see what it tells of: what a
-// reader sees, every watcher was told. st.loading is held.
+// show publishes an event, and then lets readers see the new snapshot: a reader sees
+// nothing before every watcher. st.loading is held.
 func (s *Store) show(st *state, e Event) {
 	s.levels.add(st.owner)
 	s.publish(e)

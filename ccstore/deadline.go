@@ -48,7 +48,7 @@ func (c *Cache) Deadlines() Deadlines {
 // Due returns the deadlines of a kind that come after one time and not after
 // another, in seconds since 1970, as Backend.Due does. It loads no collection.
 func (s *Store) Due(ctx context.Context, kind DeadlineKind, after, until int64, limit int) ([]Deadline, error) {
-	if err := s.begin(); err != nil {
+	if err := s.beginCall(); err != nil {
 		return nil, err
 	}
 	defer s.active.Done()

@@ -78,7 +78,7 @@ func (d *draft) setDefault(name string) {
 	d.changes = append(d.changes, Change{Kind: DefaultChanged})
 }
 
-// addNewCache adds a cache that nobody else has.
+// addNewCache adds a new cache.
 func (d *draft) addNewCache(cache *Cache) {
 	cache.draft = d.id
 	d.touched = append(d.touched, cache.id)

@@ -8,7 +8,7 @@ import (
 // Hold keeps the collection of owner in memory, once it is loaded, until
 // release is called: no event of it is missed.
 func (s *Store) Hold(owner Owner) (release func(), err error) {
-	st, err := s.use(owner)
+	st, err := s.useState(owner)
 	if err != nil {
 		return nil, err
 	}

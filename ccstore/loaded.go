@@ -11,8 +11,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// A state is what the store holds in memory of one owner. It goes when nobody
-// used it for a while.
+// A state is the part of the store in memory for one owner. The store drops it when
+// it was not used for a while.
 type state struct {
 	owner   Owner
 	current atomic.Pointer[Collection] // what readers see; nil: to be loaded
@@ -20,7 +20,7 @@ type state struct {
 	suspect atomic.Bool                // the backend may hold something later: load again
 	unseen  atomic.Bool                // the backend does not report what happens: ask
 	users   atomic.Int64               // calls under way, and holds
-	idle    atomic.Bool                // not used since the sweeper last came by
+	idle    atomic.Bool                // not used since the last sweep
 
 	loading   sync.Mutex // held to load
 	uncertain *uncertain // with loading: to be looked for when loaded again
@@ -32,9 +32,9 @@ type state struct {
 	leading bool      // an update leads a turn, or is about to
 }
 
-// use begins a call that needs the state of owner, which ends with release.
-func (s *Store) use(owner Owner) (*state, error) {
-	if st, err := s.useKnown(owner); st != nil || err != nil {
+// useState begins a call that needs the state of owner, which ends with release.
+func (s *Store) useState(owner Owner) (*state, error) {
+	if st, err := s.useKnownState(owner); st != nil || err != nil {
 		return st, err
 	}
 	s.mu.Lock()
@@ -55,8 +55,8 @@ func (s *Store) use(owner Owner) (*state, error) {
 	return st, nil
 }
 
-// useKnown does what use does if there is a state, and returns nil otherwise.
-func (s *Store) useKnown(owner Owner) (*state, error) {
+// useKnownState does what useState does if there is a state, and returns nil otherwise.
+func (s *Store) useKnownState(owner Owner) (*state, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.closed {
@@ -74,7 +74,7 @@ func (s *Store) useKnown(owner Owner) (*state, error) {
 	return st, nil
 }
 
-func (s *Store) release(st *state) {
+func (s *Store) releaseState(st *state) {
 	st.users.Add(-1)
 	s.active.Done()
 }
@@ -87,11 +87,11 @@ func (s *Store) Loaded() int {
 }
 
 // snapshot returns what readers see. A snapshot that is suspect is better than
-// none: it is returned while the backend fails, or while somebody else loads.
+// none: it is returned while the backend fails, or while another call loads.
 func (s *Store) snapshot(ctx context.Context, st *state) (*Collection, error) {
 	c := st.current.Load()
 	if c == nil {
-		return s.load(ctx, st)
+		return s.loadLatest(ctx, st)
 	}
 	if !st.suspect.Load() && !st.unseen.Load() || !st.loading.TryLock() {
 		return c, nil
@@ -106,9 +106,9 @@ func (s *Store) snapshot(ctx context.Context, st *state) (*Collection, error) {
 	return st.current.Load(), nil
 }
 
-// load returns the latest snapshot, from the backend if there is none or it is
+// loadLatest returns the latest snapshot, from the backend if there is none or it is
 // suspect.
-func (s *Store) load(ctx context.Context, st *state) (*Collection, error) {
+func (s *Store) loadLatest(ctx context.Context, st *state) (*Collection, error) {
 	if c := st.current.Load(); c != nil && !st.suspect.Load() {
 		return c, nil
 	}

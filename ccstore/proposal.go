@@ -5,11 +5,11 @@ import (
 	"runtime/debug"
 )
 
-// maxCommitBytes bounds what several updates put into one commit. One update may
-// exceed it by itself.
+// maxCommitBytes bounds a commit of several updates, in bytes. A single update may
+// exceed it.
 const maxCommitBytes = 8 << 20
 
-// A proposal is what updates together make of a collection.
+// A proposal is the result of several updates of a collection.
 type proposal struct {
 	updates int  // the first so many are in it; an update that failed changed nothing
 	failed  bool // an update failed
@@ -56,7 +56,7 @@ func (p *proposal) add(tx *Tx) bool {
 	return true
 }
 
-// opBytes is about what an op takes besides what a client sent.
+// opBytes is about the size of an op besides the bytes of the client.
 const opBytes = 128
 
 // opsSize returns about how many bytes ops take in a commit.

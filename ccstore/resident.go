@@ -110,7 +110,7 @@ func (s *Store) drop(st *state) (size int64) {
 // given back to the system at once: on its own account the runtime takes minutes.
 const muchDropped = 16 << 20
 
-// sweep drops the states that were not used since it last came by.
+// sweep drops the states that were not used since the last sweep.
 func (s *Store) sweep() {
 	if s.dropIdle() >= muchDropped {
 		debug.FreeOSMemory()

@@ -42,7 +42,7 @@ type Store struct {
 	reading, writing *outage // of the backend's failing
 }
 
-// Options are what a Store may be told. The zero value is fine.
+// Options configures a Store. The zero value is fine.
 type Options struct {
 	Logger *slog.Logger // default: none
 	Clock  clock.Clock  // default: clock.System
@@ -53,7 +53,7 @@ type Options struct {
 	// long, or a day, before it trusts a wall clock that was set (Distrust).
 	ReapAfter time.Duration
 
-	// Idle is how long a collection stays in memory though nobody uses it, or
+	// Idle is how long a collection stays in memory unused, or
 	// up to twice as long. Default: a minute.
 	Idle time.Duration
 
@@ -138,7 +138,7 @@ func (s *Store) Watch(f func(Event)) (stop func()) {
 
 // Owners returns every owner who has a cache, in order. Nothing is loaded for it.
 func (s *Store) Owners(ctx context.Context) ([]Owner, error) {
-	if err := s.begin(); err != nil {
+	if err := s.beginCall(); err != nil {
 		return nil, err
 	}
 	defer s.active.Done()
@@ -163,11 +163,11 @@ func (s *Store) View(ctx context.Context, owner Owner, f func(*Collection) error
 // Snapshot returns the collection of owner as View has it. It may be kept for
 // any time.
 func (s *Store) Snapshot(ctx context.Context, owner Owner) (*Collection, error) {
-	st, err := s.use(owner)
+	st, err := s.useState(owner)
 	if err != nil {
 		return nil, err
 	}
-	defer s.release(st)
+	defer s.releaseState(st)
 	return s.snapshot(ctx, st)
 }
 
@@ -182,16 +182,16 @@ func (s *Store) Update(ctx context.Context, owner Owner, f func(*Tx) error) erro
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	st, err := s.use(owner)
+	st, err := s.useState(owner)
 	if err != nil {
 		return err
 	}
-	defer s.release(st)
+	defer s.releaseState(st)
 	return s.do(ctx, st, &update{f: f})
 }
 
-// begin notes that a call is under way, which ends with s.active.Done.
-func (s *Store) begin() error {
+// beginCall notes that a call is under way, which ends with s.active.Done.
+func (s *Store) beginCall() error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.closed {

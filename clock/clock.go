@@ -9,7 +9,7 @@ import (
 // A Clock gives the time. Its methods may be called by several goroutines at
 // once.
 type Clock interface {
-	// Now returns the time of the wall clock, which somebody may set.
+	// Now returns the time of the wall clock, which may be set.
 	Now() time.Time
 
 	// Boot returns the time since the machine booted, suspended time included
@@ -26,8 +26,8 @@ type Timer interface {
 	// the time set before.
 	Set(t time.Time) error
 
-	// C receives a value when the timer fires, and when somebody sets the wall
-	// clock while the timer is set.
+	// C receives a value when the timer fires, and when the wall
+	// clock is set while the timer is.
 	C() <-chan struct{}
 
 	// Close stops the timer. It must not be used afterwards.

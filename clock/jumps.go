@@ -13,7 +13,7 @@ const (
 	jumpShare = 1000
 )
 
-// Jumps finds out when the wall clock jumps: somebody set it, or it ran away
+// Jumps finds out when the wall clock jumps: it was set, or ran away
 // from the boot clock. Its methods may be called by several goroutines at once.
 type Jumps struct {
 	clock Clock

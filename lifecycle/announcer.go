@@ -33,7 +33,7 @@ type AnnouncerOptions struct {
 	Logger  *slog.Logger
 }
 
-// A tracked is what is known of the TGTs in one collection.
+// A tracked is the known state of the TGTs in one collection.
 type tracked struct {
 	since   time.Time              // with Announcer.mu: the first event that due has not seen, or zero
 	from    time.Time              // the first event that step has not seen, or zero
@@ -78,7 +78,7 @@ func (a *Announcer) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-timer.C():
-			all = a.Clock.Now().Before(next) // somebody set the clock
+			all = a.Clock.Now().Before(next) // the clock was set
 		case <-a.wake:
 			all = false
 		}
@@ -147,9 +147,8 @@ func (a *Announcer) due(now time.Time, all bool) map[ccstore.Owner]*tracked {
 	return list
 }
 
-// step returns what became of the TGTs of a collection until now. A ticket that
-// is not known yet has the state that it had at the first event that step has not
-// seen.
+// step returns notices of the TGTs of a collection whose state changed until now. It
+// begins with the state of an unknown ticket at the first event that it has not seen.
 func (t *tracked) step(c *ccstore.Collection, now time.Time, warning time.Duration) (notices []ccstore.Notice) {
 	from := t.from
 	if from.IsZero() {
@@ -181,7 +180,7 @@ func (t *tracked) step(c *ccstore.Collection, now time.Time, warning time.Durati
 	return notices
 }
 
-// wakeAt has the collection looked at at a time.
+// wakeAt notes that the collection is due at a time.
 func (t *tracked) wakeAt(at time.Time) {
 	if t.next.IsZero() || at.Before(t.next) {
 		t.next = at

@@ -1,7 +1,7 @@
-// Package lifecycle acts on caches because time passes: it destroys those that are
-// of no more use, and announces when a TGT is about to expire and when it expires.
+// Package lifecycle acts on caches as time passes: it destroys expired ones, and
+// announces when a TGT becomes valid, is about to expire, and expires.
 //
-// It imports ccstore, ccache, clock and ratelog. What it announces reaches others, such as
+// It imports ccstore, ccache, clock and ratelog. Its notices reach others, such as
 // dbus, as events of the store.
 //
 // Files, in the order in which to read them: reaper.go, announcer.go.

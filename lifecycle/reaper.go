@@ -14,9 +14,8 @@ import (
 	"kcmd.org/kcmd/ratelog"
 )
 
-// A Reaper destroys caches that have been of no more use for the store's
-// ReapAfter: their tickets have expired, or they have none. It sleeps until the
-// store has one, and loads no other.
+// A Reaper destroys caches that expired, or had no tickets, the store's
+// ReapAfter ago. It sleeps until there is one, and loads no other.
 type Reaper struct {
 	store *ccstore.Store
 	clock clock.Clock

@@ -107,8 +107,8 @@ func (d *Decoder) Elements() int { return d.elements }
 func (d *Decoder) AddElements(n int) { d.elements += n }
 
 // count reads the number of elements that follow, at most limit. It is bounded by
-// the bytes left, of which each element takes at least size, so that nobody
-// allocates for elements that were never sent.
+// the bytes left, of which each element takes at least size, so that no
+// memory is allocated for elements that were never sent.
 func (d *Decoder) count(field string, size, limit int) int {
 	n := d.Uint32(field)
 	if left := len(d.in) - d.off; d.err == nil && uint64(n)*uint64(size) > uint64(left) {

@@ -34,7 +34,7 @@ type collection struct {
 	stored      int64                                          // bytes
 }
 
-// recordBytes is what a record takes besides its data.
+// recordBytes is the size of a record besides its data.
 const recordBytes = 512
 
 // New returns an empty backend.

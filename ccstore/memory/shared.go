@@ -61,8 +61,8 @@ func (s *Shared) Commit(ctx context.Context, c *ccstore.Commit) error {
 
 // Watch implements ccstore.Watcher.
 func (s *Shared) Watch(ctx context.Context, owner ccstore.Owner, after uint64, f func(ccstore.Moved)) error {
-	w := s.begin(owner, after)
-	defer s.end(owner, w)
+	w := s.beginWatch(owner, after)
+	defer s.endWatch(owner, w)
 	for {
 		select {
 		case <-ctx.Done():
@@ -77,7 +77,7 @@ func (s *Shared) Watch(ctx context.Context, owner ccstore.Owner, after uint64, f
 	}
 }
 
-func (s *Shared) begin(owner ccstore.Owner, after uint64) *watch {
+func (s *Shared) beginWatch(owner ccstore.Owner, after uint64) *watch {
 	w := &watch{wake: make(chan struct{}, 1)}
 	w.wake <- struct{}{} // says that the watch holds
 	s.order.Lock()
@@ -87,7 +87,7 @@ func (s *Shared) begin(owner ccstore.Owner, after uint64) *watch {
 	return w
 }
 
-func (s *Shared) end(owner ccstore.Owner, w *watch) {
+func (s *Shared) endWatch(owner ccstore.Owner, w *watch) {
 	s.order.Lock()
 	defer s.order.Unlock()
 	s.watches[owner] = slices.DeleteFunc(s.watches[owner], func(other *watch) bool { return other == w })
