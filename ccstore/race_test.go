@@ -1,0 +1,5 @@
+//go:build race
+
+package ccstore_test
+
+func init() { underRace = true }
