@@ -154,15 +154,11 @@ func (m *change) putCache(r *ccstore.CacheRecord) error {
 		return err
 	}
 	sum := cacheSum(m.owner, r)
-	row := []any{r.UUID[:], r.Principal, r.KDCOffset, r.Label, r.Changed, sum, m.collection, r.ID}
+	row := append(make([]any, 0, 12), r.UUID[:], r.Principal, r.KDCOffset, r.Label, r.Changed, sum, m.collection, r.ID)
 	if stored == nil {
-		if stored, err = m.newCache(r); err != nil {
-			return err
-		}
-		err = m.exec(m.w.insertCache, append(row, stored.generation, []byte(r.Name))...)
-	} else {
-		err = m.exec(m.w.updateCache, row...)
+		return m.insertCache(r, row)
 	}
+	err = m.exec(m.w.updateCache, row...)
 	if err == nil && stored.name != r.Name {
 		stored.name = r.Name
 		err = m.execOn(r.ID, m.w.renameCache, []byte(r.Name), sum)
@@ -176,15 +172,18 @@ func (m *change) putCache(r *ccstore.CacheRecord) error {
 	return err
 }
 
-// newCache returns a cache that is not in the database yet, without deadlines.
-func (m *change) newCache(r *ccstore.CacheRecord) (*storedCache, error) {
+// insertCache inserts a cache. row has all columns but those of a storedCache.
+func (m *change) insertCache(r *ccstore.CacheRecord, row []any) error {
 	generation, err := m.takeGeneration(r.ID)
-	stored := &storedCache{generation: generation, name: r.Name}
-	for kind := range stored.deadlines {
-		stored.deadlines[kind] = ccstore.Never
+	if err != nil {
+		return err
 	}
-	m.w.caches[cacheKey{m.collection, r.ID}] = stored
-	return stored, err
+	row = append(row, generation, []byte(r.Name))
+	for _, at := range r.Deadlines {
+		row = append(row, at)
+	}
+	m.w.caches[cacheKey{m.collection, r.ID}] = &storedCache{generation, r.Name, r.Deadlines}
+	return m.exec(m.w.insertCache, row...)
 }
 
 func (w *writer) newGeneration() int64 {

@@ -40,7 +40,7 @@ func (b *Backend) writeLoop(w *writer) {
 		case r, ok := <-b.requests:
 			if !ok {
 				if !wiper.since.IsZero() {
-					_ = w.wipe() // tried again at the next start
+					_ = w.wipe(truncate) // tried again at the next start
 				}
 				return
 			}
@@ -55,21 +55,21 @@ func (b *Backend) writeLoop(w *writer) {
 					close(r.done)
 				}
 			}
-			wiper.committed(b.walSize)
+			wiper.committed(b.walHas)
 			if w.discarded {
 				w.discarded = false
 				deleting.Reset(0)
 			}
 		case <-deleting.C:
 			all, err := w.deleteDiscarded()
-			wiper.committed(b.walSize)
+			wiper.committed(b.walHas)
 			if b.noted(err) != nil {
 				deleting.Reset(deleteRetry)
 			} else if !all {
 				deleting.Reset(0)
 			}
 		case <-wiper.timer.C:
-			wiper.finished(w.wipe(), b.log)
+			wiper.finished(w.wipe(wiper.mode), b.log)
 			b.noted(b.measure(context.Background(), w.conn))
 		}
 	}

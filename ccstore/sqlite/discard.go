@@ -40,22 +40,16 @@ func (w *writer) deletePortion(ctx context.Context, generation int64) (all bool,
 // lastOfPortion returns the last credential of a generation that the portion
 // allows, and whether it is the last of all.
 func (w *writer) lastOfPortion(ctx context.Context, generation int64) (last uint64, all bool, err error) {
-	rows, err := w.sizes.QueryContext(ctx, generation)
-	if err != nil {
-		return 0, false, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if w.portion.spent() {
-			return last, false, nil
+	for limit := w.portion.rows; ; limit /= 2 {
+		var p portion
+		if err := w.sizes.QueryRowContext(ctx, generation, limit).Scan(&p.rows, &p.bytes, &last); err != nil {
+			return 0, false, err
 		}
-		var size int
-		if err := rows.Scan(&last, &size); err != nil {
-			return 0, false, notAsWritten(err)
+		if p.bytes <= w.portion.bytes || p.rows == 1 {
+			w.portion.take(p)
+			return last, p.rows < limit, nil
 		}
-		w.portion.take(portion{rows: 1, bytes: size})
 	}
-	return last, true, rows.Err()
 }
 
 // deleteDiscarded deletes a portion of the discarded credentials in a transaction,

@@ -1,7 +1,7 @@
 package sqlite
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -79,9 +79,12 @@ func gapOf(page []byte) []byte {
 	return page[begin:end]
 }
 
+var zeros [1 << 16]byte // the largest page of SQLite
+
 // hasLeftovers reports whether the gap of a page is not clear.
 func hasLeftovers(page []byte) bool {
-	return slices.ContainsFunc(gapOf(page), func(b byte) bool { return b != 0 })
+	gap := gapOf(page)
+	return !bytes.Equal(gap, zeros[:len(gap)])
 }
 
 // allPages returns the numbers of all pages of the database.
@@ -99,7 +102,7 @@ func allPages(ctx context.Context, q querier) (pages []uint32, err error) {
 // walPages returns the numbers of the pages with leftovers in the WAL of the database
 // at path. Most pages of a large ticket have none, and asking SQLite for each would
 // take longer than writing them.
-func walPages(path string) ([]uint32, error) {
+func walPages(path string) (pages []uint32, err error) {
 	f, err := os.Open(path + "-wal")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -108,23 +111,43 @@ func walPages(path string) ([]uint32, error) {
 		return nil, err
 	}
 	defer f.Close()
-	r := bufio.NewReaderSize(f, 1<<16)
 	header := make([]byte, walHeader)
-	if _, err := io.ReadFull(r, header); err != nil {
+	if _, err := io.ReadFull(f, header); err != nil {
 		return nil, notShort(err)
 	}
 	w, err := newWALReader(header)
 	if err != nil {
 		return nil, fmt.Errorf("write-ahead log: %w", err)
 	}
-	pages := make(map[uint32]bool)
-	frame := make([]byte, walFrame+w.pageSize)
-	for {
-		if _, err := io.ReadFull(r, frame); err != nil {
-			return slices.Sorted(maps.Keys(pages)), notShort(err)
+	frames, err := w.lastFrames(f)
+	if err != nil {
+		return nil, err
+	}
+	page := make([]byte, w.pageSize)
+	for number, at := range frames {
+		if _, err := f.ReadAt(page, at+walFrame); err != nil {
+			return nil, err
 		}
-		if string(frame[8:16]) == string(w.salt[:]) && hasLeftovers(frame[walFrame:]) {
-			pages[binary.BigEndian.Uint32(frame)] = true
+		if hasLeftovers(page) {
+			pages = append(pages, number)
+		}
+	}
+	slices.Sort(pages)
+	return pages, nil
+}
+
+// lastFrames returns the offset of the last committed frame of each page.
+func (w *walReader) lastFrames(r io.ReaderAt) (map[uint32]int64, error) {
+	frames, uncommitted := make(map[uint32]int64), make(map[uint32]int64)
+	header := make([]byte, walFrame)
+	for at := int64(walHeader); ; at += walFrame + int64(w.pageSize) {
+		if _, err := r.ReadAt(header, at); err != nil || string(header[8:16]) != string(w.salt[:]) {
+			return frames, notShort(err) // what follows is from before the last reset of the WAL
+		}
+		uncommitted[binary.BigEndian.Uint32(header)] = at
+		if binary.BigEndian.Uint32(header[4:]) != 0 {
+			maps.Copy(frames, uncommitted)
+			clear(uncommitted)
 		}
 	}
 }

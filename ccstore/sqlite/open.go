@@ -87,7 +87,7 @@ func (b *Backend) start(ctx context.Context, o Options) (w *writer, err error) {
 	// The end of the WAL of a killed process can be read, but need not be on the disk
 	// yet: a power cut could undo it after a client has seen it. A full disk must not
 	// prevent the start, though.
-	uncleared, _ := wipe(ctx, b.write, b.path, false)
+	uncleared, _ := wipe(ctx, b.write, b.path, false, truncate)
 	if b.read, err = connect(b.path, "_txlock=deferred", append(settings(o.Synchronous), "query_only(1)"), readers); err != nil {
 		return nil, err
 	}

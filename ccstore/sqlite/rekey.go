@@ -68,7 +68,7 @@ func (f *files) rekey(ctx context.Context, from, to []byte) (done Resealed, err 
 		}
 	}
 	// An interrupted Rekey may have left former contents in the WAL.
-	_, err = wipe(ctx, db, f.path, true)
+	_, err = wipe(ctx, db, f.path, true, truncate)
 	return done, err
 }
 

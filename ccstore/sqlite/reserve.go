@@ -54,7 +54,7 @@ func (w *writer) withReserve(f func() error) error {
 		return err
 	}
 	err = f()
-	_ = w.wipe() // the wiper tries it again
+	_ = w.wipe(truncate) // the wiper tries it again
 	w.reserve.fill()
 	return err
 }

@@ -3,7 +3,7 @@ package sqlite
 import "context"
 
 // Stored implements ccstore.Backend. It returns the bytes of the pages in use at the
-// last checkpoint, of which there is one after wipeSize bytes in the WAL.
+// last checkpoint, of which there is one after wipeFrames in the WAL.
 func (b *Backend) Stored() int64 { return b.stored.Load() }
 
 // measure counts the pages in use.

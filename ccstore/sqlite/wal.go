@@ -36,6 +36,23 @@ func (f *files) walSize() (int64, error) {
 	return st.Size(), nil
 }
 
+// walHas reports whether the WAL of an open database has so many frames since its last
+// reset, which changed the salt.
+func (f *files) walHas(frames int64) bool {
+	wal, err := os.Open(f.path + "-wal")
+	if err != nil {
+		return false
+	}
+	defer wal.Close()
+	header, salt := make([]byte, walHeader), make([]byte, 8)
+	if _, err := wal.ReadAt(header, 0); err != nil {
+		return false
+	}
+	size := walFrame + int64(binary.BigEndian.Uint32(header[8:]))
+	_, err = wal.ReadAt(salt, walHeader+(frames-1)*size+8)
+	return err == nil && string(salt) == string(header[16:24])
+}
+
 // checkWAL logs which commits in the WAL of a killed daemon cannot be read.
 func (f *files) checkWAL() error {
 	err := lostCommits(f.path + "-wal")

@@ -11,59 +11,79 @@ import (
 // SQLite overwrites deleted content, but writes the new page to the WAL: the file has
 // the old page until a checkpoint, and the WAL has older versions of the page until
 // they are overwritten, which may never happen. So a checkpoint empties the WAL when
-// there was no commit for wipeQuiet, at the latest wipeLimit after a commit, and when the
-// WAL has wipeSize bytes. There are no other checkpoints.
+// there was no commit for wipeQuiet, at the latest wipeLimit after a commit. When the WAL
+// has wipeFrames, a checkpoint has the next commits overwrite it from the beginning,
+// which takes half the time of growing a file. There are no other checkpoints.
 const (
-	wipeQuiet = 500 * time.Millisecond
-	wipeLimit = 5 * time.Second
-	wipeSize  = 4 << 20
+	wipeQuiet  = 500 * time.Millisecond
+	wipeLimit  = 5 * time.Second
+	wipeFrames = 1 << 10 // of a page each
 )
 
-// A wiper decides when to empty the WAL.
+// The modes of a checkpoint.
+const (
+	truncate = "TRUNCATE" // empties the WAL
+	restart  = "RESTART"  // has it overwritten
+)
+
+// A wiper decides when to make a checkpoint, and in which mode.
 type wiper struct {
 	timer    *time.Timer
-	since    time.Time // of the first commit since the last checkpoint; zero: there was none
-	measured time.Time // when walSize was last asked for
+	mode     string
+	since    time.Time // of the first commit since the WAL was emptied; zero: there was none
+	measured time.Time // when the WAL was last measured
 	failed   bool      // the last checkpoint failed
 }
 
 // newWiper returns a wiper whose first checkpoint comes soon: a killed daemon has not
 // emptied the WAL.
 func newWiper() *wiper {
-	return &wiper{timer: time.NewTimer(wipeQuiet), since: time.Now()}
+	return &wiper{timer: time.NewTimer(wipeQuiet), mode: truncate, since: time.Now()}
 }
 
-// measurePause is the time from one measurement of the WAL to the next: a measurement
-// takes as long as a twentieth of a commit.
+// measurePause is the time from one measurement of the WAL to the next.
 const measurePause = 10 * time.Millisecond
 
-// committed schedules a checkpoint after a commit, at once if the WAL is large.
-func (w *wiper) committed(walSize func() (int64, error)) {
+// committed schedules a checkpoint after a commit. walHas reports whether the WAL has so
+// many frames.
+func (w *wiper) committed(walHas func(frames int64) bool) {
 	now := time.Now()
 	if w.since.IsZero() {
 		w.since = now
 	}
-	pause := min(wipeQuiet, w.since.Add(wipeLimit).Sub(now))
-	if !w.failed && now.Sub(w.measured) >= measurePause {
-		w.measured = now
-		if size, err := walSize(); err == nil && size >= wipeSize {
-			pause = 0
-		}
+	w.schedule(now)
+	if w.failed || now.Sub(w.measured) < measurePause {
+		return
 	}
-	w.timer.Reset(pause)
+	w.measured = now
+	if walHas(wipeFrames) {
+		w.mode = restart
+		w.timer.Reset(0)
+	}
+}
+
+// schedule schedules the next checkpoint that empties the WAL.
+func (w *wiper) schedule(now time.Time) {
+	w.mode = truncate
+	w.timer.Reset(min(wipeQuiet, w.since.Add(wipeLimit).Sub(now)))
 }
 
 // finished takes the result of a checkpoint. A failed one is logged once and tried
 // again.
 func (w *wiper) finished(err error, log *slog.Logger) {
 	if err == nil {
-		w.since, w.failed = time.Time{}, false
+		w.failed = false
+		if w.mode == restart {
+			w.schedule(time.Now())
+		} else {
+			w.since = time.Time{}
+		}
 		return
 	}
 	if !w.failed {
 		log.Warn("cannot empty the write-ahead log of the store, which may hold what was deleted; trying again", "err", err)
 	}
-	w.since, w.failed = time.Now(), true
+	w.since, w.failed, w.mode = time.Now(), true, truncate
 	w.timer.Reset(wipeLimit)
 }
 
@@ -71,26 +91,26 @@ func (w *wiper) finished(err error, log *slog.Logger) {
 // wait meanwhile.
 const wipePatience = 500
 
-// wipe erases deleted contents from the files of the database.
-func (w *writer) wipe() error {
+// wipe makes a checkpoint that erases deleted contents.
+func (w *writer) wipe(mode string) error {
 	if err := w.setPatience(wipePatience); err != nil {
 		return err
 	}
 	defer w.setPatience(busyPatience)
 	var err error
-	w.uncleared, err = wipe(context.Background(), w.conn, w.path, w.uncleared)
+	w.uncleared, err = wipe(context.Background(), w.conn, w.path, w.uncleared, mode)
 	if err == nil {
 		w.reserve.fill()
 	}
 	return err
 }
 
-// wipe clears the gaps of the pages in the WAL, or of all pages, and empties the WAL.
+// wipe clears the gaps of the pages in the WAL, or of all pages, and makes a checkpoint.
 // On a full disk the checkpoint may succeed and the clearing fail: uncleared says that
 // the next time all pages must be cleared.
-func wipe(ctx context.Context, q querier, path string, all bool) (uncleared bool, err error) {
+func wipe(ctx context.Context, q querier, path string, all bool, mode string) (uncleared bool, err error) {
 	clearing := clearPages(ctx, q, path, all)
-	return clearing != nil, errors.Join(clearing, checkpoint(ctx, q))
+	return clearing != nil, errors.Join(clearing, checkpoint(ctx, q, mode))
 }
 
 func clearPages(ctx context.Context, q querier, path string, all bool) error {
@@ -109,11 +129,11 @@ func (w *writer) setPatience(milliseconds int) error {
 	return err
 }
 
-// checkpoint writes the WAL into the database durably, and empties it. It fails if a
-// reader keeps a snapshot for longer than the connection waits.
-func checkpoint(ctx context.Context, q querier) error {
+// checkpoint writes the WAL into the database durably. It fails if a reader keeps a
+// snapshot for longer than the connection waits.
+func checkpoint(ctx context.Context, q querier, mode string) error {
 	var busy, frames, folded int
-	if err := q.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &folded); err != nil {
+	if err := q.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &frames, &folded); err != nil {
 		return err
 	}
 	if busy != 0 {

@@ -17,7 +17,7 @@ func TestWiper(t *testing.T) {
 		log := slog.New(slog.NewTextHandler(&text, nil))
 		w := newWiper()
 		wal := int64(0)
-		size := func() (int64, error) { return wal, nil }
+		size := func(frames int64) bool { return wal >= frames }
 		begin := time.Now()
 		next := func(want time.Duration) {
 			t.Helper()
@@ -50,10 +50,33 @@ func TestWiper(t *testing.T) {
 			t.Errorf("%d lines in the log, want one:\n%s", n, text.String())
 		}
 
-		// A large WAL is emptied at once, unless that failed before.
-		wal = wipeSize
+		// A large WAL is restarted at once, and emptied when there are no more
+		// commits, or wipeLimit after the first one.
+		wal = wipeFrames
 		w.committed(size)
 		next(0)
+		if w.mode != restart {
+			t.Errorf("mode %s", w.mode)
+		}
+		w.finished(nil, log)
+		next(wipeQuiet)
+		if w.mode != truncate {
+			t.Errorf("mode %s", w.mode)
+		}
+		w.finished(nil, log)
+		for wait := wipeLimit; wait > 0; wait -= wipeLimit / 50 {
+			w.committed(size)
+			next(0)
+			w.finished(nil, log)
+			time.Sleep(wipeLimit / 50)
+			begin = time.Now()
+		}
+		next(0)
+		if w.mode != truncate {
+			t.Errorf("mode %s", w.mode)
+		}
+
+		// After a failure it waits.
 		w.finished(errors.New("busy"), log)
 		w.committed(size)
 		next(wipeQuiet)

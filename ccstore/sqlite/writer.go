@@ -103,8 +103,8 @@ func (w *writer) statements() []statement {
 		{&w.setDefault, "UPDATE collections SET default_name = ? WHERE id = ?"},
 
 		{&w.findCache, "SELECT generation, name, " + eachDeadline("coalesce(COLUMN, "+never+")") + " FROM caches WHERE collection = ? AND id = ?"},
-		{&w.insertCache, `INSERT INTO caches (uuid, principal, kdc_offset, label, changed, sum, collection, id, generation, name)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
+		{&w.insertCache, `INSERT INTO caches (uuid, principal, kdc_offset, label, changed, sum, collection, id, generation, name, ` + eachDeadline("COLUMN") + `)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ` + eachDeadline("nullif(?, "+never+")") + `)`},
 		{&w.updateCache, `UPDATE caches SET uuid = ?, principal = ?, kdc_offset = ?, label = ?, changed = ?, sum = ?
 			WHERE collection = ? AND id = ?`},
 		{&w.deleteCache, "DELETE FROM caches WHERE collection = ? AND id = ?"},
@@ -118,7 +118,8 @@ func (w *writer) statements() []statement {
 		{&w.quarantineCache, "UPDATE caches SET quarantined = ? WHERE collection = ? AND id = ?"},
 		{&w.quarantineCred, "UPDATE credentials SET quarantined = ?3 WHERE generation = ?1 AND seq = ?2"},
 
-		{&w.sizes, "SELECT seq, length(data) FROM credentials WHERE generation = ? ORDER BY seq"},
+		{&w.sizes, `SELECT count(*), coalesce(sum(size), 0), coalesce(max(seq), 0)
+			FROM (SELECT seq, length(data) AS size FROM credentials WHERE generation = ? ORDER BY seq LIMIT ?)`},
 		{&w.deleteUpTo, "DELETE FROM credentials WHERE generation = ? AND seq <= ?"},
 		{&w.nextDiscarded, "SELECT generation FROM discarded WHERE generation < ? ORDER BY generation LIMIT 1"},
 		{&w.noteDiscarded, "INSERT INTO discarded (generation) VALUES (?)"},
