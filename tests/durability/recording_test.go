@@ -202,7 +202,7 @@ func (rec *recording) add(c call) error {
 	}
 	if socket, ok := strings.CutPrefix(firstDescriptor(c.args), "socket:["); ok {
 		client, ours := rec.connections[socket]
-		if ours && c.name == "write" {
+		if ours && (c.name == "write" || c.name == "writev") {
 			rec.did(c, step{did: answered, client: client})
 		}
 		return nil
