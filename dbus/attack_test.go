@@ -755,10 +755,10 @@ func TestAttacks(t *testing.T) {
 }
 
 // Limits of growth: of the heap after an attack, and of the process from the first
-// attack to the last. The race detector takes several times the memory.
+// attack to the last.
 const (
-	maxHeapGrowth = 4 << 20   // bytes
-	maxRSSGrowth  = 256 << 10 // KiB, of the peak
+	maxHeapGrowth = 4 << 20                // bytes
+	maxRSSGrowth  = raceFactor * 256 << 10 // KiB, of the peak
 )
 
 // maxWait is how long a call of another user may take during an attack, or else

@@ -193,7 +193,7 @@ func TestEvents(t *testing.T) {
 	}{
 		{
 			do: func() {
-				go w.kcm.Replace(name, 0, storetest.Principal(alice), []*ccache.Credential{storetest.TGT(alice)})
+				w.check(w.kcm.Replace(name, 0, storetest.Principal(alice), []*ccache.Credential{storetest.TGT(alice)}))
 			},
 			want: func(e Event) bool {
 				added, ok := e.(Added)

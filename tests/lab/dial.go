@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -37,19 +38,28 @@ func connectAs(uid, fd int, socket string) error {
 	address := &unix.SockaddrUnix{Name: socket}
 	self := os.Geteuid()
 	if uid == self {
-		return unix.Connect(fd, address)
+		return connectThrough(fd, address)
 	}
 	// A thread that cannot be changed back is not used again.
 	runtime.LockOSThread()
 	if err := becomeUser(uid); err != nil {
 		return err
 	}
-	err := unix.Connect(fd, address)
+	err := connectThrough(fd, address)
 	if err := becomeUser(self); err != nil {
 		return err
 	}
 	runtime.UnlockOSThread()
 	return err
+}
+
+// connectThrough connects, also when signals interrupt it.
+func connectThrough(fd int, address *unix.SockaddrUnix) error {
+	for {
+		if err := unix.Connect(fd, address); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
 }
 
 // becomeUser changes the effective uid of the thread.
