@@ -6,7 +6,7 @@ import "time"
 // D-Bus has 0, not set.
 type Manager struct {
 	Version       string
-	ApiVersion    uint32 //nolint:revive // as in the XML
+	ApiVersion    uint32
 	Mode          string
 	Features      []string
 	SocketPath    string
