@@ -161,26 +161,46 @@ const attackVariable = "LAB_ATTACK"
 // returns ends it.
 func startAttackers(t *testing.T, d *lab.Daemon) (stop func() error) {
 	t.Helper()
-	var out bytes.Buffer
+	log := filepath.Join(t.TempDir(), "attackers")
+	out, err := os.Create(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
 	cmd := exec.Command("nice", "-n", "19", os.Args[0], "-test.run", "^TestAttackers$", "-test.v")
 	cmd.Env = append(os.Environ(), attackVariable+"="+filepath.Dir(d.Socket))
-	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.Stdout, cmd.Stderr = out, out
 	if err := lab.Start(cmd); err != nil {
 		t.Fatal(err)
 	}
 	return func() error {
+		made := waitForMoves(log)
 		if err := cmd.Process.Kill(); err != nil {
-			return fmt.Errorf("the attackers have ended: %w\n%s", err, out.Bytes())
+			return fmt.Errorf("the attackers have ended: %w", err)
 		}
 		_ = cmd.Wait() // it was killed
-		begun := bytes.Count(out.Bytes(), []byte("=== RUN   TestAttackers/"))
-		t.Logf("%d moves were made", begun)
-		if most := len(slices.Concat(moves...)) + len(busMoves); begun < most {
-			return fmt.Errorf("that is less than each move once, %d\n%s", most, out.Bytes())
+		t.Logf("%d moves were made", made)
+		if made < allMoves() {
+			text, _ := os.ReadFile(log)
+			return fmt.Errorf("that is less than each move once, %d\n%s", allMoves(), text)
 		}
 		return nil
 	}
 }
+
+// waitForMoves returns how many moves the attackers have begun, when they have begun
+// each, or after patience.
+func waitForMoves(log string) (begun int) {
+	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		text, err := os.ReadFile(log)
+		begun = bytes.Count(text, []byte("=== RUN   TestAttackers/"))
+		if err != nil || begun >= allMoves() || time.Now().After(end) {
+			return begun
+		}
+	}
+}
+
+func allMoves() int { return len(slices.Concat(moves...)) + len(busMoves) }
 
 // TestAttackers is the process of the attackers, until it is killed. Moves may fail
 // there, where others take the room. Without the variable it does nothing.
