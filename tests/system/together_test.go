@@ -189,9 +189,9 @@ func startAttackers(t *testing.T, d *lab.Daemon) (stop func() error) {
 }
 
 // waitForMoves returns how many moves the attackers have begun, when they have begun
-// each, or after patience.
+// each, or after a long time: on a busy machine they hardly get a processor (nice).
 func waitForMoves(log string) (begun int) {
-	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(10 * patience); ; time.Sleep(50 * time.Millisecond) {
 		text, err := os.ReadFile(log)
 		begun = bytes.Count(text, []byte("=== RUN   TestAttackers/"))
 		if err != nil || begun >= allMoves() || time.Now().After(end) {
