@@ -14,6 +14,8 @@ type Limits struct {
 	Tickets int   // in a cache; configuration entries do not count
 	Bytes   int64 // of memory that a collection takes (Collection.Size)
 	Whole   int64 // bytes that the backend keeps for all collections (Backend.Stored)
+
+	shared bool // Bytes is what remains of Whole, see share
 }
 
 // share returns the limits for a change of a collection. As the backend fills, no
@@ -27,10 +29,13 @@ func (s *Store) share(c *Collection) Limits {
 	free := max(0, l.Whole-s.backend.Stored())
 	share := max(1, (free+c.Size())/2)
 	if l.Bytes == 0 || share < l.Bytes {
-		l.Bytes = share
+		l.Bytes, l.shared = share, true
 	}
 	return l
 }
+
+// bytesOfWhole is the limit that an owner meets before its own limit of bytes.
+const bytesOfWhole = "bytes in a store that fills up (max_bytes)"
 
 // ErrQuota is wrapped by a QuotaError.
 var ErrQuota = errors.New("quota exceeded")
@@ -39,7 +44,7 @@ var ErrQuota = errors.New("quota exceeded")
 // the store removed all it may.
 type QuotaError struct {
 	Owner Owner
-	What  string // "caches", "tickets" or "bytes"
+	What  string // "caches", "tickets", "bytes", or bytesOfWhole
 	Value int64  // what it would be
 	Limit int64
 }
@@ -67,7 +72,11 @@ func (tx *Tx) enforce(l Limits) error {
 	if err := tx.enforceCaches(l.Caches); err != nil {
 		return err
 	}
-	return tx.enforceBytes(l.Bytes)
+	err := tx.enforceBytes(l.Bytes)
+	if e := (*QuotaError)(nil); l.shared && errors.As(err, &e) {
+		e.What = bytesOfWhole
+	}
+	return err
 }
 
 func (tx *Tx) enforceTickets(id uint64, limit int) error {
