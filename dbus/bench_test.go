@@ -16,7 +16,7 @@ import (
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/ccstore/sqlite"
 	"kcmd.org/kcmd/kcmserver"
-	"kcmd.org/kcmd/kcmserver/kcm"
+	kcmclient "kcmd.org/kcmd/kcmserver/kcm/client"
 )
 
 // quiet is for services whose log would be measured too.
@@ -147,7 +147,7 @@ func BenchmarkStores(b *testing.B) {
 	b.ReportMetric(on.Seconds()/off.Seconds(), "ratio")
 }
 
-// storeThousand returns how long it takes on a new daemon, as it were.
+// storeThousand returns how long 1,000 stores take on a new server.
 func storeThousand(b *testing.B, bus *testBus, round int) time.Duration {
 	b.Helper()
 	store := diskStore(b)
@@ -161,13 +161,17 @@ func storeThousand(b *testing.B, bus *testBus, round int) time.Duration {
 		defer c.conn.Close()
 		must[objects](c, rootPath, managedObjects)
 	}
-	client := serveKCM(b, store, uid)
-	name := kcm.AppendName(nil, fmt.Sprint(uid))
-	callKCM(b, client, kcm.OpInitialize, alice().Append(slices.Clone(name)))
+	kcm := serveKCM(b, store, uid)
+	name := fmt.Sprint(uid)
+	if err := kcm.Initialize(name, alice()); err != nil {
+		b.Fatal(err)
+	}
 	start := time.Now()
 	for i := range 1000 {
 		cred := credential(alice(), start.Add(time.Hour), "host", fmt.Sprint(round, i))
-		callKCM(b, client, kcm.OpStore, cred.Append(slices.Clone(name)))
+		if err := kcm.Store(name, cred); err != nil {
+			b.Fatal(err)
+		}
 	}
 	return time.Since(start)
 }
@@ -189,7 +193,7 @@ func diskStore(b *testing.B) *ccstore.Store {
 }
 
 // serveKCM returns a client of a KCM server over store.
-func serveKCM(b *testing.B, store *ccstore.Store, uid uint32) *kcm.Client {
+func serveKCM(b *testing.B, store *ccstore.Store, uid uint32) *kcmclient.Client {
 	b.Helper()
 	near, far := net.Pipe()
 	server := kcmserver.New(store, kcmserver.Options{Logger: quiet})
@@ -197,12 +201,5 @@ func serveKCM(b *testing.B, store *ccstore.Store, uid uint32) *kcm.Client {
 		_ = server.ServeConn(b.Context(), far, kcmserver.Peer{UID: uid, PID: 1, Namespace: ccstore.DefaultNamespace})
 	}()
 	b.Cleanup(func() { near.Close() })
-	return kcm.NewClient(near)
-}
-
-func callKCM(b *testing.B, client *kcm.Client, op kcm.Opcode, args []byte) {
-	b.Helper()
-	if _, err := client.Call(op, args); err != nil {
-		b.Fatalf("%v: %v", op, err)
-	}
+	return kcmclient.New(near)
 }

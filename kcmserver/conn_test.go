@@ -23,6 +23,7 @@ import (
 	"kcmd.org/kcmd/ccstore/memory"
 	"kcmd.org/kcmd/ccstore/storetest"
 	"kcmd.org/kcmd/kcmserver/kcm"
+	kcmclient "kcmd.org/kcmd/kcmserver/kcm/client"
 	"kcmd.org/kcmd/userns"
 )
 
@@ -279,7 +280,7 @@ func TestServe(t *testing.T) {
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l, ccstore.DefaultNamespace) }()
 
-	raw, err := kcm.Dial(t.Context(), path)
+	raw, err := kcmclient.Dial(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,7 +297,7 @@ func TestServe(t *testing.T) {
 	if _, err := c.Call(kcm.OpGetDefaultCache, nil); err == nil {
 		t.Error("answered after Shutdown")
 	}
-	if _, err := kcm.Dial(t.Context(), path); err == nil {
+	if _, err := kcmclient.Dial(t.Context(), path); err == nil {
 		t.Error("connected after Shutdown")
 	}
 }
@@ -348,7 +349,7 @@ func TestShutdownGivesUp(t *testing.T) {
 	defer near.Close()
 	served := make(chan error, 1)
 	go func() { served <- s.ServeConn(context.Background(), far, user(1000)) }()
-	go kcm.NewClient(near).Call(kcm.OpInitialize, append(str(nameN), princ(alice)...))
+	go kcmclient.New(near).Call(kcm.OpInitialize, append(str(nameN), princ(alice)...))
 	<-b.began
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()

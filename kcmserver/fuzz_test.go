@@ -21,6 +21,7 @@ import (
 	"kcmd.org/kcmd/ccstore/memory"
 	"kcmd.org/kcmd/ccstore/storetest"
 	"kcmd.org/kcmd/kcmserver/kcm"
+	kcmclient "kcmd.org/kcmd/kcmserver/kcm/client"
 )
 
 // FuzzServer sends any bytes. Whatever they are, nothing panics, every whole
@@ -127,7 +128,7 @@ func FuzzModel(f *testing.F) {
 		}()
 		defer func() { near.Close(); <-done }()
 		m := newModel()
-		c := kcm.NewClient(near)
+		c := kcmclient.New(near)
 		for len(b) >= 2 && !t.Failed() {
 			m.step(t, c, b[0], b[1])
 			b = b[2:]
@@ -169,7 +170,7 @@ func (m *model) meant(name string) string {
 	return name
 }
 
-func (m *model) step(t *testing.T, c *kcm.Client, what, detail byte) {
+func (m *model) step(t *testing.T, c *kcmclient.Client, what, detail byte) {
 	wire := modelNames[int(detail)%len(modelNames)]
 	name := m.meant(wire)
 	cr := testCred(modelServers[int(detail>>3)%len(modelServers)])
@@ -264,7 +265,7 @@ func (m *model) step(t *testing.T, c *kcm.Client, what, detail byte) {
 }
 
 // compareList compares the caches and their order.
-func (m *model) compareList(t *testing.T, c *kcm.Client) {
+func (m *model) compareList(t *testing.T, c *kcmclient.Client) {
 	list, err := c.Call(kcm.OpGetCacheUUIDList, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"kcmd.org/kcmd/kcmserver/kcm"
+	kcmclient "kcmd.org/kcmd/kcmserver/kcm/client"
 )
 
 // TestReplySizes lists caches of tickets of all sizes, so that replies are one
@@ -21,7 +22,7 @@ func TestReplySizes(t *testing.T) {
 	near, far := net.Pipe()
 	defer near.Close()
 	go s.ServeConn(context.Background(), far, user(1000))
-	piped := &client{kcm.NewClient(near), t, near}
+	piped := &client{kcmclient.New(near), t, near}
 
 	for _, tt := range []struct{ tickets, least, most int }{
 		{0, 0, 1}, {1, 0, 1}, {1, copyUpTo, copyUpTo + 1}, {1, 200_000, 200_001}, {3, 0, copyUpTo},

@@ -18,6 +18,7 @@ import (
 	"kcmd.org/kcmd/ccstore/memory"
 	"kcmd.org/kcmd/ccstore/storetest"
 	"kcmd.org/kcmd/kcmserver/kcm"
+	kcmclient "kcmd.org/kcmd/kcmserver/kcm/client"
 )
 
 const alice = "alice@LAB.TEST"
@@ -33,7 +34,7 @@ func newServer(t *testing.T, o Options) *Server {
 
 // A client is one connection to a server.
 type client struct {
-	*kcm.Client
+	*kcmclient.Client
 	t    *testing.T
 	conn net.Conn
 }
@@ -54,7 +55,7 @@ func connectWith(ctx context.Context, t *testing.T, s *Server, peer Peer) *clien
 		near.Close()
 		<-done
 	})
-	return &client{Client: kcm.NewClient(near), t: t, conn: near}
+	return &client{Client: kcmclient.New(near), t: t, conn: near}
 }
 
 // socketPair returns both ends of a UNIX stream connection.

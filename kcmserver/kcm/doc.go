@@ -1,8 +1,8 @@
-// Package kcm knows the bytes of the KCM protocol: opcodes, error codes,
-// frames, the arguments of requests, the data of replies, and a client.
+// Package kcm encodes and decodes the KCM protocol: opcodes, error codes,
+// frames, the arguments of requests, and the data of replies. Package
+// kcm/client sends requests.
 //
-// It is a leaf: it imports ccstore/ccache, for what the arguments are made of,
-// and nothing else of kcmd's.
+// It imports only ccstore/ccache, for principals and credentials.
 //
 // All integers are big-endian. A request is
 //

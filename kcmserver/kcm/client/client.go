@@ -14,22 +14,46 @@ import (
 //
 // Every method returns an error that wraps a kcm.Code if the server answered
 // with one, so that errors.Is(err, kcm.FCCNoFile) and the like work; an error
-// that wraps ccache.ErrFormat if the reply's data are malformed; or else the
-// error of the connection, which is of no use thereafter.
-type Client struct{ *kcm.Client }
+// that wraps ccache.ErrFormat if the data of the reply are malformed; or else
+// the error of the connection, which cannot be used any more.
+type Client struct {
+	conn net.Conn
+	buf  []byte
+}
 
-// Dial connects to the KCM server at a socket's path. The context bounds the
-// connecting alone.
+// Dial connects to the KCM server at a socket's path. The context bounds only
+// the time to connect.
 func Dial(ctx context.Context, path string) (*Client, error) {
-	raw, err := kcm.Dial(ctx, path)
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", path)
 	if err != nil {
 		return nil, err
 	}
-	return &Client{raw}, nil
+	return New(conn), nil
 }
 
 // New returns a client over conn, which Close closes.
-func New(conn net.Conn) *Client { return &Client{kcm.NewClient(conn)} }
+func New(conn net.Conn) *Client { return &Client{conn: conn} }
+
+// Close closes the connection.
+func (c *Client) Close() error { return c.conn.Close() }
+
+// Call sends a request with encoded arguments, and returns the data of its
+// reply. A reply with a code other than OK is returned as that kcm.Code.
+func (c *Client) Call(op kcm.Opcode, args []byte) ([]byte, error) {
+	c.buf = kcm.AppendRequest(c.buf[:0], op, args)
+	if _, err := c.conn.Write(c.buf); err != nil {
+		return nil, err
+	}
+	code, data, err := kcm.ReadReply(c.conn)
+	if err != nil {
+		return nil, err
+	}
+	if code != kcm.OK {
+		return nil, code
+	}
+	return data, nil
+}
 
 // do sends a request whose reply has no data.
 func (c *Client) do(op kcm.Opcode, args []byte) error {
@@ -54,7 +78,7 @@ func checked(op kcm.Opcode, d kcm.Decoder) error {
 	return nil
 }
 
-// name appends cache names, the arguments of most requests.
+// name encodes cache names, the arguments of most requests.
 func name(names ...string) []byte {
 	var b []byte
 	for _, n := range names {

@@ -1,9 +1,9 @@
-// Package client is a typed client of the KCM protocol: one method for each
+// Package client is a client of the KCM protocol with a method for each
 // operation that kcmd supports, named after its opcode.
 //
 // It imports kcm, for the bytes on the wire, and the leaf ccstore/ccache, for
-// principals and credentials. It serves tests and tools; libkrb5 has its own
-// client, with which it shares the rules: any KCM server may be at the other end.
+// principals and credentials. cmd/kcmd and the tests use it; libkrb5 has a client
+// of its own. The server need not be kcmd.
 //
 // Files: client.go connects and sends requests, caches.go has the operations on
 // caches, credentials.go those on the credentials in a cache.
