@@ -6,17 +6,17 @@ import (
 	"kcmd.org/kcmd/ccstore/ccache"
 )
 
-// Times in tickets are of the KDC's clock. A cache knows how much that differs
-// from the local clock, so that every question about the expiry of its tickets
-// goes through this file.
+// Times in tickets are by the KDC's clock. A cache has the difference from the local
+// clock, the KDC offset. Whatever depends on the expiry of its tickets calls the
+// functions of this file.
 
-// KDCTime returns the time of the KDC's clock when the local clock shows local.
+// KDCTime converts a time of the local clock to the KDC's clock.
 func (c *Cache) KDCTime(local time.Time) time.Time {
 	return local.Add(time.Duration(c.KDCOffset) * time.Second)
 }
 
-// localTime returns the time of the local clock when the KDC's shows kdc, both in
-// seconds since 1970. Never stays Never.
+// localTime converts a time of the KDC's clock to the local clock, both in seconds
+// since 1970. Never stays Never.
 func (c *Cache) localTime(kdc int64) int64 {
 	if kdc == Never {
 		return Never
@@ -24,8 +24,8 @@ func (c *Cache) localTime(kdc int64) int64 {
 	return kdc - int64(c.KDCOffset)
 }
 
-// Expires returns when the last of the tickets expires, by the local clock. It is
-// false if a ticket never does, and if the cache has no tickets.
+// Expires returns when the last ticket expires, by the local clock. The result is
+// false if a ticket never expires, or the cache has no tickets.
 func (c *Cache) Expires() (time.Time, bool) {
 	end := c.latestEnd()
 	if c.Tickets() == 0 || end == Never {
@@ -34,15 +34,15 @@ func (c *Cache) Expires() (time.Time, bool) {
 	return time.Unix(c.localTime(end), 0), true
 }
 
-// Expired reports whether the cache has tickets, all of which have expired when
-// the local clock shows now.
+// Expired reports whether all tickets have expired at now, by the local clock. A
+// cache without tickets is not expired.
 func (c *Cache) Expired(now time.Time) bool {
 	expires, ok := c.Expires()
 	return ok && !now.Before(expires)
 }
 
-// validUntil returns the end of the TGT, or of the last ticket in a cache without
-// TGT, by the local clock in seconds since 1970; Never without tickets.
+// validUntil returns the end of the TGT, or without a TGT the latest end of a
+// ticket, by the local clock in seconds since 1970; Never without tickets.
 func (c *Cache) validUntil() int64 {
 	if tgt := c.TGT(); tgt != nil {
 		return c.localTime(tgt.end)
@@ -53,9 +53,10 @@ func (c *Cache) validUntil() int64 {
 	return c.localTime(c.latestEnd())
 }
 
-// Best returns the most useful of caches when the local clock shows now: of those
-// with a valid TGT the one whose TGT expires last, else of those with valid tickets
-// the one whose last ticket does. It is nil if no ticket is valid.
+// Best returns the most useful of caches at now, by the local clock: one with a
+// valid TGT, or else one without a TGT that has tickets which have not all expired.
+// Among several, it is the one whose TGT, or last ticket, expires last. Best returns
+// nil if there is none.
 func Best(caches []*Cache, now time.Time) *Cache {
 	var best *Cache
 	rank := func(cache *Cache) int {

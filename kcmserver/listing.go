@@ -10,27 +10,27 @@ import (
 	"kcmd.org/kcmd/ccstore"
 )
 
-// A listing is a cache as GET_CRED_UUID_LIST returned it to a client, which then
-// asks for the credentials one by one.
+// A listing is the snapshot of a cache behind a reply to GET_CRED_UUID_LIST. The
+// client then asks for the credentials one by one.
 type listing struct {
 	cache   *ccstore.Cache
-	last    uuid.UUID // what the client asks for at the end
+	last    uuid.UUID // the last credential in the reply
 	cost    int64     // in bytes, charged to the account
 	account budget.Account
 	until   time.Time
 }
 
-// A listing lasts that long: clients iterate at once.
+// listingLife is how long a listing is kept. Clients iterate at once.
 const listingLife = time.Minute
 
-// The memory of a listing besides the bytes of its credentials.
+// The memory of a listing, and of each credential in addition to its bytes.
 const (
 	listingSize    = 4 << 10
 	credentialSize = 512
 )
 
-// listings are those of all connections, by the UUID of the cache. They are
-// charged to accounts: a listing keeps alive what is removed from the store.
+// listings has the listings of all connections, by the UUID of the cache. They are
+// charged to accounts, since a listing keeps removed credentials in memory.
 type listings struct {
 	memory *budget.Pool
 
@@ -48,9 +48,10 @@ func newListings(memory *budget.Pool) *listings {
 	}
 }
 
-// add keeps a listing, in place of the one of the same cache and connection. If
-// the account has no memory left, the other listings of the connection go, and
-// then this one is not kept either: the client then goes by the cache as it is.
+// add keeps a listing, and drops an earlier one of the same cache and connection. If
+// the account has no memory left, it drops the other listings of the connection. If
+// there is still none, it does not keep the listing; the client then gets the
+// credentials that the cache has at that time.
 func (l *listings) add(c *conn, cache *ccstore.Cache, last uuid.UUID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -75,8 +76,8 @@ func (l *listings) add(c *conn, cache *ccstore.Cache, last uuid.UUID) {
 	}
 }
 
-// find returns the credential as it was listed, or ErrNoCredential. With the last
-// one the listing has served its purpose: a connection may stay open for days.
+// find returns a credential of a listing, or ErrNoCredential. With the last one it
+// drops the listing, since a connection may stay open for days.
 func (l *listings) find(c *conn, cache, id uuid.UUID) (*ccstore.Credential, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -106,8 +107,8 @@ func (l *listings) destroyed(cache uuid.UUID) {
 	}
 }
 
-// expire drops the listings whose time is over, and comes again while there are
-// any.
+// expire drops the listings whose time is over, and runs again as long as there are
+// listings.
 func (l *listings) expire() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

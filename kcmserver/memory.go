@@ -10,19 +10,19 @@ import (
 	"kcmd.org/kcmd/ccstore"
 )
 
-// Nearly all requests and replies are small. A large one takes up to 10 MiB, and
-// stays until the client has sent or read it. So what a request takes above
-// keepBuffer is charged to the account of the peer. It is charged before it is
-// taken, and in few steps: two requests of one account that each hold a part
-// wait for each other until the client timeout.
+// Nearly all requests and replies are small. A large one takes up to 10 MiB of
+// memory until the client has sent or read it. So the memory of a request above
+// keepBuffer is charged to the account of the peer, before it is allocated. It is
+// charged in few steps: two requests of one account that each hold a part of what
+// they need wait for each other until the client timeout.
 
-// elementSize is the memory of an element (ccache.Decoder.Elements) besides its
-// bytes.
+// elementSize is the memory of an element (ccache.Decoder.Elements) in addition to
+// its bytes.
 const elementSize = 32
 
-// hold charges n bytes to the peer's account until release. At the limit it
-// waits, without its turn, at most as long as the client timeout and until
-// Shutdown. It fails with budget.ErrExceeded.
+// hold charges n bytes to the peer's account until release. At the limit of the
+// account it ends its turn and waits, until the client timeout or Shutdown at the
+// latest. It fails with budget.ErrExceeded.
 func (c *conn) hold(n int64) error {
 	if n <= 0 {
 		return nil
@@ -54,7 +54,7 @@ func (c *conn) waitForMemory(n int64) error {
 	return nil
 }
 
-// release gives back what the request held.
+// release ends the charge of all that hold charged.
 func (c *conn) release() {
 	if c.held > 0 {
 		c.server.memory.Give(c.account, c.held)
@@ -63,24 +63,23 @@ func (c *conn) release() {
 	}
 }
 
-// When memory is given back to the system: once no large request has ended for a
-// while, and once more, since what large requests have stored may have been
-// removed a little later.
+// Memory is returned to the system trimAfter after the end of the last large
+// request, and once more after trimAgain: the tickets that the requests stored may
+// be removed by then.
 const (
 	trimAfter = time.Second
 	trimAgain = 5 * time.Second
 )
 
-// A trimmer gives memory back to the system. Without it the memory stays ours
-// until the next collection, which a daemon with little to do does not need for
-// minutes.
+// A trimmer returns memory to the system. Without it the process keeps the memory
+// until the next garbage collection, which may be minutes away in an idle daemon.
 type trimmer struct {
 	mu    sync.Mutex
 	timer *time.Timer
 	again bool
 }
 
-// touch has the trimmer work in a while.
+// touch has the trimmer work trimAfter from now.
 func (t *trimmer) touch() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -102,13 +101,14 @@ func (t *trimmer) trim() {
 	}
 }
 
-// beginTurn waits for a turn of the peer's account to decode, to read and to change.
+// beginTurn waits for a turn of the peer's account, in which c decodes, reads and
+// changes.
 func (c *conn) beginTurn(ctx context.Context) (err error) {
 	c.turn, err = c.member.Begin(ctx)
 	return err
 }
 
-// endTurn ends the turn, if c has one: before c waits for something else.
+// endTurn ends the turn of c, if it has one. It is called before c waits.
 func (c *conn) endTurn() {
 	if c.turn.Running() {
 		c.turn.End()
@@ -116,11 +116,11 @@ func (c *conn) endTurn() {
 	}
 }
 
-// account returns who is charged for what the peer does.
+// account returns the account that is charged for the requests of the peer.
 func (p Peer) account() budget.Account { return accountOf(p.Namespace, p.UID) }
 
-// accountOf returns the account of a uid: that of root in the default namespace
-// is the zero Account.
+// accountOf returns the account of a uid. That of root in the default namespace is
+// the zero Account.
 func accountOf(namespace string, uid uint32) budget.Account {
 	if namespace == ccstore.DefaultNamespace {
 		namespace = ""

@@ -8,12 +8,12 @@ import (
 	"kcmd.org/kcmd/ccstore"
 )
 
-// maxNameLen bounds a cache name, in bytes. It is ours: as much as a file name
-// may have.
+// maxNameLen limits a cache name, in bytes. The protocol has no limit; this is the
+// one of file names.
 const maxNameLen = 255
 
-// checkName refuses names that no cache may have. Names are bytes, compared as
-// they are; ':' and '/' may stand anywhere.
+// checkName fails if no cache may have that name. Names are compared byte by byte;
+// ':' and '/' are allowed anywhere.
 func checkName(name string) error {
 	if name == "" || len(name) > maxNameLen {
 		return fmt.Errorf("%w: %d bytes long, allowed are 1 to %d", errBadName, len(name), maxNameLen)
@@ -24,8 +24,8 @@ func checkName(name string) error {
 	return nil
 }
 
-// uidOf returns the uid that name belongs to: "1000" and "1000:..." are of 1000.
-// Only the decimal form without leading zeros is a uid.
+// uidOf returns the uid to which a name belongs: 1000 for "1000" and "1000:...". A
+// uid is decimal, without leading zeros.
 func uidOf(name string) (uid uint32, ok bool) {
 	digits, _, _ := strings.Cut(name, ":")
 	n, err := strconv.ParseUint(digits, 10, 32)
@@ -35,10 +35,10 @@ func uidOf(name string) (uid uint32, ok bool) {
 	return uint32(n), true
 }
 
-// ownerOf returns the collection in which the peer finds the cache of that name.
-// A user has the names that begin with the own uid. Root has all names: those
-// that begin with a uid are in that uid's collection, others in root's. With
-// SELinux it is the collection of the peer's own level.
+// ownerOf returns the owner of the collection that holds the caches of a name, as
+// the peer sees it. A user may use names that begin with the user's own uid. Root
+// may use all names: one that begins with a uid is in the collection of that uid,
+// any other in root's. With SELinux, each is in the collection of the peer's level.
 func ownerOf(peer Peer, name string) (ccstore.Owner, error) {
 	if err := checkName(name); err != nil {
 		return ccstore.Owner{}, err
@@ -49,7 +49,7 @@ func ownerOf(peer Peer, name string) (ccstore.Owner, error) {
 		uid = 0
 	case peer.UID == 0 || ok && uid == peer.UID:
 	default:
-		return ccstore.Owner{}, fmt.Errorf("%w: names of uid %d are %d and %d:...",
+		return ccstore.Owner{}, fmt.Errorf("%w: uid %d is allowed the names %d and %d:...",
 			errPermission, peer.UID, peer.UID, peer.UID)
 	}
 	return ccstore.Owner{Namespace: peer.Namespace, UID: uid, Level: peer.Level}, nil

@@ -7,23 +7,23 @@ import (
 	"kcmd.org/kcmd/kcmserver/kcm"
 )
 
-// A reply is what a call answers: the header, for which there is room, and its
-// data. Small ones are one piece of memory; of others the tickets are not copied
-// but sent from where they are stored.
+// A reply is the answer to a request: a header and data. A small reply is one piece
+// of memory. In a larger one the tickets are not copied: they are sent from the
+// memory of the store.
 type reply struct {
-	buf    []byte   // the header, and all that is copied
-	shared [][]byte // what is sent before the rest of buf
+	buf    []byte   // the header and all copied data
+	shared [][]byte // the pieces to send before the rest of buf
 	from   int      // where that rest begins
-	size   int      // of all
+	size   int      // of header and data
 }
 
 const (
-	copyUpTo   = 16 << 10 // of a reply: then tickets are shared
-	copyAnyway = 128      // what is shorter is not worth a piece of its own
-	keepPieces = 1 << 10
+	copyUpTo   = 16 << 10 // up to this size of a reply, all data is copied
+	copyAnyway = 128      // up to this length, data is copied in any reply
+	keepPieces = 1 << 10  // capacity of shared that the next reply may use
 )
 
-// begin empties r. Its memory is used again, unless it is much.
+// begin empties r. It keeps the memory for the next reply, unless it is large.
 func (r *reply) begin() {
 	if cap(r.buf) > keepBuffer || cap(r.buf) < kcm.ReplyHeaderLen {
 		r.buf = make([]byte, kcm.ReplyHeaderLen, 1<<10)
@@ -31,11 +31,11 @@ func (r *reply) begin() {
 	if cap(r.shared) > keepPieces {
 		r.shared = nil
 	}
-	clear(r.shared) // so that nobody keeps alive what is removed from the store
+	clear(r.shared) // so that removed tickets can be freed
 	*r = reply{buf: r.buf[:kcm.ReplyHeaderLen], shared: r.shared[:0], size: kcm.ReplyHeaderLen}
 }
 
-// add appends b, which nobody changes until the reply was sent.
+// add appends b, which must not change until the reply is sent.
 func (r *reply) add(b []byte) {
 	r.size += len(b)
 	if r.size <= copyUpTo || len(b) <= copyAnyway {
@@ -46,8 +46,8 @@ func (r *reply) add(b []byte) {
 	r.shared = append(r.shared, b)
 }
 
-// shareBuf makes a piece of what is in buf behind the last one. It is never
-// empty: on some connections to write nothing waits for somebody who reads.
+// shareBuf makes the rest of buf the next piece, unless it is empty: on some
+// connections, such as a net.Pipe, an empty write waits for a reader.
 func (r *reply) shareBuf() {
 	if end := len(r.buf); r.from < end {
 		r.shared = append(r.shared, r.buf[r.from:end:end])
@@ -55,17 +55,17 @@ func (r *reply) shareBuf() {
 	}
 }
 
-// addUint32 appends four bytes.
+// addUint32 appends n as four bytes.
 func (r *reply) addUint32(n uint32) {
 	r.size += 4
 	r.buf = binary.BigEndian.AppendUint32(r.buf, n)
 }
 
-// finish returns the pieces of the reply with that code.
+// finish writes the header, with a code, and returns the pieces of the reply.
 func (r *reply) finish(code kcm.Code) net.Buffers {
-	header := kcm.PutReplyHeader(r.buf[:0], code, r.size-kcm.ReplyHeaderLen)
+	header := kcm.AppendReplyHeader(r.buf[:0], code, r.size-kcm.ReplyHeaderLen)
 	if len(r.shared) > 0 {
-		copy(r.shared[0], header) // it may be in memory that buf has grown out of
+		copy(r.shared[0], header) // the first piece may be memory that buf had before it grew
 	}
 	r.shareBuf()
 	return r.shared

@@ -7,19 +7,18 @@ import (
 	"kcmd.org/kcmd/kcmserver/kcm"
 )
 
-// Stats tell what a server has done since it was made.
+// Stats has the figures of a server since its start.
 type Stats struct {
 	Connections int    // open now
-	Accepted    uint64 // connections served so far
-	Refused     uint64 // connections not served: strangers, and those over a limit
-	Cut         uint64 // connections ended for what the client did, or did not do
+	Accepted    uint64 // connections served
+	Refused     uint64 // connections not served: peers that are not allowed, or over a limit
+	Cut         uint64 // connections ended for an error or a timeout of the client
 
-	// Requests counts answers by operation and code. Opcodes that the protocol
-	// does not have are counted as UnknownOpcode together.
+	// Requests counts replies by opcode and code.
 	Requests map[kcm.Opcode]map[kcm.Code]uint64
 }
 
-// UnknownOpcode stands in Stats for all opcodes that are not in the protocol.
+// UnknownOpcode is the key in Stats for all opcodes that are not in the protocol.
 const UnknownOpcode kcm.Opcode = 0xffff
 
 // Stats returns the current figures.
@@ -38,8 +37,8 @@ func (s *Server) Stats() Stats {
 
 type counters struct {
 	accepted, refused, cut atomic.Uint64
-	well                   map[kcm.Opcode]*atomic.Uint64 // answers with OK
-	answers                sync.Map                      // all others: answer -> *atomic.Uint64; there are few
+	well                   map[kcm.Opcode]*atomic.Uint64 // replies with OK
+	answers                sync.Map                      // other replies, of which there are few kinds: answer -> *atomic.Uint64
 }
 
 func (c *counters) init() {

@@ -49,7 +49,7 @@ func TestLog(t *testing.T) {
 		`level=DEBUG msg=request op=INITIALIZE uid=1000 pid=1 cache=1000:cf code=OK`,
 		`level=DEBUG msg=request op=STORE uid=1000 pid=1 cache=1000:cf code=KRB5_CC_FORMAT`,
 		`level=INFO msg="request refused" op=INITIALIZE uid=1000 pid=1 cache=1001:x code=KRB5_FCC_PERM`,
-		`names of uid 1000 are 1000 and 1000:...`,
+		`uid 1000 is allowed the names 1000 and 1000:...`,
 	} {
 		if !strings.Contains(text, line) {
 			t.Errorf("the log does not say %q:\n%s", line, text)

@@ -14,40 +14,40 @@ import (
 	"kcmd.org/kcmd/clock"
 )
 
-// An Announcer has the store announce when the TGT of a cache becomes valid, is
-// about to expire, and expires (ccstore.Notice), in the collections that are held
-// (Store.Hold). It sleeps until one does.
+// An Announcer publishes a ccstore.Notice through the store when the TGT of a cache
+// becomes valid, is about to expire, or expires. It looks only at held collections
+// (Store.Hold), and sleeps until the next such time.
 type Announcer struct {
 	store *ccstore.Store
 	AnnouncerOptions
-	wake chan struct{} // an owner was noted
+	wake chan struct{} // receives when there is a collection to look at
 
 	mu     sync.Mutex
-	owners map[ccstore.Owner]*tracked // whose collections are held
+	owners map[ccstore.Owner]*tracked // the held collections
 }
 
 // AnnouncerOptions configures an Announcer.
 type AnnouncerOptions struct {
 	Clock   clock.Clock
-	Warning time.Duration // a TGT is ccache.Expiring so long before its end
+	Warning time.Duration // how long before its end a TGT becomes ccache.Expiring
 	Logger  *slog.Logger
 }
 
 // A tracked is the known state of the TGTs in one collection.
 type tracked struct {
-	since   time.Time              // with Announcer.mu: the first event that due has not seen, or zero
-	from    time.Time              // the first event that step has not seen, or zero
+	since   time.Time              // of the first event since due returned the collection, or zero; guarded by Announcer.mu
+	from    time.Time              // of the first event that step has not processed, or zero
 	next    time.Time              // when a TGT next changes its state, or zero
-	tickets map[uuid.UUID]progress // by the credential
+	tickets map[uuid.UUID]progress // by the UUID of the credential
 }
 
-// progress is how far a TGT has come in its life.
+// progress records which states a TGT has reached.
 type progress struct {
-	state ccache.State // when last looked at
-	rank  int          // of the furthest state; see rank
+	state ccache.State // at the last look
+	rank  int          // the highest rank of its states so far
 }
 
-// rank orders the states as a ticket goes through them.
+// rank returns the position of a state in the life of a ticket.
 func rank(s ccache.State) int { return slices.Index(ccache.States, s) }
 
 // NewAnnouncer returns an announcer for store.
@@ -58,8 +58,8 @@ func NewAnnouncer(store *ccstore.Store, o AnnouncerOptions) *Announcer {
 	}
 }
 
-// Run announces until ctx is done, and then returns nil. It fails if it cannot get
-// a timer.
+// Run announces until ctx is done, and then returns nil. It fails if it cannot
+// create or set a timer.
 func (a *Announcer) Run(ctx context.Context) error {
 	timer, err := a.Clock.NewTimer()
 	if err != nil {
@@ -97,7 +97,8 @@ func (a *Announcer) noteHold(owner ccstore.Owner, held bool) {
 	wakeUp(a.wake)
 }
 
-// noteEvent notes a collection if one of its TGTs, or the KDC's time, changed.
+// noteEvent has announce look at a held collection if the event may have changed a
+// TGT or a KDC offset.
 func (a *Announcer) noteEvent(e ccstore.Event) {
 	if !slices.ContainsFunc(e.Changes, mayMoveTGT) {
 		return
@@ -114,8 +115,8 @@ func mayMoveTGT(c ccstore.Change) bool {
 	return c.Kind == ccstore.CacheChanged || c.Credential != nil && c.Credential.IsTGT()
 }
 
-// announce announces what happened in the collections that were noted or are due,
-// or in all, and returns when the next one is due.
+// announce publishes notices for the collections that have new events or are due,
+// or for all, and returns when the next one is due.
 func (a *Announcer) announce(ctx context.Context, all bool) time.Time {
 	now := a.Clock.Now()
 	for owner, t := range a.due(now, all) {
@@ -130,7 +131,7 @@ func (a *Announcer) announce(ctx context.Context, all bool) time.Time {
 	return a.nextTime(now)
 }
 
-// due returns the collections to look at.
+// due returns the collections that announce must look at.
 func (a *Announcer) due(now time.Time, all bool) map[ccstore.Owner]*tracked {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -147,8 +148,9 @@ func (a *Announcer) due(now time.Time, all bool) map[ccstore.Owner]*tracked {
 	return list
 }
 
-// step returns notices of the TGTs of a collection whose state changed until now. It
-// begins with the state of an unknown ticket at the first event that it has not seen.
+// step returns a notice for each TGT of a collection whose state has changed. For a
+// ticket that it sees for the first time, it compares with the state at the first
+// event that it has not processed.
 func (t *tracked) step(c *ccstore.Collection, now time.Time, warning time.Duration) (notices []ccstore.Notice) {
 	from := t.from
 	if from.IsZero() {
@@ -180,7 +182,7 @@ func (t *tracked) step(c *ccstore.Collection, now time.Time, warning time.Durati
 	return notices
 }
 
-// wakeAt notes that the collection is due at a time.
+// wakeAt makes the collection due at a time, if it is not due earlier.
 func (t *tracked) wakeAt(at time.Time) {
 	if t.next.IsZero() || at.Before(t.next) {
 		t.next = at

@@ -14,24 +14,25 @@ import (
 	"kcmd.org/kcmd/ratelog"
 )
 
-// A Reaper destroys caches that expired, or had no tickets, the store's
-// ReapAfter ago. It sleeps until there is one, and loads no other.
+// A Reaper destroys a cache that has been expired, or without tickets, for the
+// store's ReapAfter. It sleeps until the first deadline, and loads only collections
+// in which a cache is due.
 type Reaper struct {
 	store *ccstore.Store
 	clock clock.Clock
 	log   *slog.Logger
-	lines *ratelog.Each[ccstore.Owner] // about what owners let expire
-	wake  chan struct{}                // there is a deadline before next
-	next  atomic.Int64                 // the first deadline that is known
+	lines *ratelog.Each[ccstore.Owner] // about reaped caches
+	wake  chan struct{}                // receives when a cache has a deadline before next
+	next  atomic.Int64                 // the earliest known deadline
 }
 
-// The lines about the caches of one owner: so many at once, and then one each second.
+// The log lines about the caches of one owner: a burst, then one each second.
 const (
 	lineBurst = 20
 	lineEvery = time.Second
 )
 
-// NewReaper returns a reaper of store, whose clock it shares.
+// NewReaper returns a reaper for store. c must be the clock of the store.
 func NewReaper(store *ccstore.Store, c clock.Clock, log *slog.Logger) *Reaper {
 	return &Reaper{
 		store: store, clock: c, log: log, wake: make(chan struct{}, 1),
@@ -39,11 +40,11 @@ func NewReaper(store *ccstore.Store, c clock.Clock, log *slog.Logger) *Reaper {
 	}
 }
 
-// retryAfter is how long the reaper waits before it tries again what failed.
+// retryAfter is the wait after a failure.
 const retryAfter = time.Minute
 
-// Run reaps until ctx is done, and then returns nil. It fails if no timer can be
-// had. It does nothing if the store keeps caches for ever.
+// Run reaps until ctx is done, and then returns nil. It fails if it cannot create
+// or set a timer. It does nothing if the store keeps caches for ever.
 func (r *Reaper) Run(ctx context.Context) error {
 	if r.store.ReapAfter() == 0 {
 		<-ctx.Done()
@@ -68,8 +69,8 @@ func (r *Reaper) Run(ctx context.Context) error {
 	}
 }
 
-// noteEvent wakes the reaper if a changed cache has a deadline before all those that
-// it knows.
+// noteEvent wakes the reaper if a changed cache has a deadline before the earliest
+// known one.
 func (r *Reaper) noteEvent(e ccstore.Event) {
 	var last uuid.UUID
 	for _, change := range e.Changes {
@@ -85,7 +86,7 @@ func (r *Reaper) noteEvent(e ccstore.Event) {
 	}
 }
 
-// wakeUp sends to c, of capacity 1, unless a value waits there already.
+// wakeUp sends to c, which has capacity 1, unless it holds a value already.
 func wakeUp(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -93,14 +94,14 @@ func wakeUp(c chan<- struct{}) {
 	}
 }
 
-// batch is how many deadlines are listed at once.
+// batch limits the deadlines of one query.
 const batch = 1000
 
 // reap destroys the caches that are due, and returns when to look again.
 func (r *Reaper) reap(ctx context.Context) time.Time {
 	now := r.clock.Now()
 	if wait := r.store.Distrust(); wait > 0 {
-		r.next.Store(math.MinInt64) // nothing is due before that
+		r.next.Store(math.MinInt64) // so that no event wakes the reaper
 		return now.Add(wait)
 	}
 	until := now.Add(-r.store.ReapAfter()).Unix()
@@ -112,7 +113,7 @@ func (r *Reaper) reap(ctx context.Context) time.Time {
 			return r.retry(ctx, err)
 		case len(due) == 0:
 			return r.nextTime(ctx)
-		case due[0] == last: // it cannot be destroyed now
+		case due[0] == last: // it was not destroyed
 			return now.Add(retryAfter)
 		}
 		last = due[0]
@@ -130,9 +131,9 @@ func (r *Reaper) retry(ctx context.Context, err error) time.Time {
 	return r.clock.Now().Add(retryAfter)
 }
 
-// nextTime returns when the first cache is to be reaped.
+// nextTime returns when the next cache is due.
 func (r *Reaper) nextTime(ctx context.Context) time.Time {
-	r.next.Store(math.MaxInt64) // a change wakes us until the first deadline is known
+	r.next.Store(math.MaxInt64) // each event wakes the reaper until the query is done
 	due, err := r.store.Due(ctx, ccstore.Reaping, math.MinInt64, ccstore.Never, 1)
 	if err != nil {
 		return r.retry(ctx, err)
@@ -144,8 +145,8 @@ func (r *Reaper) nextTime(ctx context.Context) time.Time {
 	return time.Unix(due[0].At, 0).Add(r.store.ReapAfter())
 }
 
-// reapAll reaps in the collections of all deadlines. One collection that cannot be
-// written does not keep it from the others. It returns the last error.
+// reapAll reaps in each collection that has a deadline in due. After a failure it
+// goes on with the other collections; it returns the last error.
 func (r *Reaper) reapAll(ctx context.Context, due []ccstore.Deadline, until int64) (failed error) {
 	seen := make(map[ccstore.Owner]bool)
 	for _, d := range due {
@@ -160,7 +161,7 @@ func (r *Reaper) reapAll(ctx context.Context, due []ccstore.Deadline, until int6
 	return failed
 }
 
-// reapOwner writes at most one line to the log, however many caches go.
+// reapOwner reaps in one collection. It logs at most one line for all its caches.
 func (r *Reaper) reapOwner(ctx context.Context, o ccstore.Owner, until int64) error {
 	var gone []*ccstore.Cache
 	err := r.store.Update(ctx, o, func(tx *ccstore.Tx) error {

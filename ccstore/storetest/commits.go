@@ -9,40 +9,43 @@ import (
 	"kcmd.org/kcmd/ccstore"
 )
 
-// testCommitIDs has the backend keep the ids of the last commits, and of no more.
+// testCommitIDs checks that the backend keeps the ids of the last KeptCommits commits,
+// and no others.
 func testCommitIDs(t *testing.T, open Open) {
 	b := open()
 	var ids []uuid.UUID
 	for revision := range uint64(ccstore.KeptCommits + 6) {
 		id := uuid.New()
 		if revision == 3 {
-			id = uuid.UUID{} // bytes that are no text
+			id = uuid.UUID{} // NUL bytes
 		}
 		err := b.Commit(t.Context(), &ccstore.Commit{ID: id, Owner: owner, Revision: revision})
 		if err != nil {
 			t.Fatal(err)
 		}
 		ids = slices.Insert(ids, 0, id)
-		r, err := b.Load(t.Context(), owner)
-		if err != nil {
-			t.Fatal(err)
-		}
-		want(t, "commits", ids[:min(len(ids), ccstore.KeptCommits)], r.Commits)
+		want(t, "commits", ids[:min(len(ids), ccstore.KeptCommits)], load(t, b).Commits)
 	}
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
 	b = open()
 	defer b.Close()
+	want(t, "commits when opened again", ids[:ccstore.KeptCommits], load(t, b).Commits)
+}
+
+// load returns the stored collection of owner.
+func load(t *testing.T, b ccstore.Backend) *ccstore.Record {
+	t.Helper()
 	r, err := b.Load(t.Context(), owner)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want(t, "commits when opened again", ids[:ccstore.KeptCommits], r.Commits)
+	return r
 }
 
-// testMoveOps renames a cache to a name that another one just lost, and moves
-// credentials from one cache to another.
+// testMoveOps renames a cache to a name that another one has given up in the same
+// commit, and moves credentials from one cache to another.
 func testMoveOps(t *testing.T, open Open) {
 	s := New(t, open())
 	fill(t, s, owner, "1000:a", alice, TGT(alice), Ticket(alice, "host/a@EXAMPLE.COM"))

@@ -11,7 +11,7 @@ import (
 	"kcmd.org/kcmd/clock/clocktest"
 )
 
-// until returns cred with another end, by the KDC's clock in seconds since 1970.
+// until sets the end of cred, by the KDC's clock in seconds since 1970.
 func until(end uint32, cred *ccache.Credential) *ccache.Credential {
 	cred.EndTime = end
 	return cred
@@ -19,8 +19,8 @@ func until(end uint32, cred *ccache.Credential) *ccache.Credential {
 
 func host(name string) *ccache.Credential { return Ticket(alice, "host/"+name+"@EXAMPLE.COM") }
 
-// due returns the deadlines of a kind after one time and up to another, by cache
-// name and time.
+// due lists the deadlines of a kind after one time and up to another, each as the
+// name of the cache and the time.
 func due(t *testing.T, s *ccstore.Store, kind ccstore.DeadlineKind, after, until int64, limit int) []string {
 	t.Helper()
 	list, err := s.Due(t.Context(), kind, after, until, limit)
@@ -38,7 +38,7 @@ func due(t *testing.T, s *ccstore.Store, kind ccstore.DeadlineKind, after, until
 	return found
 }
 
-// testDue asks for deadlines while tickets come and go. All is stored at 400.
+// testDue changes tickets and checks the deadlines. The time is always 400.
 func testDue(t *testing.T, open Open) {
 	s := ccstore.Open(open(), ccstore.Options{Clock: clocktest.New(time.Unix(400, 0))})
 	CheckedAtEnd(t, s)
@@ -49,7 +49,7 @@ func testDue(t *testing.T, open Open) {
 	fill(t, s, owner, "1000:never", alice, until(900, host("x")), until(0, TGT(alice)))
 	want(t, "no deadline", []string{}, append(all(ccstore.Expiry), all(ccstore.Reaping)...))
 
-	// The TGT decides about expiry, the last ticket about reaping.
+	// Expiry is the end of the TGT, reaping the end of the last ticket.
 	fill(t, s, owner, "1000:a", alice, until(700, TGT(alice)), until(800, host("x")), until(300, host("y")))
 	fill(t, s, other, "1001", bob, until(600, host("x")), until(500, host("y")))
 	want(t, "expiry", []string{"1001 600", "1000:a 700"}, all(ccstore.Expiry))
@@ -69,8 +69,8 @@ func testDue(t *testing.T, open Open) {
 			due(t, s, ccstore.Expiry, test.after, test.until, test.limit))
 	}
 
-	// A renewable ticket ends at its end. Times are the local clock's, and
-	// nothing is reaped from a time before its last change on.
+	// The end of a renewable ticket counts, not its renew_till. Deadlines are by the
+	// local clock, and that of reaping is not before the last change of the cache.
 	renewable := until(850, host("z"))
 	renewable.RenewTill, renewable.Flags = 2000, renewable.Flags|ccache.FlagRenewable
 	update(t, s, owner, func(tx *ccstore.Tx) error { return tx.Store("1000:a", renewable) })
@@ -84,15 +84,14 @@ func testDue(t *testing.T, open Open) {
 	update(t, s, owner, func(tx *ccstore.Tx) error { return tx.Move("1000:a", "1000:b") })
 	want(t, "reaping after a move", []string{"1000:b 400", "1001 600"}, all(ccstore.Reaping))
 
-	// A cache without tickets is of no more use from its last change on.
+	// The deadline of a cache without tickets is its last change.
 	update(t, s, owner, func(tx *ccstore.Tx) error { tx.Initialize("1000:b", Principal(alice)); return nil })
 	update(t, s, other, func(tx *ccstore.Tx) error { return tx.Destroy("1001") })
 	want(t, "expiry without tickets", []string{}, all(ccstore.Expiry))
 	want(t, "reaping without tickets", []string{"1000:b 400"}, all(ccstore.Reaping))
 }
 
-// testReap destroys what has been of no more use for long, and nothing else. All
-// is stored at 400.
+// testReap checks which caches Reap destroys. All changes are made at 400.
 func testReap(t *testing.T, open Open) {
 	s := ccstore.Open(open(), ccstore.Options{Clock: clocktest.New(time.Unix(400, 0))})
 	CheckedAtEnd(t, s)

@@ -8,7 +8,7 @@ import (
 	"kcmd.org/kcmd/ccstore"
 )
 
-// corrupt makes changes behind the back of the store, which is then opened anew.
+// corrupt closes a store, makes changes in its backend, and opens it again.
 func corrupt(t *testing.T, open Open, s *ccstore.Store, ops ...ccstore.Op) *ccstore.Store {
 	t.Helper()
 	revision := view(t, s, owner).Revision()
@@ -25,8 +25,8 @@ func corrupt(t *testing.T, open Open, s *ccstore.Store, ops ...ccstore.Op) *ccst
 	return New(t, open())
 }
 
-// testQuarantined has a credential that cannot be read: the others can, it is kept,
-// what comes after it does not take its place, and it goes with its cache.
+// testQuarantined stores a credential that cannot be decoded. The others can be read.
+// The store keeps it, does not overwrite it, and deletes it with its cache.
 func testQuarantined(t *testing.T, open Open) {
 	s := New(t, open())
 	fill(t, s, owner, "1000", alice, TGT(alice))
@@ -44,12 +44,9 @@ func testQuarantined(t *testing.T, open Open) {
 		t.Fatal(err)
 	}
 	b := open()
-	r, err := b.Load(t.Context(), owner)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want(t, "credentials that are stored", 3, len(r.Credentials))
-	_, shared := b.(ccstore.Watcher) // then it is quarantined in memory only
+	r := load(t, b)
+	want(t, "stored credentials", 3, len(r.Credentials))
+	_, shared := b.(ccstore.Watcher) // these quarantine in memory only
 	for _, row := range r.Credentials {
 		want(t, "quarantined", row.UUID == junk.UUID && !shared, row.Quarantined != "")
 	}
@@ -62,11 +59,11 @@ func testQuarantined(t *testing.T, open Open) {
 		tx.Initialize("1000", Principal(alice))
 		return nil
 	})
-	want(t, "quarantined in a cache that was emptied", 0, view(t, s, owner).Quarantined())
+	want(t, "quarantined in an emptied cache", 0, view(t, s, owner).Quarantined())
 }
 
-// testQuarantinedName has a cache that cannot be read: its name can be used again, and
-// what is made by that name and destroyed is not that cache.
+// testQuarantinedName stores a cache that cannot be decoded. Its name can be used
+// again, and the store keeps it when the new cache of that name is destroyed.
 func testQuarantinedName(t *testing.T, open Open) {
 	s := New(t, open())
 	fill(t, s, owner, "1000", alice, TGT(alice))
@@ -78,10 +75,7 @@ func testQuarantinedName(t *testing.T, open Open) {
 	fill(t, s, owner, "1000", bob, TGT(bob))
 	want(t, "caches", []string{"1000"}, names(view(t, s, owner)))
 	update(t, s, owner, func(tx *ccstore.Tx) error { return tx.Destroy("1000") })
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s = New(t, open())
+	s = reopen(t, s, open)
 	want(t, "quarantined when loaded again", 1, view(t, s, owner).Quarantined())
 	fill(t, s, owner, "1000", bob, TGT(bob))
 	want(t, "caches", []string{"1000"}, names(view(t, s, owner)))

@@ -16,9 +16,9 @@ import (
 	"kcmd.org/kcmd/ccstore"
 )
 
-// RunShared runs the suite for two stores over one backend at the same time. open
-// returns the backend of each, which must be a ccstore.Watcher. The sqlite backend
-// is none: it locks its database for one process.
+// RunShared runs the suite for two stores over the same stored data. open returns a
+// backend for each, which must be a ccstore.Watcher. The sqlite backend is not: it
+// locks its database for one process.
 func RunShared(t *testing.T, open func(t *testing.T) [2]ccstore.Backend) {
 	tests := []struct {
 		name string
@@ -37,8 +37,8 @@ func RunShared(t *testing.T, open func(t *testing.T) [2]ccstore.Backend) {
 	}
 }
 
-// A member is one of the stores that share a backend. It checks that its events
-// are complete: each begins where the one before it ended.
+// A member is one of the stores that share data. It checks that its events are
+// complete: each begins with the collection that the previous one ended with.
 type member struct {
 	*ccstore.Store
 	t *testing.T
@@ -80,8 +80,8 @@ func (m *member) note(e ccstore.Event) {
 	}
 }
 
-// reach waits until m was told of a revision, and returns the changes since it was
-// last asked.
+// reach waits for the event of a revision, and returns the changes since the last
+// call.
 func (m *member) reach(revision uint64) []ccstore.Change {
 	m.t.Helper()
 	for {
@@ -101,17 +101,14 @@ func (m *member) reach(revision uint64) []ccstore.Change {
 	}
 }
 
-// agree waits until both members are at the same revision as the backend, and
-// checks that they hold what it does.
+// agree waits until all members have the revision of the backend, and checks each
+// against the backend (Store.Check).
 func agree(t *testing.T, b ccstore.Backend, members ...*member) {
 	t.Helper()
-	r, err := b.Load(t.Context(), owner)
-	if err != nil {
-		t.Fatal(err)
-	}
+	revision := load(t, b).Revision
 	for i, m := range members {
-		m.reach(r.Revision)
-		// An update comes after the event before it is shown.
+		m.reach(revision)
+		// When an update returns, readers see the snapshots of all earlier events.
 		if err := m.Update(t.Context(), owner, func(*ccstore.Tx) error { return nil }); err != nil {
 			t.Fatal(err)
 		}
@@ -121,7 +118,8 @@ func agree(t *testing.T, b ccstore.Backend, members ...*member) {
 	}
 }
 
-// kinds tells of changes in any order: a difference has another one than ops.
+// kinds returns the kinds and reasons of changes, sorted: those of a difference are in
+// another order than those of a commit.
 func kinds(changes []ccstore.Change) (list []string) {
 	for _, c := range changes {
 		list = append(list, fmt.Sprint(c.Kind, c.Reason))
@@ -130,7 +128,7 @@ func kinds(changes []ccstore.Change) (list []string) {
 	return list
 }
 
-// testSharedEvents has each store report what the other one does.
+// testSharedEvents checks that each store publishes the changes of the other one.
 func testSharedEvents(t *testing.T, b [2]ccstore.Backend) {
 	one, other := newMember(t, b[0]), newMember(t, b[1])
 	fill(t, one.Store, owner, "1000", alice, TGT(alice))
@@ -142,7 +140,7 @@ func testSharedEvents(t *testing.T, b [2]ccstore.Backend) {
 	agree(t, b[0], one, other)
 }
 
-// testSharedReasons has one store tell why the other one removed something.
+// testSharedReasons checks that one store publishes why the other one removed caches.
 func testSharedReasons(t *testing.T, b [2]ccstore.Backend) {
 	one, other := newMember(t, b[0]), newMember(t, b[1])
 	fill(t, one.Store, owner, "1000", alice, until(500, host("x")))
@@ -160,8 +158,8 @@ func testSharedReasons(t *testing.T, b [2]ccstore.Backend) {
 	agree(t, b[0], one, other)
 }
 
-// testSharedConflicts has both stores update one collection as fast as they can:
-// no update is given up or lost.
+// testSharedConflicts has both stores update one collection as fast as they can. No
+// update may fail or be lost.
 func testSharedConflicts(t *testing.T, b [2]ccstore.Backend) {
 	one, other := newMember(t, b[0]), newMember(t, b[1])
 	storeMany(t, one, other)
@@ -188,13 +186,13 @@ func storeMany(t *testing.T, members ...*member) {
 	}
 	wg.Wait()
 	last := members[len(members)-1]
-	// A conflict makes a store without a watch load what the others did.
+	// A conflict makes a store without a watch load the changes of the others.
 	update(t, last.Store, owner, func(tx *ccstore.Tx) error { tx.SetDefault("1000:x"); return nil })
 	want(t, "tickets", rounds*len(members), cacheOf(t, last.Store, owner, "1000").Len())
 }
 
-// testSharedUnwatched does the same where no backend reports anything: each store
-// finds what the other did when it meets a conflict, and publishes it.
+// testSharedUnwatched does the same with backends that are no Watcher: a store finds
+// and publishes the changes of the other one when its own commit has a conflict.
 func testSharedUnwatched(t *testing.T, b [2]ccstore.Backend) {
 	plain := func(b ccstore.Backend) ccstore.Backend { return struct{ ccstore.Backend }{b} }
 	one, other := newMember(t, plain(b[0])), newMember(t, plain(b[1]))
@@ -203,7 +201,7 @@ func testSharedUnwatched(t *testing.T, b [2]ccstore.Backend) {
 	agree(t, b[0], one)
 }
 
-// A cutter ends the watches of a backend when it is told to.
+// A cutter is a backend whose watches cutAll ends.
 type cutter struct {
 	ccstore.Backend
 	ccstore.Watcher
@@ -229,8 +227,9 @@ func (c *cutter) cutAll() {
 	c.cut = nil
 }
 
-// testLostWatch loses the watches of both stores again and again, while both make
-// random updates and are read: a reader never goes back, and in the end all agree.
+// testLostWatch ends the watches of both stores again and again, while both make
+// random updates and are read. A reader never sees an older revision than before, and
+// at last both stores agree.
 func testLostWatch(t *testing.T, b [2]ccstore.Backend) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -268,7 +267,7 @@ func testLostWatch(t *testing.T, b [2]ccstore.Backend) {
 	agree(t, b[0], members[0], members[1])
 }
 
-// A deaf backend learns nothing of other writers while it is so.
+// A deaf backend does not learn of other writers while isDeaf is set.
 type deaf struct {
 	ccstore.Backend
 	ccstore.Watcher
@@ -290,8 +289,8 @@ func (d *deaf) Fresh(ctx context.Context, o ccstore.Owner, revision uint64) (boo
 	return d.Watcher.Fresh(ctx, o, revision)
 }
 
-// testFailingFresh has one store that cannot learn whether its snapshot is the latest:
-// readers get the one that it has, updates succeed, and its events are complete.
+// testFailingFresh has one store that cannot find out whether its snapshot is the
+// latest. Readers get that snapshot, updates succeed, and the events are complete.
 func testFailingFresh(t *testing.T, b [2]ccstore.Backend) {
 	d := &deaf{Backend: b[0], Watcher: b[0].(ccstore.Watcher)}
 	d.isDeaf.Store(true)
@@ -311,8 +310,8 @@ func testFailingFresh(t *testing.T, b [2]ccstore.Backend) {
 	agree(t, b[0], one, other)
 }
 
-// testSharedQuarantined has a credential that cannot be read: each store quarantines
-// it in memory, and none changes the backend for it.
+// testSharedQuarantined stores a credential that cannot be decoded. Each store
+// quarantines it in memory, and does not change the backend.
 func testSharedQuarantined(t *testing.T, b [2]ccstore.Backend) {
 	follows := newMember(t, b[0])
 	fill(t, follows.Store, owner, "1000", alice, TGT(alice))
@@ -329,14 +328,10 @@ func testSharedQuarantined(t *testing.T, b [2]ccstore.Backend) {
 	}
 	fill(t, loads.Store, owner, "1000:b", bob)
 	follows.reach(3)
-	r, err := b[0].Load(t.Context(), owner)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want(t, "stored revision", 3, r.Revision)
+	want(t, "stored revision", 3, load(t, b[0]).Revision)
 }
 
-// randomUpdate does something random to one of three caches.
+// randomUpdate returns a random change of one of three caches.
 func randomUpdate(rnd *rand.Rand) func(*ccstore.Tx) error {
 	name := func() string { return []string{"1000", "1000:a", "1000:b"}[rnd.IntN(3)] }
 	from, to, what := name(), name(), rnd.IntN(8)

@@ -1,7 +1,12 @@
-// Package storetest is the one behaviour suite that every ccstore backend
-// passes, with credentials to fill stores in the tests of other packages.
+// Package storetest has the test suite that every ccstore backend passes, and
+// credentials for the tests of other packages.
 //
-// It imports ccstore and ccache.
+// It imports ccstore, ccstore/ccache and clock/clocktest.
+//
+// Files, in the order in which to read them: storetest.go (the suite, and the tests of
+// caches and credentials), credentials.go (made-up credentials), deadlines.go,
+// quarantine.go, commits.go (more tests of the suite), shared.go (the suite for two
+// stores over one backend).
 package storetest
 
 import (
@@ -31,19 +36,18 @@ var (
 	other = ccstore.Owner{Namespace: ccstore.DefaultNamespace, UID: 1001}
 )
 
-// Open opens a backend. Every call opens the same place, after the backend that
-// the call before returned was closed.
+// Open opens a backend. Every call opens the same stored data; the backend of the
+// previous call must be closed.
 type Open func() ccstore.Backend
 
-// New returns a store over a backend that passes (*ccstore.Store).Check and is
-// closed when the test ends.
+// New returns a store over a backend, as CheckedAtEnd does.
 func New(t *testing.T, b ccstore.Backend) *ccstore.Store {
 	t.Helper()
 	return CheckedAtEnd(t, ccstore.Open(b, ccstore.Options{}))
 }
 
-// CheckedAtEnd has a store checked and closed when the test ends, unless the
-// test has closed it, and returns it.
+// CheckedAtEnd returns s. At the end of the test, s must pass (*ccstore.Store).Check
+// and is closed, unless the test has closed it.
 func CheckedAtEnd(t testing.TB, s *ccstore.Store) *ccstore.Store {
 	t.Cleanup(func() {
 		err := s.Check(context.Background())
@@ -60,8 +64,8 @@ func CheckedAtEnd(t testing.TB, s *ccstore.Store) *ccstore.Store {
 	return s
 }
 
-// Run runs the suite. open is called for each test and returns what opens the
-// backend of that test, empty at first.
+// Run runs the suite. open is called for each test; what it returns opens the
+// backend of that test, which is empty at first.
 func Run(t *testing.T, open func(t *testing.T) Open) {
 	tests := []struct {
 		name string
@@ -103,6 +107,15 @@ func Run(t *testing.T, open func(t *testing.T) Open) {
 	}
 }
 
+// reopen closes a store and opens another one over the same stored data.
+func reopen(t *testing.T, s *ccstore.Store, open Open) *ccstore.Store {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return New(t, open())
+}
+
 func update(t *testing.T, s *ccstore.Store, o ccstore.Owner, f func(tx *ccstore.Tx) error) {
 	t.Helper()
 	if err := s.Update(t.Context(), o, f); err != nil {
@@ -110,7 +123,15 @@ func update(t *testing.T, s *ccstore.Store, o ccstore.Owner, f func(tx *ccstore.
 	}
 }
 
-// fill makes a cache of that name that holds creds.
+// updateFails checks that an update fails with an error.
+func updateFails(t *testing.T, s *ccstore.Store, what string, want error, f func(tx *ccstore.Tx) error) {
+	t.Helper()
+	if err := s.Update(t.Context(), owner, f); !errors.Is(err, want) {
+		t.Errorf("%s: %v, want %v", what, err, want)
+	}
+}
+
+// fill creates or replaces a cache, with the credentials creds.
 func fill(t *testing.T, s *ccstore.Store, o ccstore.Owner, name, client string, creds ...*ccache.Credential) {
 	t.Helper()
 	update(t, s, o, func(tx *ccstore.Tx) error {
@@ -231,9 +252,7 @@ func testDestroy(t *testing.T, open Open) {
 	if _, err := c.CacheByUUID(gone); !errors.Is(err, ccstore.ErrNoCache) {
 		t.Errorf("CacheByUUID: %v", err)
 	}
-	if err := s.Update(t.Context(), owner, func(tx *ccstore.Tx) error { return tx.Destroy("1000") }); !errors.Is(err, ccstore.ErrNoCache) {
-		t.Errorf("Destroy again: %v", err)
-	}
+	updateFails(t, s, "Destroy again", ccstore.ErrNoCache, func(tx *ccstore.Tx) error { return tx.Destroy("1000") })
 	fill(t, s, owner, "1000", alice)
 	if again := cacheOf(t, s, owner, "1000"); again.UUID == gone {
 		t.Error("a new cache has the UUID of the one destroyed")
@@ -244,12 +263,10 @@ func testDestroy(t *testing.T, open Open) {
 
 func testMove(t *testing.T, open Open) {
 	s := New(t, open())
-	move := func(from, to string) error {
-		return s.Update(t.Context(), owner, func(tx *ccstore.Tx) error { return tx.Move(from, to) })
+	move := func(from, to string) func(tx *ccstore.Tx) error {
+		return func(tx *ccstore.Tx) error { return tx.Move(from, to) }
 	}
-	if err := move("1000:a", "1000:b"); !errors.Is(err, ccstore.ErrNoCache) {
-		t.Errorf("Move without a cache: %v", err)
-	}
+	updateFails(t, s, "Move without a cache", ccstore.ErrNoCache, move("1000:a", "1000:b"))
 	want(t, "caches", []string{}, names(view(t, s, owner)))
 
 	fill(t, s, owner, "1000:a", alice, Config(alice, "k", "v"), TGT(alice))
@@ -262,19 +279,16 @@ func testMove(t *testing.T, open Open) {
 		want(t, "KDC offset", 5, c.KDCOffset)
 		want(t, "credentials", 2, c.Len())
 	}
-	if err := move("1000:a", "1000:b"); err != nil {
-		t.Errorf("Move: %v", err)
-	}
+	update(t, s, owner, move("1000:a", "1000:b"))
 	moved("1000:b")
 	before := view(t, s, owner)
-	if err := move("1000:b", "1000:b"); err != nil || view(t, s, owner) != before {
-		t.Errorf("Move to itself: %v", err)
+	update(t, s, owner, move("1000:b", "1000:b"))
+	if view(t, s, owner) != before {
+		t.Error("Move to itself changed the collection")
 	}
 	fill(t, s, owner, "1000:c", bob, TGT(bob), Ticket(bob, "host/a@EXAMPLE.COM"))
 	id := cacheOf(t, s, owner, "1000:c").UUID
-	if err := move("1000:b", "1000:c"); err != nil {
-		t.Errorf("Move over another: %v", err)
-	}
+	update(t, s, owner, move("1000:b", "1000:c"))
 	moved("1000:c")
 	want(t, "UUID", id, cacheOf(t, s, owner, "1000:c").UUID)
 }
@@ -305,9 +319,7 @@ func testDefault(t *testing.T, open Open) {
 func testStore(t *testing.T, open Open) {
 	s := New(t, open())
 	store := func(tx *ccstore.Tx) error { return tx.Store("1000", TGT(alice)) }
-	if err := s.Update(t.Context(), owner, store); !errors.Is(err, ccstore.ErrNoCache) {
-		t.Errorf("Store without a cache: %v", err)
-	}
+	updateFails(t, s, "Store without a cache", ccstore.ErrNoCache, store)
 	want(t, "caches", []string{}, names(view(t, s, owner)))
 
 	fill(t, s, owner, "1000", alice)
@@ -419,13 +431,10 @@ func testRemove(t *testing.T, open Open) {
 	remove(0)
 	c := cacheOf(t, s, owner, "1000")
 	want(t, "credentials", []string{"krbtgt/EXAMPLE.COM@EXAMPLE.COM", "host/b@EXAMPLE.COM"}, servers(c))
-	err := s.Update(t.Context(), owner, func(tx *ccstore.Tx) error {
+	updateFails(t, s, "Remove without a cache", ccstore.ErrNoCache, func(tx *ccstore.Tx) error {
 		_, err := tx.Remove("1000:none", &ccache.Match{})
 		return err
 	})
-	if !errors.Is(err, ccstore.ErrNoCache) {
-		t.Errorf("Remove without a cache: %v", err)
-	}
 }
 
 func testRemoveByUUID(t *testing.T, open Open) {
@@ -454,21 +463,16 @@ func testRemoveByUUID(t *testing.T, open Open) {
 	want(t, "credentials", []string{"krbtgt/EXAMPLE.COM@EXAMPLE.COM", "host/b@EXAMPLE.COM"}, servers(cacheOf(t, s, owner, "1000")))
 	remove(2, ids...)
 	want(t, "credentials", 0, cacheOf(t, s, owner, "1000").Len())
-	err := s.Update(t.Context(), owner, func(tx *ccstore.Tx) error {
+	updateFails(t, s, "RemoveByUUID without a cache", ccstore.ErrNoCache, func(tx *ccstore.Tx) error {
 		_, err := tx.RemoveByUUID("1000:none", ids)
 		return err
 	})
-	if !errors.Is(err, ccstore.ErrNoCache) {
-		t.Errorf("RemoveByUUID without a cache: %v", err)
-	}
 }
 
 func testKDCOffset(t *testing.T, open Open) {
 	s := New(t, open())
 	set := func(tx *ccstore.Tx) error { return tx.SetKDCOffset("1000", -7) }
-	if err := s.Update(t.Context(), owner, set); !errors.Is(err, ccstore.ErrNoCache) {
-		t.Errorf("SetKDCOffset without a cache: %v", err)
-	}
+	updateFails(t, s, "SetKDCOffset without a cache", ccstore.ErrNoCache, set)
 	fill(t, s, owner, "1000", alice, TGT(alice))
 	update(t, s, owner, set)
 	c := cacheOf(t, s, owner, "1000")
@@ -476,7 +480,7 @@ func testKDCOffset(t *testing.T, open Open) {
 	want(t, "credentials", 1, c.Len())
 }
 
-// testBytes stores what a decoder could be tempted to tidy up.
+// testBytes stores values that a decoder might normalize.
 func testBytes(t *testing.T, open Open) {
 	s := New(t, open())
 	odd := ccache.Principal{NameType: -128, Realm: "R\xc3\xa9\x00\xff", Components: []string{"a/b", "x@y", "n\x00l", ""}}
@@ -495,10 +499,7 @@ func testBytes(t *testing.T, open Open) {
 	name := "1000:\xff/:é"
 	fill(t, s, owner, name, "a@B", cred)
 	update(t, s, owner, func(tx *ccstore.Tx) error { tx.SetDefault(name); return nil })
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s = New(t, open())
+	s = reopen(t, s, open)
 	c := cacheOf(t, s, owner, name)
 	want(t, "default name", name, view(t, s, owner).DefaultName())
 	found, err := c.Find(&ccache.Match{Server: &ccache.Principal{}, Client: &odd, Flags: ccache.MatchIsSKey, IsSKey: true})
@@ -506,7 +507,7 @@ func testBytes(t *testing.T, open Open) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(found.Bytes(), cred.Bytes()) {
-		t.Error("credential came back with other bytes")
+		t.Error("the credential was returned with other bytes")
 	}
 }
 
@@ -555,7 +556,7 @@ func testUniqueName(t *testing.T, open Open) {
 	for range 1000 {
 		name := c.UniqueName()
 		if seen[name] {
-			t.Fatalf("%s came twice", name)
+			t.Fatalf("UniqueName returned %s twice", name)
 		}
 		seen[name] = true
 	}
@@ -567,7 +568,7 @@ func testRollback(t *testing.T, open Open) {
 	fill(t, s, owner, "1000", alice, TGT(alice))
 	before := view(t, s, owner)
 	sentinel := errors.New("no")
-	err := s.Update(t.Context(), owner, func(tx *ccstore.Tx) error {
+	updateFails(t, s, "Update", sentinel, func(tx *ccstore.Tx) error {
 		tx.Initialize("1000", Principal(bob))
 		tx.Initialize("1000:b", Principal(bob))
 		tx.SetDefault("1000:b")
@@ -576,9 +577,6 @@ func testRollback(t *testing.T, open Open) {
 		}
 		return sentinel
 	})
-	if !errors.Is(err, sentinel) {
-		t.Errorf("Update: %v", err)
-	}
 	if after := view(t, s, owner); after != before {
 		t.Error("a failed transaction changed the collection")
 	}
@@ -586,15 +584,12 @@ func testRollback(t *testing.T, open Open) {
 
 func testPanic(t *testing.T, open Open) {
 	s := New(t, open())
-	err := s.Update(t.Context(), owner, func(tx *ccstore.Tx) error {
+	updateFails(t, s, "Update", ccstore.ErrInternal, func(tx *ccstore.Tx) error {
 		tx.Initialize("1000", Principal(alice))
 		panic("at the disco")
 	})
-	if !errors.Is(err, ccstore.ErrInternal) {
-		t.Errorf("Update: %v", err)
-	}
 	want(t, "caches", []string{}, names(view(t, s, owner)))
-	fill(t, s, owner, "1000", alice) // the store goes on
+	fill(t, s, owner, "1000", alice) // the store still works
 }
 
 func testSnapshot(t *testing.T, open Open) {
@@ -653,7 +648,7 @@ func testEvents(t *testing.T, open Open) {
 	update(t, s, owner, func(tx *ccstore.Tx) error { tx.SetDefault("1000:b"); return nil })
 	expect(kind(ccstore.DefaultChanged, ""))
 	update(t, s, owner, func(tx *ccstore.Tx) error { tx.SetDefault("1000:b"); return nil })
-	expect() // nothing changed, so nobody is told
+	expect() // no change, no event
 	update(t, s, owner, func(tx *ccstore.Tx) error { return tx.SetKDCOffset("1000", 3) })
 	expect(kind(ccstore.CacheChanged, ""))
 	update(t, s, owner, func(tx *ccstore.Tx) error { return tx.Destroy("1000") })
@@ -676,10 +671,7 @@ func testReopen(t *testing.T, open Open) {
 		return tx.SetKDCOffset("1000", -300)
 	})
 	before := view(t, s, owner)
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s = New(t, open())
+	s = reopen(t, s, open)
 	after := view(t, s, owner)
 	want(t, "revision", before.Revision(), after.Revision())
 	want(t, "caches", names(before), names(after))
@@ -698,11 +690,11 @@ func testReopen(t *testing.T, open Open) {
 		}
 	}
 	want(t, "label", "u:r:t:s0", cacheOf(t, s, owner, "1000:labelled").Label)
-	fill(t, s, owner, "1000:c", alice, TGT(alice)) // ids go on where they were
+	fill(t, s, owner, "1000:c", alice, TGT(alice)) // new ids continue after the stored ones
 	want(t, "caches", []string{"1000:b", "1000", "1000:labelled", "1000:c"}, names(view(t, s, owner)))
 }
 
-// testConflict has somebody else change the collection in the backend.
+// testConflict changes a collection in the backend, without the store.
 func testConflict(t *testing.T, open Open) {
 	b := open()
 	s := New(t, b)
@@ -717,17 +709,17 @@ func testConflict(t *testing.T, open Open) {
 	}
 	err = b.Commit(t.Context(), &ccstore.Commit{Owner: other, Revision: 3})
 	if !errors.Is(err, ccstore.ErrConflict) {
-		t.Errorf("Commit from a revision that never was: %v", err)
+		t.Errorf("Commit from a revision that never existed: %v", err)
 	}
-	fill(t, s, owner, "1000:b", bob) // tried again over what the other one left
+	fill(t, s, owner, "1000:b", bob) // tried again on the changed collection
 	c := view(t, s, owner)
 	want(t, "default name", "1000:else", c.DefaultName())
 	want(t, "caches", []string{"1000", "1000:b"}, names(c))
 	want(t, "revision", 3, c.Revision())
 }
 
-// testConcurrent has many goroutines change and read the collections of two
-// owners. Some of the transactions fail, which none of the others may notice.
+// testConcurrent changes and reads the collections of two owners in many
+// goroutines. Some transactions fail, which must not affect the others.
 func testConcurrent(t *testing.T, open Open) {
 	const workers, rounds = 8, 20
 	s := New(t, open())
@@ -754,7 +746,7 @@ func testConcurrent(t *testing.T, open Open) {
 				if failed := i%5 == 4; (err != nil) != failed {
 					t.Errorf("Update: %v, should fail: %v", err, failed)
 				}
-				// What was answered is there for the next to read.
+				// A reader sees the change once Update has returned.
 				p := Principal(server)
 				_, err = cacheOf(t, s, o, "shared").Find(&ccache.Match{Server: &p})
 				if found := err == nil; found == (i%5 == 4) {
@@ -769,7 +761,7 @@ func testConcurrent(t *testing.T, open Open) {
 	want(t, "tickets", workers/4*perWorker, cacheOf(t, s, other, "shared").Len())
 }
 
-// testRandom does random things to a store and to a model of it.
+// testRandom makes random changes to a store and to a model, and compares them.
 func testRandom(t *testing.T, open Open) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -877,8 +869,7 @@ func compare(t *testing.T, c *ccstore.Collection, model map[string][]*ccache.Cre
 	}
 }
 
-// compareFind checks that Find, which uses an index, finds what a look at every
-// credential finds.
+// compareFind compares Find, which uses an index, with a search of all credentials.
 func compareFind(t *testing.T, cache *ccstore.Cache, list []*ccache.Credential, m *ccache.Match) {
 	t.Helper()
 	var first *ccache.Credential

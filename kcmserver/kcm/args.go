@@ -9,9 +9,9 @@ import (
 	"kcmd.org/kcmd/ccstore/ccache"
 )
 
-// A Decoder reads the arguments of a request. It remembers its first error (see
-// ccache.Decoder). Bytes after the last argument are nobody's business: Heimdal
-// sends some.
+// A Decoder reads the arguments of a request, or the data of a reply. It keeps its
+// first error (see ccache.Decoder). Bytes after the last argument are ignored:
+// Heimdal sends some.
 type Decoder struct{ *ccache.Decoder }
 
 // NewDecoder returns a decoder of args.
@@ -38,15 +38,15 @@ func (d Decoder) UUID() uuid.UUID {
 // Int32 reads a signed number.
 func (d Decoder) Int32(field string) int32 { return int32(d.Uint32(field)) }
 
-// Match reads match flags and a match credential, as RETRIEVE has them.
+// Match reads match flags and a match credential, arguments of RETRIEVE.
 func (d Decoder) Match() *ccache.Match {
 	flags := ccache.MatchFlags(d.Uint32("match flags"))
 	return d.Decoder.Match("match credential", flags)
 }
 
-// RemoveMatch reads match flags and a match credential, as REMOVE_CRED has them:
-// MIT clients up to 1.19 send libkrb5's internal flags there, which leave all
-// bits unset that the protocol uses.
+// RemoveMatch reads match flags and a match credential, arguments of REMOVE_CRED.
+// MIT clients up to 1.19 send libkrb5's internal flags there; no bit of these is a
+// flag of the protocol.
 func (d Decoder) RemoveMatch() *ccache.Match {
 	const kcmBits = 0xffc00000
 	word := d.Uint32("match flags")
@@ -57,10 +57,10 @@ func (d Decoder) RemoveMatch() *ccache.Match {
 	return d.Decoder.Match("match credential", flags)
 }
 
-// credentialElements is what a Credential in a list takes, in elements.
+// credentialElements is the memory of a Credential in a list, in elements.
 const credentialElements = 16
 
-// CredentialList reads a count and so many credentials, each behind its length.
+// CredentialList reads a count and that many credentials, each after its length.
 func (d Decoder) CredentialList() []*ccache.Credential {
 	n := d.Uint32("credential count")
 	if left := len(d.Rest()); d.Err() == nil && uint64(n)*4 > uint64(left) {
@@ -69,7 +69,7 @@ func (d Decoder) CredentialList() []*ccache.Credential {
 	if d.Err() != nil {
 		return nil
 	}
-	list := make([]*ccache.Credential, 0, min(n, 1024)) // n is only claimed
+	list := make([]*ccache.Credential, 0, min(n, 1024)) // n is what the client claims
 	for range n {
 		inner := ccache.NewDecoder(d.Data("credential"))
 		cred := inner.Credential("credential")
@@ -97,7 +97,7 @@ func AppendMatch(b []byte, m *ccache.Match) []byte {
 	return m.Append(binary.BigEndian.AppendUint32(b, uint32(m.Flags)))
 }
 
-// AppendCredentialList appends a count and so many credentials to b, each behind
+// AppendCredentialList appends a count and that many credentials to b, each after
 // its length, as Decoder.CredentialList reads them.
 func AppendCredentialList(b []byte, list []*ccache.Credential) []byte {
 	b = binary.BigEndian.AppendUint32(b, uint32(len(list)))

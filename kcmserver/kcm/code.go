@@ -6,9 +6,9 @@ import "strconv"
 // errno value. A Code other than 0 is an error.
 type Code int32
 
-// The codes that a KCM server answers with (krb5_err.et of MIT krb5), and the
-// errno values among them. What libkrb5 does with them beyond showing their
-// text is told where it matters.
+// The codes that a KCM server sends: errno values, and codes of krb5_err.et of MIT
+// krb5. A comment has the text of the code, or what libkrb5 does in place of showing
+// the text.
 const (
 	OK          Code = 0
 	EIO         Code = 5           // Input/output error
@@ -17,11 +17,11 @@ const (
 	EDQUOT      Code = 122         // Disk quota exceeded
 	CCBadName   Code = -1765328245 // KRB5_CC_BADNAME: Credential cache name malformed
 	CCNotFound  Code = -1765328243 // KRB5_CC_NOTFOUND: Matching credential not found
-	CCEnd       Code = -1765328242 // KRB5_CC_END: ends or skips in an iteration
-	CCIO        Code = -1765328191 // KRB5_CC_IO: MIT tries the older requests
+	CCEnd       Code = -1765328242 // KRB5_CC_END: ends an iteration, or skips an element
+	CCIO        Code = -1765328191 // KRB5_CC_IO: MIT falls back to older requests
 	FCCPerm     Code = -1765328190 // KRB5_FCC_PERM: Credentials cache permissions incorrect
 	FCCNoFile   Code = -1765328189 // KRB5_FCC_NOFILE: Credentials cache not found
-	FCCInternal Code = -1765328188 // KRB5_FCC_INTERNAL: MIT tries the older requests
+	FCCInternal Code = -1765328188 // KRB5_FCC_INTERNAL: MIT falls back to older requests
 	CCWrite     Code = -1765328187 // KRB5_CC_WRITE: Error writing to credentials cache
 	CCNoMem     Code = -1765328186 // KRB5_CC_NOMEM: No more memory to allocate
 	CCFormat    Code = -1765328185 // KRB5_CC_FORMAT: Bad format in credentials cache

@@ -8,9 +8,10 @@ import (
 	"slices"
 )
 
-// MaxLen bounds what follows the length word of a request, and of a reply what
-// follows the outer status. It is MIT's MAX_REPLY_SIZE (cc_kcm.c); for requests
-// it is ours, so that what can be stored can be given back.
+// MaxLen limits the length of a frame: the bytes after the length of a request, and
+// after the outer status of a reply. MIT clients accept no longer reply
+// (MAX_REPLY_SIZE in cc_kcm.c). For requests it is a limit of kcmd, so that whatever
+// can be stored can be returned.
 const MaxLen = 10 << 20
 
 const (
@@ -19,8 +20,8 @@ const (
 	headerLen    = 4 // versions and opcode
 )
 
-// ErrFrame is wrapped by every error that says that what came is not a frame of
-// the protocol. Nothing that follows on the connection can be understood.
+// ErrFrame is wrapped by every error for bytes that are not a frame of the protocol.
+// The bytes after them cannot be decoded either.
 var ErrFrame = errors.New("malformed KCM frame")
 
 // A Request is an opcode with its arguments.
@@ -29,15 +30,16 @@ type Request struct {
 	Args   []byte
 }
 
-// readChunk is how much memory is taken before the bytes for it have come.
+// readChunk is the memory that is allocated before the first bytes of a body arrive.
 const readChunk = 64 << 10
 
-// ReadRequest reads one request. It uses buf for the body and returns it, grown
-// if need be, for the next call; Args alias it. Memory grows with the bytes
-// received, not with the length claimed.
+// ReadRequest reads one request. It uses buf for the body and returns it, grown if
+// necessary, for the next call; Args alias it. Memory grows with the bytes received,
+// not with the length that the client claims.
 //
-// It returns io.EOF if r ends before the first byte, io.ErrUnexpectedEOF if it
-// ends within the request, and wraps ErrFrame if this is no request.
+// It returns io.EOF if r ends before the first byte, io.ErrUnexpectedEOF if r ends
+// within the request, and an error that wraps ErrFrame if the bytes are not a
+// request.
 func ReadRequest(r io.Reader, buf []byte) (Request, []byte, error) {
 	length := slices.Grow(buf[:0], 4)[:4]
 	if _, err := io.ReadFull(r, length); err != nil {
@@ -92,23 +94,23 @@ const MaxReplyData = MaxLen - 4
 
 // AppendReply appends a reply to b. data is sent only if code is OK.
 //
-// The code goes into the inner status: MIT clients do not read the payload of a
-// reply whose outer status is not 0, and lose step.
+// The code is the inner status. MIT clients do not read the payload of a reply whose
+// outer status is not 0, and then take it for the next reply.
 func AppendReply(b []byte, code Code, data []byte) []byte {
 	if code != OK {
 		data = nil
 	}
-	return append(PutReplyHeader(b, code, len(data)), data...)
+	return append(AppendReplyHeader(b, code, len(data)), data...)
 }
 
-// PutReplyHeader appends what comes before n bytes of data.
-func PutReplyHeader(b []byte, code Code, n int) []byte {
+// AppendReplyHeader appends the header of a reply with n bytes of data.
+func AppendReplyHeader(b []byte, code Code, n int) []byte {
 	b = binary.BigEndian.AppendUint32(b, uint32(4+n))
 	b = binary.BigEndian.AppendUint32(b, 0)
 	return binary.BigEndian.AppendUint32(b, uint32(code))
 }
 
-// ReadReply reads one reply. It wraps ErrFrame if this is no reply.
+// ReadReply reads one reply. Its error wraps ErrFrame if the bytes are not a reply.
 func ReadReply(r io.Reader) (Code, []byte, error) {
 	var header [8]byte
 	if _, err := io.ReadFull(r, header[:]); err != nil {

@@ -2,7 +2,7 @@ package kcm
 
 import "strconv"
 
-// An Opcode says what a request asks for.
+// An Opcode is the operation that a request asks for.
 type Opcode uint16
 
 // The opcodes of Heimdal's kcm, and MIT's additions from 13001 on.
@@ -74,7 +74,7 @@ var opcodeNames = map[Opcode]string{
 	OpReplace:          "REPLACE",
 }
 
-// String returns the name that the protocol gives the opcode, or its number.
+// String returns the opcode's name in the protocol, or its number.
 func (op Opcode) String() string {
 	if name, ok := opcodeNames[op]; ok {
 		return name

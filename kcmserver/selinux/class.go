@@ -11,15 +11,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// className is the class that our policy module brings.
+// className is the object class that kcmd's policy module defines.
 const className = "kcm"
 
 const fsRoot = "/sys/fs/selinux"
 
-// A class is the class kcm as a loaded policy numbers it.
+// A class has the numbers of the class kcm and its permissions in the loaded policy.
 type class struct {
 	mu    sync.Mutex
-	seqno uint64 // of the policy, counts its loads; 0: not known yet
+	seqno uint64 // of the policy, which counts its loads; 0: not known yet
 	index int
 	bits  map[Permission]uint32
 }
@@ -52,12 +52,12 @@ func (c *class) allowed(peer, cache string, perm Permission) (bool, error) {
 	if d.allowed&bit != 0 {
 		return true, nil
 	}
-	// The kernel says what the policy is, not whether it is enforced.
+	// The kernel answers by the policy, even if it does not enforce it.
 	return d.permissive || selinux.EnforceMode() == selinux.Permissive, nil
 }
 
-// decide asks the kernel, and asks again if another policy was loaded since the
-// class was read, which may give it other numbers.
+// decide asks the kernel. It asks again if another policy was loaded since it read
+// the numbers of the class, since that may have other numbers.
 func (c *class) decide(peer, cache string, perm Permission) (decision, uint32, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -77,16 +77,16 @@ func (c *class) decide(peer, cache string, perm Permission) (decision, uint32, e
 	}
 }
 
-// A decision is what the kernel answers.
+// A decision is the answer of the kernel.
 type decision struct {
 	allowed    uint32
 	seqno      uint64 // of the policy
-	permissive bool   // the domain is
+	permissive bool   // the domain of the peer is permissive
 }
 
-// query asks the kernel what peer may do with an object of that label and
-// class: "scon tcon class" in one write, the answer in one read of the same
-// descriptor (security/selinux/selinuxfs.c, sel_write_access).
+// query asks the kernel which permissions peer has on an object of a label and a
+// class: it writes "scon tcon class" in one piece, and reads the answer from the
+// same descriptor (security/selinux/selinuxfs.c, sel_write_access).
 func query(peer, object string, index int) (decision, error) {
 	fd, err := unix.Open(fsRoot+"/access", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -104,25 +104,16 @@ func query(peer, object string, index int) (decision, error) {
 	return parseDecision(string(answer[:n]))
 }
 
-// parseDecision reads "allowed decided auditallow auditdeny seqno flags", the
-// numbers in hexadecimal but for seqno.
+// parseDecision reads "allowed decided auditallow auditdeny seqno flags". All are
+// hexadecimal except seqno, which is decimal.
 func parseDecision(text string) (decision, error) {
-	fields := strings.Fields(strings.TrimRight(text, "\x00"))
-	if len(fields) < 6 {
-		return decision{}, fmt.Errorf("kernel answered %q", text)
-	}
-	allowed, err := strconv.ParseUint(fields[0], 16, 32)
-	if err != nil {
-		return decision{}, fmt.Errorf("kernel answered %q", text)
-	}
-	seqno, err := strconv.ParseUint(fields[4], 10, 64)
-	if err != nil {
-		return decision{}, fmt.Errorf("kernel answered %q", text)
-	}
-	flags, err := strconv.ParseUint(fields[5], 16, 32)
-	if err != nil {
-		return decision{}, fmt.Errorf("kernel answered %q", text)
-	}
 	const permissiveDomain = 1
-	return decision{allowed: uint32(allowed), seqno: seqno, permissive: flags&permissiveDomain != 0}, nil
+	var d decision
+	var decided, auditAllow, auditDeny, flags uint32
+	_, err := fmt.Sscanf(text, "%x %x %x %x %d %x", &d.allowed, &decided, &auditAllow, &auditDeny, &d.seqno, &flags)
+	if err != nil {
+		return decision{}, fmt.Errorf("malformed answer of the kernel: %q", text)
+	}
+	d.permissive = flags&permissiveDomain != 0
+	return d, nil
 }

@@ -1,9 +1,12 @@
-// Package selinux says which caches a process may use, by its SELinux label and
-// the label of whoever made the cache.
+// Package selinux decides which caches a process may use, from its SELinux label
+// and the label of the process that created the cache.
 //
-// It is a leaf: it imports nothing of kcmd's. The kernel is asked through
-// github.com/opencontainers/selinux, which finds selinuxfs and reads peer
-// labels; what it lacks, an access check, is in class.go.
+// It imports no package of kcmd. github.com/opencontainers/selinux finds selinuxfs
+// and reads the labels of peers; class.go adds the access check, which that module
+// does not have.
+//
+// Files, in the order in which to read them: policy.go, level.go (decisions by
+// levels), class.go (decisions of the kernel).
 //
 // A label is user:role:type:range, for example
 // "system_u:system_r:container_t:s0:c1,c2" or

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// errLabel is wrapped by errors that say that text is no label.
+// errLabel is wrapped by every error for text that is not a label.
 var errLabel = errors.New("malformed SELinux label")
 
 // A level is a sensitivity with a set of categories.
@@ -17,7 +17,7 @@ type level struct {
 	categories  *big.Int // bit n: category n
 }
 
-// maxCategory bounds category numbers. Policies have 1024 of them.
+// maxCategory limits the numbers of categories. Policies have 1024 categories.
 const maxCategory = 1 << 16
 
 // dominates reports whether a is at least as high as b: its sensitivity is not
@@ -62,8 +62,8 @@ func parseRange(label string) (low, high level, err error) {
 	return low, high, err
 }
 
-// parseLevel reads "s0" or "s0:c1,c5.c7". Empty text is the level of a policy
-// without levels: all are the same.
+// parseLevel reads "s0" or "s0:c1,c5.c7". Empty text is the only level of a policy
+// without levels.
 func parseLevel(text string) (level, error) {
 	l := level{categories: new(big.Int)}
 	if text == "" {
@@ -100,7 +100,7 @@ func parseLevel(text string) (level, error) {
 	return l, nil
 }
 
-// number reads "s0" or "c1023".
+// number reads the number in "s0" or "c1023".
 func number(text string, prefix byte) (int, error) {
 	if text == "" || text[0] != prefix {
 		return 0, fmt.Errorf("%w: %q, want %c and a number", errLabel, text, prefix)

@@ -8,28 +8,28 @@ import (
 	"github.com/opencontainers/selinux/go-selinux"
 )
 
-// A Permission is what somebody wants to do with a cache. The names are those
-// of the class kcm in our policy module.
+// A Permission allows operations on a cache. Its text is its name in the class kcm
+// of kcmd's policy module.
 type Permission string
 
-// What may be done with a cache.
+// The permissions on a cache.
 const (
-	Use    Permission = "use"    // know that it is there, with its name and principal
+	Use    Permission = "use"    // find it, with its name and principal
 	Read   Permission = "read"   // read credentials
 	Write  Permission = "write"  // store and remove credentials
-	Manage Permission = "manage" // fill anew and destroy
+	Manage Permission = "manage" // initialize, replace, move and destroy it
 )
 
-// A Policy decides what is allowed. Its methods may be called by several
-// goroutines at once.
+// A Policy decides what peers may do with caches. Its methods are safe for
+// concurrent use.
 type Policy struct {
 	class *class // nil: the kernel's policy has no class kcm
 	log   *slog.Logger
 }
 
 // Load returns the policy of this machine, or nil if SELinux is not enabled.
-// With our policy module loaded the kernel's policy decides; without it the
-// levels alone (see Allowed).
+// If kcmd's policy module is loaded, the kernel decides; otherwise only the levels
+// do (see Allowed).
 func Load(log *slog.Logger) *Policy {
 	if !selinux.GetEnabled() {
 		return nil
@@ -37,18 +37,18 @@ func Load(log *slog.Logger) *Policy {
 	p := &Policy{log: log}
 	var err error
 	if p.class, err = loadClass(); err != nil {
-		log.Info("SELinux policy has no class kcm, caches are kept apart by their levels alone", "err", err)
+		log.Info("the SELinux policy has no class kcm; only levels decide who may use which cache", "err", err)
 	} else {
-		log.Info("SELinux policy has the class kcm and decides who may use which cache")
+		log.Info("the SELinux policy has the class kcm and decides who may use which cache")
 	}
 	return p
 }
 
-// Levels returns a policy that asks no kernel: levels alone decide.
+// Levels returns a policy that decides by levels only, without the kernel.
 func Levels(log *slog.Logger) *Policy { return &Policy{log: log} }
 
-// PeerLabel returns the label of the process at the other end of conn, as of
-// when it connected.
+// PeerLabel returns the label that the process at the other end of conn had when it
+// connected.
 func (p *Policy) PeerLabel(conn *net.UnixConn) (string, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
@@ -65,12 +65,12 @@ func (p *Policy) PeerLabel(conn *net.UnixConn) (string, error) {
 	return label, nil
 }
 
-// Allowed reports whether a peer with that label may do that with a cache whose
-// maker had that label.
+// Allowed reports whether a process labelled peer has a permission on a cache that
+// a process labelled cache created.
 //
-// Where the kernel's policy has the class kcm it decides. Elsewhere a peer may
-// do everything if the level of the cache lies within the range of the peer,
-// and nothing otherwise. What cannot be decided is not allowed.
+// If the kernel's policy has the class kcm, the kernel decides. Otherwise a peer has
+// all permissions if the level of the cache is within the range of the peer, and
+// none if not. An error denies the permission.
 func (p *Policy) Allowed(peer, cache string, perm Permission) bool {
 	var ok bool
 	var err error
@@ -80,7 +80,7 @@ func (p *Policy) Allowed(peer, cache string, perm Permission) bool {
 		ok, err = inRange(peer, cache)
 	}
 	if err != nil {
-		p.log.Warn("SELinux access cannot be decided, denied", "peer", peer, "cache", cache, "err", err)
+		p.log.Warn("cannot decide on SELinux access, denied", "peer", peer, "cache", cache, "err", err)
 		return false
 	}
 	return ok

@@ -12,9 +12,8 @@ import (
 // Noop does nothing: it shows that the server answers.
 func (c *Client) Noop() error { return c.do(kcm.OpNoop, nil) }
 
-// GetName returns the name of a cache, "" meaning the default cache. It fails
-// with kcm.FCCNoFile if there is no such cache, as all methods below do that
-// need one.
+// GetName returns the name of a cache; "" is the default cache. It fails with
+// kcm.FCCNoFile if there is no such cache, as do all methods below that need one.
 func (c *Client) GetName(cache string) (string, error) {
 	return c.getName(kcm.OpGetName, name(cache))
 }
@@ -22,7 +21,7 @@ func (c *Client) GetName(cache string) (string, error) {
 // Resolve succeeds for every name.
 func (c *Client) Resolve(cache string) error { return c.do(kcm.OpResolve, name(cache)) }
 
-// GenNew returns a name that no cache has. It creates no cache.
+// GenNew returns an unused cache name. It creates no cache.
 func (c *Client) GenNew() (string, error) { return c.getName(kcm.OpGenNew, nil) }
 
 // Initialize creates an empty cache for a principal, or empties the cache of
@@ -39,11 +38,11 @@ func (c *Client) Replace(cache string, kdcOffset int32, principal ccache.Princip
 	return c.do(kcm.OpReplace, kcm.AppendCredentialList(args, creds))
 }
 
-// Destroy removes a cache. The name of the default cache stays what it is.
+// Destroy removes a cache. The name of the default cache does not change.
 func (c *Client) Destroy(cache string) error { return c.do(kcm.OpDestroy, name(cache)) }
 
-// MoveCache gives the contents of one cache to another one, which is created if
-// need be, and destroys the first.
+// MoveCache moves the contents of a cache to another one, which it creates if
+// necessary, and destroys the first.
 func (c *Client) MoveCache(from, to string) error { return c.do(kcm.OpMoveCache, name(from, to)) }
 
 // GetPrincipal returns the client principal of a cache.
@@ -64,7 +63,7 @@ func (c *Client) GetKDCOffset(cache string) (int32, error) {
 	return d.Int32("KDC offset"), checked(kcm.OpGetKDCOffset, d)
 }
 
-// SetKDCOffset sets what GetKDCOffset returns.
+// SetKDCOffset sets the KDC offset of a cache, in seconds.
 func (c *Client) SetKDCOffset(cache string, seconds int32) error {
 	return c.do(kcm.OpSetKDCOffset, binary.BigEndian.AppendUint32(name(cache), uint32(seconds)))
 }
@@ -80,23 +79,23 @@ func (c *Client) GetCacheByUUID(id uuid.UUID) (string, error) {
 	return c.getName(kcm.OpGetCacheByUUID, id[:])
 }
 
-// GetDefaultCache returns the name of the default cache. There need not be a
-// cache of that name.
+// GetDefaultCache returns the name of the default cache, even if no cache has that
+// name.
 func (c *Client) GetDefaultCache() (string, error) { return c.getName(kcm.OpGetDefaultCache, nil) }
 
-// SetDefaultCache sets the name of the default cache. There need not be a cache
-// of that name.
+// SetDefaultCache sets the name of the default cache. A cache of that name is not
+// necessary.
 func (c *Client) SetDefaultCache(cache string) error {
 	return c.do(kcm.OpSetDefaultCache, name(cache))
 }
 
-// SetFlags does nothing to a cache: the server accepts all flags and keeps none.
+// SetFlags does not change a cache: kcmd accepts all flags and stores none.
 func (c *Client) SetFlags(cache string, flags uint32) error {
 	return c.do(kcm.OpSetFlags, binary.BigEndian.AppendUint32(name(cache), flags))
 }
 
-// Chown succeeds where nothing would change, and fails with kcm.FCCPerm
-// otherwise: the server gives no cache to another user.
+// Chown succeeds if it would change nothing, and fails with kcm.FCCPerm otherwise:
+// kcmd gives no cache to another user.
 func (c *Client) Chown(cache string, uid, gid uint32) error {
 	args := binary.BigEndian.AppendUint32(name(cache), uid)
 	return c.do(kcm.OpChown, binary.BigEndian.AppendUint32(args, gid))

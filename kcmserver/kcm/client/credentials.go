@@ -7,27 +7,27 @@ import (
 	"kcmd.org/kcmd/kcmserver/kcm"
 )
 
-// Store adds a credential to a cache, in place of the same one if the cache has
-// it already.
+// Store adds a credential to a cache. It replaces the same credential, if the cache
+// has it (see ccache.Credential.Replaces).
 func (c *Client) Store(cache string, cred *ccache.Credential) error {
 	return c.do(kcm.OpStore, append(name(cache), cred.Bytes()...))
 }
 
-// Retrieve returns the credential that m matches and that was stored first. It
-// fails with kcm.CCNotFound if there is none, and with kcm.FCCInternal if the
-// server wants the client to list the credentials itself.
+// Retrieve returns the first stored credential that m matches. It fails with
+// kcm.CCNotFound if there is none, and with kcm.FCCInternal if the client has to
+// list the credentials and find it itself.
 func (c *Client) Retrieve(cache string, m *ccache.Match) (*ccache.Credential, error) {
 	return c.getCredential(kcm.OpRetrieve, kcm.AppendMatch(name(cache), m))
 }
 
-// RemoveCred removes every credential that m matches. It succeeds if there is
+// RemoveCred removes every credential that m matches. It succeeds even if there is
 // none.
 func (c *Client) RemoveCred(cache string, m *ccache.Match) error {
 	return c.do(kcm.OpRemoveCred, kcm.AppendMatch(name(cache), m))
 }
 
-// GetCredList returns all credentials of a cache in the order of storing,
-// configuration entries among them.
+// GetCredList returns all credentials of a cache, including configuration entries,
+// in the order of storing.
 func (c *Client) GetCredList(cache string) ([]*ccache.Credential, error) {
 	d, err := c.get(kcm.OpGetCredList, name(cache))
 	if err != nil {
