@@ -174,7 +174,7 @@ func (b *testBus) startBroker(dir string) {
 	case err = <-answered:
 	case <-done:
 		err = fmt.Errorf("it ended")
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		err = fmt.Errorf("no answer")
 	}
 	if err != nil {
@@ -437,7 +437,7 @@ func (a *attacker) send(packets ...packet) {
 // answers returns what error names, or "", answered that many messages, unless
 // the bus ends the connection before.
 func (a *attacker) answers(n int) (names []string) {
-	a.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	a.conn.SetReadDeadline(time.Now().Add(patience))
 	for len(names) < n {
 		msg, err := godbus.DecodeMessage(a.in)
 		if err != nil {

@@ -128,10 +128,13 @@ func (b *testBus) stop() {
 	})
 }
 
+// patience is how long a test waits for an event. Only a failing test gets there.
+const patience = time.Minute
+
 // eventually waits until done holds.
 func eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain: %s", what)
 		}
@@ -184,7 +187,7 @@ func wait(t testing.TB, ch <-chan struct{}, what string) {
 	t.Helper()
 	select {
 	case <-ch:
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatalf("waited in vain: %s", what)
 	}
 }

@@ -28,7 +28,7 @@ import (
 )
 
 // patience is how long a test waits for what comes at once if all is well.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // closes reports whether the server closes the connection.
 func closes(t *testing.T, c net.Conn) bool {

@@ -345,7 +345,7 @@ func TestReapStored(t *testing.T) {
 			if c.Reason != ccstore.Reaped {
 				t.Errorf("the reason is %q", c.Reason)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("nothing is removed")
 		}
 	}

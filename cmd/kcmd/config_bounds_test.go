@@ -126,7 +126,7 @@ func TestWildFiles(t *testing.T) {
 		writeFile(t, file, text)
 		began := time.Now()
 		_, err := read(t, "--config", file)
-		if took := time.Since(began); took > 5*time.Second {
+		if took := time.Since(began); took > 30*time.Second {
 			t.Errorf("%.20q: took %v", text, took)
 		}
 		if err == nil || !strings.HasPrefix(err.Error(), file+":") || len(err.Error()) > 1000 || strings.Contains(err.Error(), "\n") {

@@ -137,7 +137,7 @@ func TestSecondSignal(t *testing.T) {
 	}
 	select {
 	case <-ended:
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("it does not end")
 	}
 	if p.ProcessState.Success() {
@@ -172,7 +172,7 @@ func TestNotify(t *testing.T) {
 	defer manager.Close()
 	said := func() string {
 		buf := make([]byte, 1000)
-		_ = manager.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = manager.SetReadDeadline(time.Now().Add(patience))
 		n, err := manager.Read(buf)
 		if err != nil {
 			t.Fatal(err)

@@ -238,7 +238,7 @@ func race(t *testing.T, path string) {
 			if p.ProcessState.ExitCode() != 1 || !strings.Contains(p.stderr.String(), "is in use by ") {
 				t.Errorf("%v: %s", p.ProcessState, p.stderr.String())
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(patience):
 			t.Fatalf("%d daemons have the same socket", len(running))
 		}
 	}

@@ -105,9 +105,12 @@ func (p *proc) ends(sig syscall.Signal) *os.ProcessState {
 
 func pid(p *proc) string { return strconv.Itoa(p.Process.Pid) }
 
+// patience is how long a test waits for an event. Only a failing test gets there.
+const patience = time.Minute
+
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); !is(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("timed out waiting for %s", what)
 		}

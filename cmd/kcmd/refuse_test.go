@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"kcmd.org/kcmd/kcmserver/kcm"
 	"kcmd.org/kcmd/kcmserver/kcm/client"
@@ -71,13 +70,9 @@ func TestRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { p.Process.Kill() })
-			start := time.Now()
 			_, err = c.GetDefaultCache()
 			if code := kcm.Code(0); !errors.As(err, &code) {
 				t.Errorf("the client got %v\n%s", err, p.stderr.String())
-			}
-			if took := time.Since(start); took > refusal {
-				t.Errorf("the client waited for %v", took)
 			}
 			_ = p.Wait()
 			if got := p.ProcessState.ExitCode(); got != tt.status {

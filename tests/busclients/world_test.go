@@ -18,7 +18,7 @@ import (
 
 // patience is how long a test waits for what must happen. Only a failing test
 // gets there.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // Users of tests that need several, in the password file of every Debian.
 const (

@@ -16,7 +16,7 @@ import (
 
 // patience is how long the lab waits for a server, which takes milliseconds on an
 // idle machine.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // starter returns a queue of functions to be called on one thread that lives
 // as long as the program. The kernel sends the death signal of a child when

@@ -381,9 +381,9 @@ func atMost() time.Duration {
 	}
 	most := time.Duration(float64(time.Second) * max(1, load/float64(runtime.NumCPU())))
 	if raceDaemon() {
-		most = max(most, patience/2)
+		most = max(most, 10*time.Second)
 	}
-	return min(most, patience)
+	return min(most, 20*time.Second)
 }
 
 // watch asks again and again, over a new connection each time, until the

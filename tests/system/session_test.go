@@ -34,7 +34,7 @@ func TestBusActivation(t *testing.T) {
 	l, _ := newLab(t)
 	services := installSessionService(t, l)
 	// The daemon that the bus starts ends with the bus.
-	client := exec.Command("timeout", "30", "dbus-run-session", "--", "busctl", "--user", "get-property",
+	client := exec.Command("timeout", "60", "dbus-run-session", "--", "busctl", "--user", "get-property",
 		"org.kcmd.KCM1", "/org/kcmd/KCM1", "org.kcmd.KCM1.Manager", "SocketPath")
 	client.Env = append(os.Environ(), services...)
 	client.WaitDelay = 5 * time.Second
@@ -43,7 +43,7 @@ func TestBusActivation(t *testing.T) {
 	if want := `s "` + socket + `"`; err != nil || !strings.Contains(string(out), want) {
 		t.Errorf("busctl: %v\n%s\nwant %s", err, out, want)
 	}
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		if _, err := os.Lstat(socket); os.IsNotExist(err) {
 			break
 		}
@@ -130,7 +130,7 @@ cat "$HOME/session.log"
 test ! -e "$HOME/.local/state/kcmd"`, "status 0"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			cmd := exec.Command("timeout", "20", "unshare", "--mount", "--propagation", "private", "sh", "-c", tt.script)
+			cmd := exec.Command("timeout", "60", "unshare", "--mount", "--propagation", "private", "sh", "-c", tt.script)
 			cmd.Env = append(append(os.Environ(), env...), "KCMD="+kcmd)
 			cmd.ExtraFiles = []*os.File{f}
 			cmd.WaitDelay = 5 * time.Second
@@ -186,7 +186,7 @@ func TestSession(t *testing.T) {
 		}
 	})
 	socket := filepath.Join(runtime, "kcmd", "kcm.sock")
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 		if c, err := net.Dial("unix", socket); err == nil {
 			c.Close()
 			break
@@ -220,7 +220,7 @@ func TestSession(t *testing.T) {
 export KRB5_CONFIG=~/.config/krb5.conf:` + krb5conf + `
 echo ` + lab.Password("alice") + ` | kinit alice >/dev/null && klist &&
 until busctl --user get-property org.kcmd.KCM1 /org/kcmd/KCM1/user/self org.kcmd.KCM1.Collection DefaultCacheName 2>/dev/null | grep KCM; do sleep 0.05; done`
-	client := exec.Command("timeout", "30", "sh", "-c", script)
+	client := exec.Command("timeout", "60", "sh", "-c", script)
 	for _, kv := range env {
 		if !strings.HasPrefix(kv, "KRB5CCNAME=") {
 			client.Env = append(client.Env, kv)

@@ -14,7 +14,7 @@ import (
 )
 
 // patience is how long something that takes milliseconds may take.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // A stage is where the story happens. Its methods do a step and print it; the
 // first step that fails ends the story, and the later ones do nothing.
