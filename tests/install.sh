@@ -47,6 +47,7 @@ package_of() {
 	setpriv | unshare | nsenter) echo util-linux ;;
 	umount) echo mount ;;
 	mkfs.ext4) echo e2fsprogs ;;
+	ninja) echo ninja-build ;;
 	gdbus-codegen) echo libglib2.0-dev-bin ;;
 	dbus-monitor) echo dbus-bin ;;
 	xmllint) echo libxml2-utils ;;

@@ -10,28 +10,74 @@ import (
 	"kcmd.org/kcmd/tests/lab"
 )
 
-// readme returns the indented lines of a section of README.md.
+// readme returns the commands of a section of README.md.
 func readme(t *testing.T, heading string) string {
+	t.Helper()
+	var commands string
+	for _, b := range readmeBlocks(t) {
+		if b.heading == heading {
+			commands += b.commands
+		}
+	}
+	if commands == "" {
+		t.Fatalf("section %q of README.md has no commands", heading)
+	}
+	return commands
+}
+
+// A readmeBlock is a block of indented lines of README.md.
+type readmeBlock struct{ heading, commands string }
+
+func readmeBlocks(t *testing.T) (blocks []readmeBlock) {
 	t.Helper()
 	text, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, ok := strings.Cut("\n"+string(text), "\n"+heading+"\n")
-	if !ok {
-		t.Fatalf("README.md has no section %q", heading)
-	}
-	section, _, _ := strings.Cut(rest, "\n#")
-	var lines strings.Builder
-	for line := range strings.Lines(section) {
-		if command, ok := strings.CutPrefix(line, "    "); ok {
-			lines.WriteString(command)
+	var heading string
+	inside := false
+	for line := range strings.Lines(string(text)) {
+		command, indented := strings.CutPrefix(line, "    ")
+		switch {
+		case indented && inside:
+			blocks[len(blocks)-1].commands += command
+		case indented:
+			blocks = append(blocks, readmeBlock{heading, command})
+			inside = true
+		case strings.TrimSpace(line) != "":
+			inside = false
+			if strings.HasPrefix(line, "#") {
+				heading = strings.TrimSpace(line)
+			}
 		}
 	}
-	if lines.Len() == 0 {
-		t.Fatalf("section %q of README.md has no commands", heading)
+	return blocks
+}
+
+// Each block of README.md has a test that runs its commands, so that a new one gets a
+// test, too.
+func TestReadmeBlocksAreTested(t *testing.T) {
+	tested := map[string][]string{
+		"# kcmd":               {"TestReadmeFirst", "TestReadmeTry", "TestReadmeRun", "TestReadmeRun"},
+		"## Build and install": {"TestReadmeBuild", "TestReadmeBuild", "tests/boot/scenarios/service"},
+		"### krb5.conf":        {"TestReadmeKrb5Conf"},
+		"## Run it by hand":    {"TestReadmeByHand"},
+		"### For one user":     {"TestReadmeForOneUser"},
+		"### Containers":       {"TestReadmeContainers"},
+		"## D-Bus":             {"TestReadmeDBus"},
 	}
-	return lines.String()
+	for _, b := range readmeBlocks(t) {
+		if len(tested[b.heading]) == 0 {
+			t.Errorf("no test for this block of %q:\n%s", b.heading, b.commands)
+			continue
+		}
+		tested[b.heading] = tested[b.heading][1:]
+	}
+	for heading, left := range tested {
+		if len(left) > 0 {
+			t.Errorf("section %q of README.md lacks the blocks of %v", heading, left)
+		}
+	}
 }
 
 // runReadme runs commands in a new directory, where kcmd is, and returns their
@@ -67,7 +113,7 @@ func TestReadmeFirst(t *testing.T) {
 	if err := w.daemon.Start(); err != nil {
 		t.Fatal(err)
 	}
-	transcript, _, _ := strings.Cut(readme(t, "# kcmd"), "tests/try")
+	transcript := readmeBlocks(t)[0].commands
 	var got strings.Builder
 	for line := range strings.Lines(transcript) {
 		command, ok := strings.CutPrefix(line, "$ ")
@@ -90,26 +136,6 @@ func TestReadmeFirst(t *testing.T) {
 	}
 }
 
-// tests/try, as at the top, runs to its end and leaves nothing.
-func TestReadmeTry(t *testing.T) {
-	lab.NeedKerberos(t)
-	lab.Need(t, lab.BusPrograms...)
-	cmd := exec.Command("bash", "-c", "tests/try")
-	cmd.Dir = "../.."
-	dir := shared.Path("try") // short, for the sockets
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	cmd.Env = append(os.Environ(), "TMPDIR="+dir)
-	out, err := cmd.CombinedOutput() // which builds kcmd: without a limit of time
-	if err != nil || !strings.HasSuffix(string(out), "# This is the end.\n") {
-		t.Errorf("%v\n%s", err, out)
-	}
-	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
-		t.Errorf("tests/try leaves %v: %v", left, err)
-	}
-}
-
 // The commands of "Run it by hand" work in the order of the text. Only the places
 // differ: the directory, the realm, and the user of it.
 func TestReadmeByHand(t *testing.T) {
@@ -118,6 +144,19 @@ func TestReadmeByHand(t *testing.T) {
 	commands = regexp.MustCompile(`\bkinit\b`).ReplaceAllString(commands, "kinit alice")
 	if out := runReadme(t, w, commands); !strings.Contains(out, "Default principal: alice@KCMD.TEST") {
 		t.Errorf("klist shows no tickets:\n%s", out)
+	}
+}
+
+// With the line of "krb5.conf", clients use kcmd.
+func TestReadmeKrb5Conf(t *testing.T) {
+	w := newStartedWorld(t, "readme")
+	line := "[libdefaults]\n" + readme(t, "### krb5.conf") + "kcm_socket = " + w.daemon.Socket + "\n"
+	if err := os.WriteFile(w.lab.Path("line.conf"), []byte(line), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out := runReadme(t, w, "unset KRB5CCNAME\nexport KRB5_CONFIG=$SOCKETS/line.conf:$KRB5_CONFIG\nkinit alice\nklist\n")
+	if !strings.Contains(out, "Ticket cache: KCM:") {
+		t.Errorf("klist shows no cache in kcmd:\n%s", out)
 	}
 }
 
