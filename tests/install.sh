@@ -154,8 +154,8 @@ libraries_of() {
 
 # install_programs PROGRAM... installs the missing ones. It returns 1 after an error
 # message if one is missing in the end.
-install_programs() {
-	local lack packages root=()
+install_programs() (
+	root=()
 	lack=$(missing "$@")
 	[ -n "$lack" ] || return 0
 
@@ -178,22 +178,23 @@ install_programs() {
 	fi
 
 	echo "Installing:" $packages
-	local log
-	log=$(mktemp) || return 1
+	work=$(mktemp -d) || return 1
+	trap 'rm -rf "$work"' EXIT
+	# An interrupted apt leaves temporary files, and it makes some as a user of its own.
+	chmod 755 "$work" && mkdir -m 1777 "$work/apt" || return 1
+	root+=(env TMPDIR="$work/apt" DEBIAN_FRONTEND=noninteractive)
 	# krb5-config would ask for a realm; each test has its own.
 	if ! {
 		"${root[@]}" apt-get -q update &&
-			"${root[@]}" env DEBIAN_FRONTEND=noninteractive \
-				apt-get -q -y --no-install-recommends install $packages
-	} </dev/null >"$log" 2>&1; then
-		cat "$log" >&2
+			"${root[@]}" apt-get -q -y --no-install-recommends install $packages
+	} </dev/null >"$work/log" 2>&1; then
+		cat "$work/log" >&2
 	fi
-	rm -f "$log"
 
 	lack=$(missing "$@")
 	[ -z "$lack" ] || echo "Could not be installed:" $lack >&2
 	[ -z "$lack" ]
-}
+)
 
 # debian_mirror prints where this machine's Debian comes from, and not the security
 # updates, which have a mirror of their own.
