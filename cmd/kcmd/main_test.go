@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"kcmd.org/kcmd/kcmserver/kcm"
+	"kcmd.org/kcmd/kcmserver/kcm/client"
 )
 
 // beKcmd makes the test program run as kcmd, for tests of a whole process: signals,
@@ -71,14 +75,23 @@ func (p *proc) startServing(socket string) {
 		p.t.Fatal(err)
 	}
 	p.t.Cleanup(func() { p.Process.Kill() })
-	eventually(p.t, "a socket that answers", func() bool { return answers(socket) })
+	eventually(p.t, "a socket", func() bool { return answers(socket) })
+	// The socket listens before the store is open, and is served after that.
+	c, err := client.Dial(p.t.Context(), socket)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.GetDefaultCache(); err != nil && !errors.As(err, new(kcm.Code)) {
+		p.t.Fatalf("%v\n%s", err, p.stderr.String())
+	}
 }
 
 // fails runs the process, which must exit with a status after one line on standard
 // error, and returns the line.
 func (p *proc) fails(status int) string {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { p.Process.Kill() })
 	defer stop()
