@@ -257,7 +257,7 @@ func (c *call) update(owner ccstore.Owner, name string, f func(*ccstore.Tx) erro
 
 // create has f create the cache of that name, or fill it anew.
 func (c *call) create(name string, f func(*ccstore.Tx)) error {
-	owner, err := c.ownerForNew(name)
+	owner, err := ownerOf(c.conn.peer, name)
 	if err != nil {
 		return err
 	}
@@ -265,10 +265,6 @@ func (c *call) create(name string, f func(*ccstore.Tx)) error {
 		return c.checkAndFill(tx, name, func() error { f(tx); return nil })
 	})
 }
-
-// ownerForNew returns the collection in which a new cache of that name is
-// created.
-func (c *call) ownerForNew(name string) (ccstore.Owner, error) { return ownerOf(c.conn.peer, name) }
 
 // checkAndFill has f create or fill the cache of that name, which gets the
 // peer's label if it is new. It fails with errLabel for a cache without the
@@ -284,10 +280,10 @@ func (c *call) checkAndFill(tx *ccstore.Tx, name string, f func() error) error {
 // moveAttempts bounds how often moveTo copies a cache that changes meanwhile.
 const moveAttempts = 5
 
-// moveTo moves a cache to another collection: it copies the cache, and destroys
+// moveTo moves a cache to the name c.args.to in another collection: it copies the cache, and destroys
 // it if it is still what was copied. Otherwise a ticket stored meanwhile would be
 // lost.
-func (c *call) moveTo(target ccstore.Owner, source found) error {
+func (c *call) moveTo(source found) error {
 	for range moveAttempts {
 		if err := c.create(c.args.to, func(tx *ccstore.Tx) { tx.Copy(source.Cache, c.args.to) }); err != nil {
 			return err

@@ -181,12 +181,12 @@ func (c *call) chmod(found) error {
 // moveCache is one transaction, unless the cache moves to another collection:
 // then both have it for a moment.
 func (c *call) moveCache(source found) error {
-	target, err := c.ownerForNew(c.args.to)
+	target, err := ownerOf(c.conn.peer, c.args.to)
 	if err != nil {
 		return err
 	}
 	if source.owner != target {
-		return c.moveTo(target, source)
+		return c.moveTo(source)
 	}
 	return c.update(target, c.args.name, func(tx *ccstore.Tx) error {
 		return c.checkAndFill(tx, c.args.to, func() error { return tx.Move(c.args.name, c.args.to) })
@@ -227,7 +227,7 @@ func (c *call) getDefaultCache() error {
 // setDefaultCache sets the default of the collection that the name belongs to,
 // also where root names another user's.
 func (c *call) setDefaultCache() error {
-	owner, err := c.ownerForNew(c.args.name)
+	owner, err := ownerOf(c.conn.peer, c.args.name)
 	if err != nil {
 		return err
 	}

@@ -18,8 +18,8 @@ import (
 	"kcmd.org/kcmd/userns"
 )
 
-// DefaultClientTimeout is the ClientTimeout of zero Options.
-const DefaultClientTimeout = 30 * time.Second
+// defaultClientTimeout is the ClientTimeout of zero Options.
+const defaultClientTimeout = 30 * time.Second
 
 // Options configures a Server. Zero values mean the defaults.
 type Options struct {
@@ -75,7 +75,7 @@ func New(store *ccstore.Store, o Options) *Server {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	if s.clientTimeout == 0 {
-		s.clientTimeout = DefaultClientTimeout
+		s.clientTimeout = defaultClientTimeout
 	}
 	if o.Limits == (budget.Limits{}) {
 		o.Limits = budget.Default()

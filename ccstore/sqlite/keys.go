@@ -48,11 +48,7 @@ func findKey(ctx context.Context, q querier, given []byte) (*storeKey, error) {
 	if given == nil {
 		return nil, ErrNoKey
 	}
-	secret, err := seal.NewStoreKey(given, salt)
-	if err != nil {
-		return nil, err
-	}
-	own, err := secret.Proof()
+	secret, own, err := derive(given, salt)
 	if err != nil {
 		return nil, err
 	}
@@ -60,6 +56,15 @@ func findKey(ctx context.Context, q querier, given []byte) (*storeKey, error) {
 		return nil, ErrWrongKey
 	}
 	return &storeKey{id, secret}, nil
+}
+
+// derive returns the key of a store for the given one, and the proof of it.
+func derive(given, salt []byte) (key *seal.StoreKey, proof []byte, err error) {
+	if key, err = seal.NewStoreKey(given, salt); err != nil {
+		return nil, nil, err
+	}
+	proof, err = key.Proof()
+	return key, proof, err
 }
 
 // A keyCheck refuses a database that has the wrong key. It changes nothing.
@@ -123,11 +128,7 @@ func setKey(ctx context.Context, tx *sql.Tx, given []byte) (*storeKey, error) {
 	}
 	salt := make([]byte, seal.KeySize)
 	rand.Read(salt) // never fails
-	secret, err := seal.NewStoreKey(given, salt)
-	if err != nil {
-		return nil, err
-	}
-	proof, err := secret.Proof()
+	secret, proof, err := derive(given, salt)
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ const busPatience = 2 * time.Second
 
 // newBus returns the part that publishes the store on the configured bus.
 func (d *daemon) newBus() *dbus.Service {
-	return dbus.New(d.store, dbus.Config{
+	c := dbus.Config{
 		Address:       d.bus,
 		Session:       d.broadcasts(),
 		SocketPath:    defaultPath(d.sockets),
@@ -30,9 +30,12 @@ func (d *daemon) newBus() *dbus.Service {
 			Bytes:   uint64(d.limits.Bytes),
 		},
 		Once:   startedByBus(),
-		Level:  levelOf(d.policy),
 		Logger: d.log,
-	})
+	}
+	if d.policy != nil {
+		c.Level = selinux.Level
+	}
+	return dbus.New(d.store, c)
 }
 
 // newAnnouncer returns the part that has the bus learn of tickets that expire.
@@ -57,15 +60,6 @@ func (b lastBus) Run(ctx context.Context) error {
 		b.log.Info("the bus that started kcmd disconnected; ending", "err", err)
 	}
 	return nil
-}
-
-// levelOf returns the function that finds the SELinux level of a D-Bus caller's label,
-// nil to ignore labels.
-func levelOf(policy *selinux.Policy) func(label string) (string, error) {
-	if policy == nil {
-		return nil
-	}
-	return selinux.Level
 }
 
 // broadcasts reports whether every client of the bus may receive the signals, because

@@ -59,7 +59,10 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	for _, s := range sockets {
 		log.Info("serving", "socket", s.path(), "namespace", s.namespace, "store", c.store)
 	}
-	d := &daemon{config: c, budgets: budgets, store: store, sockets: sockets, policy: loadPolicy(c, log), clock: clk, log: log}
+	d := &daemon{config: c, budgets: budgets, store: store, sockets: sockets, clock: clk, log: log}
+	if c.selinux {
+		d.policy = selinux.Load(log)
+	}
 	return runParts(ctx, d.parts(hangups), log)
 }
 
@@ -127,14 +130,6 @@ func closing(store *ccstore.Store) task {
 
 // stopPatience limits the time for the requests in progress at the end.
 const stopPatience = 10 * time.Second
-
-// loadPolicy returns the SELinux policy, nil to ignore labels.
-func loadPolicy(c *config, log *slog.Logger) *selinux.Policy {
-	if !c.selinux {
-		return nil
-	}
-	return selinux.Load(log)
-}
 
 // servers is the part that answers KCM requests at all sockets.
 type servers struct {

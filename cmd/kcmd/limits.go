@@ -102,10 +102,6 @@ func heapOf(l *budget.Limits, store string) int64 {
 // than it is collected: under attack 75 MiB. At the limit the kernel kills.
 func memoryMax(heap int64) int64 { return 2 * heap }
 
-// tasksMax is TasksMax=: far more threads than all requests need that wait for the
-// disk at once, with the spare ones and one for each of some hundred processors.
-const tasksMax = 512
-
 // cgroupMemory returns the limit of memory of our cgroup and those above it, in bytes.
 // The files are of version 2 (cgroups(7)); without them there is no limit.
 func cgroupMemory(self, root string) int64 {

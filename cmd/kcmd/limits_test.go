@@ -86,6 +86,10 @@ func TestLimitsOfStore(t *testing.T) {
 	}
 }
 
+// tasksMax is TasksMax=: far more threads than all requests need that wait for the
+// disk at once, with the spare ones and one for each of some hundred processors.
+const tasksMax = 512
+
 // The units limit the daemon as the table needs it.
 func TestLimitsInUnits(t *testing.T) {
 	l := limits(&config{maxConnections: 4096, maxUIDConnections: 256, limits: storeDefaults(t)}, slog.New(slog.DiscardHandler))

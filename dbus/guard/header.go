@@ -147,7 +147,7 @@ func (h *header) check() string {
 	case h.body > 0 && h.signature == "":
 		return "body without a signature"
 	}
-	missing := false
+	var missing bool
 	switch h.kind {
 	case methodCall:
 		missing = h.path == "" || h.member == ""

@@ -16,12 +16,8 @@ import (
 // Dial connects to the bus at address: "system", "session", or a D-Bus address.
 // Of a list of addresses it takes the first that answers.
 func Dial(ctx context.Context, address string) (*net.UnixConn, error) {
-	address, err := busAddress(address)
-	if err != nil {
-		return nil, err
-	}
 	var errs []error
-	for one := range strings.SplitSeq(address, ";") {
+	for one := range strings.SplitSeq(busAddress(address), ";") {
 		socket, err := socketAddress(one)
 		if err != nil {
 			errs = append(errs, err)
@@ -36,21 +32,21 @@ func Dial(ctx context.Context, address string) (*net.UnixConn, error) {
 	return nil, fmt.Errorf("cannot connect to the bus: %w", errors.Join(errs...))
 }
 
-// busAddress returns the D-Bus address of "system" or "session".
-// Other addresses it returns as they are.
-func busAddress(address string) (string, error) {
+// busAddress returns the D-Bus address of "system" or "session", and other addresses
+// unchanged.
+func busAddress(address string) string {
 	switch address {
 	case "system":
 		return cmp.Or(os.Getenv("DBUS_SYSTEM_BUS_ADDRESS"),
-			"unix:path=/run/dbus/system_bus_socket;unix:path=/var/run/dbus/system_bus_socket"), nil
+			"unix:path=/run/dbus/system_bus_socket;unix:path=/var/run/dbus/system_bus_socket")
 	case "session":
 		if address := os.Getenv("DBUS_SESSION_BUS_ADDRESS"); address != "" {
-			return address, nil
+			return address
 		}
 		dir := cmp.Or(os.Getenv("XDG_RUNTIME_DIR"), fmt.Sprintf("/run/user/%d", os.Getuid()))
-		return "unix:path=" + godbus.EscapeBusAddressValue(filepath.Join(dir, "bus")), nil
+		return "unix:path=" + godbus.EscapeBusAddressValue(filepath.Join(dir, "bus"))
 	}
-	return address, nil
+	return address
 }
 
 // socketAddress returns the address of the UNIX socket in a D-Bus address. The
