@@ -18,12 +18,7 @@ func benchStore(b *testing.B, tickets int) *ccstore.Store {
 	s := ccstore.Open(memory.New(), ccstore.Options{})
 	b.Cleanup(func() { s.Close() })
 	err := s.Update(b.Context(), owner, func(tx *ccstore.Tx) error {
-		tx.Initialize("x", storetest.Principal("alice@EXAMPLE.COM"))
-		for i := range tickets {
-			if err := tx.Store("x", storetest.Ticket("alice@EXAMPLE.COM", fmt.Sprintf("host/%d@EXAMPLE.COM", i))); err != nil {
-				return err
-			}
-		}
+		tx.Replace("x", storetest.Principal("alice@EXAMPLE.COM"), 0, storetest.Tickets("alice@EXAMPLE.COM", tickets))
 		return nil
 	})
 	if err != nil {

@@ -137,15 +137,12 @@ func TestResident(t *testing.T) {
 	t.Cleanup(func() { s.Close() })
 	store := func(uid, tickets int) {
 		t.Helper()
+		creds := storetest.Tickets("alice@EXAMPLE.COM", tickets)
+		for _, cred := range creds {
+			cred.Ticket = make([]byte, 10<<10)
+		}
 		err := s.Update(t.Context(), numbered(uid), func(tx *ccstore.Tx) error {
-			tx.Initialize("x", storetest.Principal("alice@EXAMPLE.COM"))
-			for i := range tickets {
-				cred := storetest.Ticket("alice@EXAMPLE.COM", fmt.Sprintf("host/%d@EXAMPLE.COM", i))
-				cred.Ticket = make([]byte, 10<<10)
-				if err := tx.Store("x", cred); err != nil {
-					return err
-				}
-			}
+			tx.Replace("x", storetest.Principal("alice@EXAMPLE.COM"), 0, creds)
 			return nil
 		})
 		if err != nil {

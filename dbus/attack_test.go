@@ -27,10 +27,8 @@ import (
 // carries. After each kind the service still owns its name, answers others, and has
 // no more file descriptors and goroutines than before.
 
-// The policies that the suite runs under.
-const (
-	// openPolicy allows everything, so that only the guard protects the service.
-	openPolicy = `
+// openPolicy allows everything, so that only the guard protects the service.
+const openPolicy = `
   <limit name="max_message_size">134217728</limit>
   <limit name="max_incoming_bytes">1000000000</limit>
   <limit name="max_outgoing_bytes">1000000000</limit>
@@ -46,23 +44,6 @@ const (
     <allow receive_type="error"/>
     <allow receive_type="signal"/>
   </policy>`
-
-	// debianPolicy is the default policy of a system bus.
-	debianPolicy = `
-  <policy context="default">
-    <allow user="*"/>
-    <deny own="*"/>
-    <deny send_type="method_call"/>
-    <allow send_type="signal"/>
-    <allow send_requested_reply="true" send_type="method_return"/>
-    <allow send_requested_reply="true" send_type="error"/>
-    <allow receive_type="method_call"/>
-    <allow receive_type="method_return"/>
-    <allow receive_type="error"/>
-    <allow receive_type="signal"/>
-    <allow send_destination="org.freedesktop.DBus"/>
-  </policy>`
-)
 
 // shippedPolicy is debianPolicy with the policy that the service installs.
 func shippedPolicy(t *testing.T) string {

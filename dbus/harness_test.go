@@ -28,9 +28,8 @@ import (
 	"kcmd.org/kcmd/lifecycle"
 )
 
-// systemPolicy is what a system bus says, and what is installed for the service.
-// The name may be owned by whoever runs the test.
-const systemPolicy = `
+// debianPolicy is the default policy of a system bus.
+const debianPolicy = `
   <policy context="default">
     <allow user="*"/>
     <deny own="*"/>
@@ -43,6 +42,12 @@ const systemPolicy = `
     <allow receive_type="error"/>
     <allow receive_type="signal"/>
     <allow send_destination="org.freedesktop.DBus"/>
+  </policy>`
+
+// systemPolicy is debianPolicy with the policy that the service installs, but that
+// any user may own the name, and with one for polkit.
+const systemPolicy = debianPolicy + `
+  <policy context="default">
     <deny send_destination="org.kcmd.KCM1" send_type="signal" send_broadcast="false"/>
     <allow send_destination="org.kcmd.KCM1" send_type="method_call" max_fds="0"/>
     <allow own="org.kcmd.KCM1"/>

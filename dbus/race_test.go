@@ -90,6 +90,19 @@ func TestSnapshotNotAheadOfSignals(t *testing.T) {
 	}
 }
 
+// holdEvent has the watchers that store gets later wait for an event: from when
+// reached receives until goOn is closed.
+func holdEvent(store *ccstore.Store, which func(ccstore.Event) bool) (reached <-chan struct{}, goOn chan<- struct{}) {
+	r, g := make(chan struct{}, 1), make(chan struct{})
+	store.Watch(func(e ccstore.Event) {
+		if which(e) {
+			r <- struct{}{}
+			<-g
+		}
+	})
+	return r, g
+}
+
 // TestSnapshotNotAheadOfEvents: a snapshot is taken when a commit is durable but
 // its event has not come, while an older event waits. It shows the older change
 // only, and the signals bring it up to date.
@@ -97,14 +110,7 @@ func TestSnapshotNotAheadOfEvents(t *testing.T) {
 	bus := startBus(t, "system")
 	store := newStore(t)
 	uid := uint32(os.Geteuid())
-	goOn := make(chan struct{})
-	reached := make(chan struct{}, 1)
-	store.Watch(func(e ccstore.Event) { // comes before the service's own
-		if e.After.Len() == 2 {
-			reached <- struct{}{}
-			<-goOn
-		}
-	})
+	reached, goOn := holdEvent(store, func(e ccstore.Event) bool { return e.After.Len() == 2 })
 	startService(t, store, Config{Address: bus.address})
 	c := bus.connect(t)
 	c.call(rootPath, "org.freedesktop.DBus.Peer.Ping")
@@ -135,13 +141,7 @@ func TestSubscribedBeforeEvent(t *testing.T) {
 	needRoot(t)
 	bus := startBus(t, "system")
 	store := newStore(t)
-	reached, goOn := make(chan struct{}, 1), make(chan struct{})
-	store.Watch(func(e ccstore.Event) { // comes before the service's own
-		if e.Before.Revision() == 0 {
-			reached <- struct{}{}
-			<-goOn
-		}
-	})
+	reached, goOn := holdEvent(store, func(e ccstore.Event) bool { return e.Before.Revision() == 0 })
 	startService(t, store, Config{Address: bus.address})
 	first, second := bus.connect(t), bus.connect(t)
 	before := snapshot(first)

@@ -272,20 +272,26 @@ func TestMoveCache(t *testing.T) {
 	want(t, "credentials", [][]byte{cred(credA)}, c.creds(nameN2))
 }
 
+// lacks checks that no operation finds a cache of that name.
+func (c *client) lacks(name string) {
+	c.t.Helper()
+	for _, op := range []kcm.Opcode{kcm.OpGetPrincipal, kcm.OpGetCredUUIDList, kcm.OpGetCredList, kcm.OpGetKDCOffset, kcm.OpDestroy} {
+		c.ask(kcm.FCCNoFile, op, str(name))
+	}
+	c.ask(kcm.FCCNoFile, kcm.OpStore, str(name), cred(credA))
+	c.ask(kcm.FCCNoFile, kcm.OpRetrieve, str(name), server("host/a@LAB.TEST"))
+	c.ask(kcm.FCCNoFile, kcm.OpRemoveCred, str(name), server("host/a@LAB.TEST"))
+	c.ask(kcm.FCCNoFile, kcm.OpSetKDCOffset, str(name), u32(5))
+	c.ask(kcm.FCCNoFile, kcm.OpGetCredByUUID, str(name), make([]byte, 16))
+}
+
 func TestNothingThere(t *testing.T) {
 	c := connect(t, newServer(t, Options{}), user(1000))
 	want(t, "default name", nameD, c.defaultName())
 	want(t, "default name, asked with bytes too many", nameD+"\x00", string(c.get(kcm.OpGetDefaultCache, []byte{0, 0})))
 	want(t, "caches", []string{}, c.names())
 
-	for _, op := range []kcm.Opcode{kcm.OpGetPrincipal, kcm.OpGetCredUUIDList, kcm.OpGetCredList, kcm.OpGetKDCOffset, kcm.OpDestroy} {
-		c.ask(kcm.FCCNoFile, op, str(nameN))
-	}
-	c.ask(kcm.FCCNoFile, kcm.OpStore, str(nameN), cred(credA))
-	c.ask(kcm.FCCNoFile, kcm.OpRetrieve, str(nameN), server("host/a@LAB.TEST"))
-	c.ask(kcm.FCCNoFile, kcm.OpRemoveCred, str(nameN), server("host/a@LAB.TEST"))
-	c.ask(kcm.FCCNoFile, kcm.OpSetKDCOffset, str(nameN), u32(5))
-	c.ask(kcm.FCCNoFile, kcm.OpGetCredByUUID, str(nameN), make([]byte, 16))
+	c.lacks(nameN)
 	c.ask(kcm.CCEnd, kcm.OpGetCacheByUUID, make([]byte, 16))
 	want(t, "caches", []string{}, c.names())
 }
@@ -631,14 +637,7 @@ func TestAccess(t *testing.T) {
 	for _, uid := range []uint32{1001, 10001, 100} {
 		c := connect(t, s, user(uid))
 		for _, name := range []string{nameD, "1000:none", "foobar"} {
-			for _, op := range []kcm.Opcode{kcm.OpGetPrincipal, kcm.OpGetCredUUIDList, kcm.OpGetCredList, kcm.OpGetKDCOffset, kcm.OpDestroy} {
-				c.ask(kcm.FCCNoFile, op, str(name))
-			}
-			c.ask(kcm.FCCNoFile, kcm.OpStore, str(name), cred(credA))
-			c.ask(kcm.FCCNoFile, kcm.OpRetrieve, str(name), server("host/a@LAB.TEST"))
-			c.ask(kcm.FCCNoFile, kcm.OpRemoveCred, str(name), server("host/a@LAB.TEST"))
-			c.ask(kcm.FCCNoFile, kcm.OpSetKDCOffset, str(name), u32(1))
-			c.ask(kcm.FCCNoFile, kcm.OpGetCredByUUID, str(name), make([]byte, 16))
+			c.lacks(name)
 			c.ask(kcm.FCCPerm, kcm.OpInitialize, str(name), princ(alice))
 			c.ask(kcm.FCCPerm, kcm.OpReplace, str(name), u32(0), princ(alice), u32(0))
 			c.ask(kcm.FCCPerm, kcm.OpSetDefaultCache, str(name))

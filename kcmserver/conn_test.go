@@ -214,11 +214,7 @@ func TestLimitWithoutIdle(t *testing.T) {
 	b := slow{began: make(chan struct{}), goOn: make(chan struct{})}
 	s := New(ccstore.Open(b, ccstore.Options{}), connectionLimits(1, 100, 0))
 	c := connect(t, s, user(1000))
-	answered := make(chan error, 1)
-	go func() {
-		_, err := c.Call(kcm.OpInitialize, append(str(nameN), princ(alice)...))
-		answered <- err
-	}()
+	answered := c.initializing()
 	<-b.began
 	near, far := socketPair(t)
 	defer near.Close()
@@ -314,6 +310,17 @@ func (b slow) Commit(context.Context, *ccstore.Commit) error {
 	return nil
 }
 
+// initializing sends a request in the background, and returns the channel of its
+// result.
+func (c *client) initializing() <-chan error {
+	answered := make(chan error, 1)
+	go func() {
+		_, err := c.Call(kcm.OpInitialize, append(str(nameN), princ(alice)...))
+		answered <- err
+	}()
+	return answered
+}
+
 // TestShutdownFinishes shuts down while a request is being answered and another
 // connection has sent half of one.
 func TestShutdownFinishes(t *testing.T) {
@@ -322,11 +329,7 @@ func TestShutdownFinishes(t *testing.T) {
 	half := connect(t, s, user(1000))
 	half.conn.Write([]byte{0, 0})
 	c := connect(t, s, user(1000))
-	answered := make(chan error, 1)
-	go func() {
-		_, err := c.Call(kcm.OpInitialize, append(str(nameN), princ(alice)...))
-		answered <- err
-	}()
+	answered := c.initializing()
 	<-b.began
 	down := make(chan error, 1)
 	go func() { down <- s.Shutdown(context.Background()) }()

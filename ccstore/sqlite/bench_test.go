@@ -58,12 +58,7 @@ func benchStore(b *testing.B, sync sqlite.Synchronous, tickets, clients, users i
 	}
 	for user := range users {
 		err := s.Update(b.Context(), owner(user), func(tx *ccstore.Tx) error {
-			tx.Initialize("x", storetest.Principal("alice@EXAMPLE.COM"))
-			for i := range tickets {
-				if err := tx.Store("x", storetest.Ticket("alice@EXAMPLE.COM", fmt.Sprintf("host/%d@EXAMPLE.COM", i))); err != nil {
-					return err
-				}
-			}
+			tx.Replace("x", storetest.Principal("alice@EXAMPLE.COM"), 0, storetest.Tickets("alice@EXAMPLE.COM", tickets))
 			return nil
 		})
 		if err != nil {

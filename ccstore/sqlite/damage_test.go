@@ -72,9 +72,7 @@ func storeWith(t *testing.T, tickets int) (file []byte, contents map[ccstore.Own
 	for uid := range uint32(8) {
 		client := fmt.Sprintf("user%d@EXAMPLE.COM", uid)
 		creds := []*ccache.Credential{storetest.Config(client, "fast_avail", "yes"), storetest.TGT(client)}
-		for i := range tickets {
-			creds = append(creds, storetest.Ticket(client, fmt.Sprintf("host/%d@EXAMPLE.COM", i)))
-		}
+		creds = append(creds, storetest.Tickets(client, tickets)...)
 		creds[9].Ticket = bytes.Repeat([]byte(client), 600) // over several pages
 		update(t, s, user(uid), func(tx *ccstore.Tx) error {
 			tx.Replace("gone", storetest.Principal(client), 0, creds[:10])

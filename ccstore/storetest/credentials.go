@@ -39,6 +39,15 @@ func Ticket(client, server string) *ccache.Credential {
 	}
 }
 
+// Tickets makes n tickets of client, for host/0, host/1 and so on in its realm.
+func Tickets(client string, n int) []*ccache.Credential {
+	list := make([]*ccache.Credential, n)
+	for i := range list {
+		list[i] = Ticket(client, fmt.Sprintf("host/%d@%s", i, Principal(client).Realm))
+	}
+	return list
+}
+
 // TGT makes the ticket-granting ticket of client for its own realm.
 func TGT(client string) *ccache.Credential {
 	realm := Principal(client).Realm

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -786,14 +787,17 @@ func testRandom(t *testing.T, open Open) {
 			cred.EndTime += rnd.Uint32N(3)
 			s.Update(t.Context(), owner, func(tx *ccstore.Tx) error { return tx.Store(name, cred) })
 			if list, ok := model[name]; ok {
-				model[name] = storeInto(list, cred)
+				if i := slices.IndexFunc(list, cred.Replaces); i >= 0 {
+					list[i] = cred
+				} else {
+					model[name] = append(list, cred)
+				}
 			}
 		default:
 			m := randomMatch(rnd, client, server)
 			s.Update(t.Context(), owner, func(tx *ccstore.Tx) error { _, err := tx.Remove(name, m); return err })
-			model[name] = removeFrom(model[name], m)
-			if len(model[name]) == 0 && !exists(view(t, s, owner), name) {
-				delete(model, name)
+			if list, ok := model[name]; ok {
+				model[name] = slices.DeleteFunc(list, m.Matches)
 			}
 		}
 		compare(t, view(t, s, owner), model)
@@ -804,31 +808,6 @@ func testRandom(t *testing.T, open Open) {
 			return
 		}
 	}
-}
-
-func storeInto(list []*ccache.Credential, cred *ccache.Credential) []*ccache.Credential {
-	for i, old := range list {
-		if cred.Replaces(old) {
-			list[i] = cred
-			return list
-		}
-	}
-	return append(list, cred)
-}
-
-func removeFrom(list []*ccache.Credential, m *ccache.Match) []*ccache.Credential {
-	kept := []*ccache.Credential{}
-	for _, cred := range list {
-		if !m.Matches(cred) {
-			kept = append(kept, cred)
-		}
-	}
-	return kept
-}
-
-func exists(c *ccstore.Collection, name string) bool {
-	_, err := c.Cache(name)
-	return err == nil
 }
 
 func randomMatch(rnd *rand.Rand, client, server string) *ccache.Match {
@@ -873,11 +852,8 @@ func compare(t *testing.T, c *ccstore.Collection, model map[string][]*ccache.Cre
 func compareFind(t *testing.T, cache *ccstore.Cache, list []*ccache.Credential, m *ccache.Match) {
 	t.Helper()
 	var first *ccache.Credential
-	for _, cred := range list {
-		if m.Matches(cred) {
-			first = cred
-			break
-		}
+	if i := slices.IndexFunc(list, m.Matches); i >= 0 {
+		first = list[i]
 	}
 	got, err := cache.Find(m)
 	if (first == nil) != (err != nil) || first != nil && !bytes.Equal(first.Bytes(), got.Bytes()) {
