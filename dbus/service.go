@@ -27,7 +27,7 @@ type Config struct {
 	Logger        *slog.Logger  // default: none
 	Clock         clock.Clock   // of the store; default: clock.System
 	Limits        Limits        // for clients to read
-	Budgets       budget.Limits // Requests and Unread of each uid; default: those of package budget
+	Budgets       budget.Limits // Requests, Unread and Collections; default: those of package budget
 
 	// Once makes Run return when the bus goes away, for a service that a bus has
 	// started and that ends with it.

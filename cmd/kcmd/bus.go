@@ -24,6 +24,7 @@ func (d *daemon) newBus() *dbus.Service {
 		Version:       programVersion(),
 		ExpiryWarning: d.expiryWarning,
 		Clock:         d.clock,
+		Budgets:       d.budgets,
 		Limits: dbus.Limits{
 			Caches:  uint32(d.limits.Caches),
 			Tickets: uint32(d.limits.Tickets),

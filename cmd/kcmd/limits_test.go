@@ -86,6 +86,15 @@ func TestLimitsOfStore(t *testing.T) {
 	}
 }
 
+// D-Bus keeps to the same limits: with the defaults it would end subscriptions to
+// collections that the configuration allows.
+func TestLimitsOfBus(t *testing.T) {
+	d := &daemon{config: &config{bus: "system"}, budgets: limits(&config{store: "sqlite:/x"}, slog.New(slog.DiscardHandler))}
+	if got := d.newBus().Budgets; got != d.budgets {
+		t.Errorf("%+v, want %+v", got, d.budgets)
+	}
+}
+
 // tasksMax is TasksMax=: far more threads than all requests need that wait for the
 // disk at once, with the spare ones and one for each of some hundred processors.
 const tasksMax = 512
