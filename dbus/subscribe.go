@@ -1,6 +1,7 @@
 package dbus
 
 import (
+	"maps"
 	"slices"
 
 	"kcmd.org/kcmd/ccstore"
@@ -157,22 +158,13 @@ func (b *bus) moveScope(q *request) {
 		return
 	}
 	to := recipient{q.From, *after}
-	for _, c := range b.mirrorsInOrder() {
-		switch was, is := before.covers(c.Owner()), after.covers(c.Owner()); {
-		case is && !was && after.scope.Sees(c):
-			b.send(view.Appearance(c), to)
-		case was && !is && before.scope.Sees(c):
-			b.send(view.Disappearance(c), to)
+	inOrder := func(x, y mirror) int { return x.Owner().Compare(y.Owner()) }
+	for _, m := range slices.SortedFunc(maps.Values(b.mirrors), inOrder) {
+		switch was, is := before.covers(m.Owner()), after.covers(m.Owner()); {
+		case is && !was && after.scope.Sees(m.Collection):
+			b.send(view.Appearance(m.Collection), to)
+		case was && !is && before.scope.Sees(m.Collection):
+			b.send(view.Disappearance(m.Collection), to)
 		}
 	}
-}
-
-// mirrorsInOrder returns all mirrors. b.mu is held.
-func (b *bus) mirrorsInOrder() []view.Collection {
-	var list []view.Collection
-	for _, m := range b.mirrors {
-		list = append(list, m.Collection)
-	}
-	slices.SortFunc(list, func(x, y view.Collection) int { return x.Owner().Compare(y.Owner()) })
-	return list
 }
