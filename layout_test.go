@@ -1,5 +1,5 @@
-// Package kcmd_test holds the house to its plan: which room may import which,
-// and that each says what it is for.
+// Package kcmd_test compares the source with its documentation: which package may
+// import which, what each package comment lists, and the names in HACKING.md.
 package kcmd_test
 
 import (
@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -69,7 +70,8 @@ var onlyIn = map[string][]string{
 
 // A room is a folder with Go files that are not tests.
 type room struct {
-	comments int // package comments
+	files    []string // without doc.go
+	comments []string // package comments
 	imports  map[string]bool
 }
 
@@ -95,6 +97,9 @@ func rooms(t *testing.T) map[string]*room {
 		if found[dir] == nil {
 			found[dir] = &room{imports: make(map[string]bool)}
 		}
+		if name != "doc.go" {
+			found[dir].files = append(found[dir].files, name)
+		}
 		found[dir].add(t, f)
 		return nil
 	})
@@ -115,7 +120,7 @@ func isBuildDir(dir string) bool {
 
 func (r *room) add(t *testing.T, f *ast.File) {
 	if f.Doc != nil {
-		r.comments++
+		r.comments = append(r.comments, f.Doc.Text())
 	}
 	for _, spec := range f.Imports {
 		p, err := strconv.Unquote(spec.Path.Value)
@@ -153,8 +158,95 @@ func TestImports(t *testing.T) {
 
 func TestPackageComments(t *testing.T) {
 	for dir, r := range rooms(t) {
-		if r.comments != 1 {
-			t.Errorf("%s has %d package comments, want one", dir, r.comments)
+		if n := len(r.comments); n != 1 {
+			t.Errorf("%s has %d package comments, want one", dir, n)
+		}
+	}
+}
+
+var fileName = regexp.MustCompile(`\b[a-z_0-9]+\.go\b`)
+
+// TestReadingOrder compares the files that the comment of a package lists with those
+// that exist.
+func TestReadingOrder(t *testing.T) {
+	for dir, r := range rooms(t) {
+		listed := fileName.FindAllString(strings.Join(r.comments, "\n"), -1)
+		for _, name := range r.files {
+			if len(r.files) > 1 && !slices.Contains(listed, name) {
+				t.Errorf("the package comment of %s does not list %s", dir, name)
+			}
+		}
+		for _, name := range listed {
+			if !slices.Contains(r.files, name) {
+				t.Errorf("the package comment of %s lists %s, which does not exist", dir, name)
+			}
+		}
+	}
+}
+
+// quoted is a file, with or without its folder, or a name in HACKING.md.
+var quoted = regexp.MustCompile("`([A-Za-z_0-9/]+(?:\\.go)?)`")
+
+// TestWays looks for the files of the two ways through the rooms in HACKING.md, and in
+// the files of each step for the names in that step.
+func TestWays(t *testing.T) {
+	text, err := os.ReadFile("HACKING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, title := range []string{"A request, from the socket to COMMIT:", "A change, from COMMIT to a D-Bus signal:"} {
+		_, way, found := strings.Cut(string(text), title+"\n\n")
+		way, _, _ = strings.Cut(way, "\n\n")
+		steps := regexp.MustCompile(`(?m)^\d+\. `).Split(way, -1)[1:]
+		if !found || len(steps) < 5 {
+			t.Fatalf("HACKING.md has no way %q with five or more steps", title)
+		}
+		for _, step := range steps {
+			var names []string
+			declared := make(map[string]bool)
+			dir := ""
+			for _, match := range quoted.FindAllStringSubmatch(step, -1) {
+				if !strings.HasSuffix(match[1], ".go") {
+					names = append(names, match[1])
+					continue
+				}
+				if d, _ := path.Split(match[1]); d != "" {
+					dir = d
+				}
+				declare(t, path.Join(dir, path.Base(match[1])), declared)
+			}
+			for _, name := range names {
+				if !declared[name] {
+					t.Errorf("the files of this step do not declare %s: %s", name, step)
+				}
+			}
+		}
+	}
+}
+
+// declare adds the functions, methods, types, variables and constants of a file.
+func declare(t *testing.T, file string, declared map[string]bool) {
+	t.Helper()
+	f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	for _, decl := range f.Decls {
+		switch d := decl.(type) {
+		case *ast.FuncDecl:
+			declared[d.Name.Name] = true
+		case *ast.GenDecl:
+			for _, spec := range d.Specs {
+				switch s := spec.(type) {
+				case *ast.TypeSpec:
+					declared[s.Name.Name] = true
+				case *ast.ValueSpec:
+					for _, name := range s.Names {
+						declared[name.Name] = true
+					}
+				}
+			}
 		}
 	}
 }

@@ -4,6 +4,9 @@
 //
 // It is a leaf: it imports nothing of kcmd's and knows no bus.
 //
+// Files, in the order in which to read them: introspection.go, standard.go (the
+// interfaces of the D-Bus specification).
+//
 // Reference: D-Bus specification, "Introspection Data Format".
 package introspection
 

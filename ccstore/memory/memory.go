@@ -1,6 +1,8 @@
-// Package memory is a ccstore backend of which nothing survives the process.
+// Package memory is a ccstore backend that keeps everything in memory, until the
+// process ends.
 //
-// It imports ccstore.
+// It imports ccstore. Files, in the order in which to read them: memory.go, shared.go
+// (a backend for several stores at once).
 package memory
 
 import (

@@ -1,7 +1,7 @@
 // Package sqlite is the ccstore backend that keeps collections in an SQLite
 // database, through modernc.org/sqlite, which needs no C compiler.
 //
-// It imports ccstore, ccstore/ccache, and the leaves ccache, seal, checksum, flock and private.
+// It imports ccstore, and the leaves ccstore/ccache, seal, checksum, flock and private.
 //
 // Files, in the order in which to read them:
 //
@@ -17,6 +17,7 @@
 //	sealing.go     encryption of credentials
 //	sum.go         checksums of rows
 //	backend.go     Backend
+//	stored.go      measures how full the database is
 //	load.go        reads a collection
 //	deadlines.go   finds the deadlines of caches
 //	commit.go      takes commits

@@ -11,6 +11,7 @@
 //   - settings.go, sockets.go, config.go: the settings, the [[socket]] tables, and how
 //     files, variables and flags are merged
 //   - daemon.go, parts.go: the parts of the daemon, and how parts start and end
+//   - limits.go: the budgets, from the settings and the limits of the service
 //   - listen.go, lock.go, rivals.go: sockets, the lock for making one, and other KCM
 //     servers at the same path
 //   - session.go, refuse.go: when a daemon of the session is not needed, and errors for

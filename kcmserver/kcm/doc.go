@@ -4,6 +4,9 @@
 //
 // It imports only ccstore/ccache, for principals and credentials.
 //
+// Files, in the order in which to read them: opcode.go, code.go (error codes), frame.go
+// (requests and replies), args.go (arguments and data).
+//
 // All integers are big-endian. A request is
 //
 //	length of what follows   uint32

@@ -5,6 +5,7 @@
 // principals and credentials. cmd/kcmd and the tests use it; libkrb5 has a client
 // of its own. The server need not be kcmd.
 //
-// Files: client.go connects and sends requests, caches.go has the operations on
-// caches, credentials.go those on the credentials in a cache.
+// Files, in the order in which to read them: client.go (connects and sends requests),
+// caches.go (operations on caches), credentials.go (operations on the credentials in a
+// cache).
 package client

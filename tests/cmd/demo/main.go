@@ -2,7 +2,7 @@
 // directory, and runs the commands that a user would type, each with a line of
 // explanation and its output. tests/try builds and starts it.
 //
-// It imports tests/lab. Read story.go first, then stage.go and shell.go.
+// It imports tests/lab. Read story.go first, then stage.go, shell.go and main.go.
 package main
 
 import (

@@ -6,13 +6,17 @@
 // A soak has an actor for each kind of client (player.go, mayfly.go, glutton.go,
 // intruder.go, programs.go, readers.go, subscribers.go, witness.go), bounded in
 // what they store and ask for, and hostile ones without bounds (enemy.go). They play
-// in the phases of a plan (plan.go): between them are quiet points, at which nobody
-// is connected and the daemon must be what it was at the quiet point before. At last
-// it is stopped and killed again and again, and nothing may be lost.
+// in the phases of a plan (main.go, plan.go): between them are quiet points (quiet.go),
+// at which nobody is connected and the daemon must be what it was at the quiet point
+// before. At last it is stopped and killed again and again (restarts.go), and nothing
+// may be lost (check.go).
+//
+// The actors share a stage (stage.go) with the daemon (life.go). They use client.go,
+// tickets.go, command.go and monitor.go. tally.go, waits.go, figures.go and
+// goroutines.go measure; budgets.go, log.go and faults.go find and report faults.
 //
 // It imports lab, the protocol's leaf kcm, the store, to check what is in the
-// database in the end, and the table of limits, which the daemon must keep
-// (budgets.go).
+// database in the end, and the table of limits, which the daemon must keep.
 package main
 
 import (
