@@ -59,7 +59,7 @@ type Row struct {
 func (l Limits) Table() []Row {
 	return []Row{
 		{"connections", "", l.Connections, "Open connections to the KCM sockets. At the limit the connection that was idle for longest closes, or else one with half a request: of the same account, or of the account with most connections. Without one the new connection is refused."},
-		{"memory", "bytes", l.Memory, "Requests and replies above 64 KiB, and lists of credentials kept for iteration, in bytes. At the limit a request waits, and after the client timeout fails."},
+		{"memory", "bytes", l.Memory, "Requests and replies above 4 KiB, and lists of credentials kept for iteration, in bytes. At the limit a request waits, and after the client timeout fails."},
 		{"stored", "bytes", l.Stored, "Stored caches and tickets, in bytes: of an account in memory, of the whole on disk. At the limit the store removes what may go of the same account, or the request fails with Disk quota exceeded."},
 		{"collections", "bytes", l.Collections, "Stored caches and tickets in memory, in bytes. At the limit of the whole, collections that no request uses leave the memory, the largest first, and are read from the database when they are used again; subscriptions on D-Bus to the largest end."},
 		{"requests", "", l.Requests, "Requests worked on at once. The others wait, and accounts take turns. An account whose requests took more than a quarter of a processor lately shares as many turns as there are processors with others like it."},

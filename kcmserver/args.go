@@ -52,23 +52,32 @@ func (a *arguments) readName(name *string, in kcm.Decoder) {
 	a.unnamed = a.unnamed || *name == ""
 }
 
-// decode reads the arguments.
+// decode reads the arguments. If there is no memory for them now, it reads them
+// again once there is: meanwhile it keeps none.
 func (c *call) decode(list []arg) error {
-	for _, a := range list {
-		a.read(&c.args, c.in)
+	whole := c.in.Rest()
+	c.readArguments(list)
+	if n := int64(c.in.Elements() * elementSize); n > freeMemory && !c.conn.holdNow(n) {
+		c.args = arguments{}
+		if err := c.conn.waitForMemory(n); err != nil {
+			return err
+		}
+		c.in.Reset(whole)
+		c.readArguments(list)
 	}
 	if err := c.in.Err(); err != nil {
 		return err
-	}
-	if n := c.in.Elements() * elementSize; n > keepBuffer {
-		if err := c.conn.hold(int64(n)); err != nil {
-			return err
-		}
 	}
 	if c.args.unnamed {
 		return c.nameDefault()
 	}
 	return nil
+}
+
+func (c *call) readArguments(list []arg) {
+	for _, a := range list {
+		a.read(&c.args, c.in)
+	}
 }
 
 // nameDefault puts the name of the default cache in place of an empty one:

@@ -22,10 +22,9 @@ type call struct {
 	in    kcm.Decoder
 	args  arguments
 	perm  selinux.Permission // of the operation's row
-	out   reply              // empty at first
-	puts  int                // pieces put into out
+	puts  int                // pieces put into the reply
 
-	charged int // bytes of out that the account is charged for
+	charged int // bytes of the reply that the account is charged for
 
 	destroyed uuid.UUID // the cache that the request destroys
 }
@@ -37,13 +36,15 @@ func (c *call) begin(ctx context.Context, conn *conn, args []byte, start time.Ti
 		in = kcm.NewDecoder(nil)
 	}
 	in.Reset(args)
-	*c = call{ctx: ctx, conn: conn, start: start, in: in, out: c.out}
+	*c = call{ctx: ctx, conn: conn, start: start, in: in}
 }
 
 // end drops what the call holds: the connection may be idle for days, and the
 // arguments have secrets.
 func (c *call) end() {
-	c.in.Reset(nil)
+	if c.in.Decoder != nil {
+		c.in.Reset(nil)
+	}
 	c.args = arguments{}
 }
 
@@ -127,7 +128,7 @@ func (c *call) put(b []byte) error {
 	if err := c.room(len(b)); err != nil {
 		return err
 	}
-	c.out.add(b)
+	c.conn.out.add(b)
 	if c.puts++; c.puts%pauseEvery == 0 {
 		return c.pause()
 	}
@@ -138,7 +139,7 @@ func (c *call) putUint32(n uint32) error {
 	if err := c.room(4); err != nil {
 		return err
 	}
-	c.out.addUint32(n)
+	c.conn.out.addUint32(n)
 	return nil
 }
 
@@ -147,11 +148,11 @@ func (c *call) putName(name string) error { return c.put(kcm.AppendName(nil, nam
 // room makes sure that the reply may have n more bytes, and charges them if they
 // are many: all of it at once, where the handler knows how many.
 func (c *call) room(n int) error {
-	size := c.out.size + n
+	size := c.conn.out.size + n
 	if size-kcm.ReplyHeaderLen > kcm.MaxReplyData {
 		return errReplyTooLarge
 	}
-	if size <= keepBuffer || size <= c.charged {
+	if size <= freeMemory || size <= c.charged {
 		return nil
 	}
 	if err := c.conn.hold(int64(size - c.charged)); err != nil {

@@ -1,7 +1,6 @@
 package kcmserver
 
 import (
-	"bufio"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -21,18 +20,15 @@ import (
 	"kcmd.org/kcmd/kcmserver/kcm"
 )
 
-// keepBuffer bounds the memory that a connection holds between requests.
-const keepBuffer = 64 << 10
-
 // A conn is one client's connection. All but its idle time is for the one
 // goroutine that serves it.
 type conn struct {
 	server *Server
 	peer   Peer
 	net    net.Conn
-	in     *bufio.Reader
-	buf    []byte // of the request's body
-	call   call   // the one that is being answered
+	call   call // the one that is being answered
+
+	*buffers // nil while it waits for a request
 
 	writeBy time.Time // the deadline that is set for writing
 
@@ -42,6 +38,9 @@ type conn struct {
 	pause   func() error          // call.pause
 	raw     syscall.RawConn       // of net, nil if it has none
 	sendNow func(fd uintptr) bool // sendSome
+	unread  func(fd uintptr) bool // isReadable
+	polled  bool                  // by isReadable
+	pollFD  [1]unix.PollFd        // of isReadable
 	unsent  []byte                // of the reply
 	held    int64                 // bytes of memory charged to the account for this request
 
@@ -54,9 +53,8 @@ type conn struct {
 }
 
 func (s *Server) newConn(c net.Conn, peer Peer) *conn {
-	cn := &conn{server: s, peer: peer, account: peer.account(), net: c, in: bufio.NewReaderSize(c, 4<<10)}
-	cn.call.out.begin()
-	cn.pause, cn.sendNow = cn.call.pause, cn.sendSome // made once
+	cn := &conn{server: s, peer: peer, account: peer.account(), net: c}
+	cn.pause, cn.sendNow, cn.unread = cn.call.pause, cn.sendSome, cn.isReadable // made once
 	if sc, ok := c.(syscall.Conn); ok {
 		cn.raw, _ = sc.SyscallConn()
 	}
@@ -70,12 +68,13 @@ func (s *Server) newConn(c net.Conn, peer Peer) *conn {
 func (c *conn) serve(ctx context.Context) error {
 	c.member = c.server.turns.Join(c.account)
 	defer c.member.Leave()
-	defer c.release()
-	defer c.endTurn()
+	defer c.giveBuffers()
+	defer c.rest()
 	for {
 		req, err := c.receive()
 		if errors.Is(err, budget.ErrExceeded) {
 			if err = c.refuseLarge(err); err == nil {
+				c.rest()
 				continue
 			}
 		}
@@ -88,13 +87,23 @@ func (c *conn) serve(ctx context.Context) error {
 		if err := c.reply(result, start); err != nil {
 			return c.ending(err)
 		}
-		c.endTurn()
-		c.call.end()
-		if cap(c.buf) > keepBuffer {
-			c.buf = nil
-		}
-		c.release()
+		c.rest()
 	}
+}
+
+// rest gives back what a request needed. Its buffers are for the next one, if that
+// has begun to come.
+func (c *conn) rest() {
+	if c.buffers == nil {
+		return // there was none
+	}
+	c.endTurn()
+	c.call.end()
+	c.emptyBody()
+	if c.in.Buffered() == 0 {
+		c.giveBuffers()
+	}
+	c.release()
 }
 
 // ending tells an end that is nobody's fault from the others.
@@ -108,7 +117,7 @@ func (c *conn) ending(err error) error {
 // receive waits for a request, as long as it takes. Once the first byte is
 // here, the rest must come within the client timeout.
 func (c *conn) receive() (kcm.Request, error) {
-	if _, err := c.in.Peek(1); err != nil {
+	if err := c.await(); err != nil {
 		return kcm.Request{}, err
 	}
 	if !c.buffered() {
@@ -121,8 +130,8 @@ func (c *conn) receive() (kcm.Request, error) {
 			return kcm.Request{}, err
 		}
 	}
-	req, buf, err := kcm.ReadRequest(c.in, c.buf)
-	c.buf = buf
+	req, body, err := kcm.ReadRequest(c.in, c.body)
+	c.body = body
 	c.since.Store(0)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = fmt.Errorf("request stopped half way: %w", err)
@@ -138,12 +147,15 @@ func (c *conn) admit() error {
 		return nil // ReadRequest returns it
 	}
 	n := binary.BigEndian.Uint32(head)
-	if n <= keepBuffer || n > kcm.MaxLen {
+	if n <= freeMemory || n > kcm.MaxLen {
 		return nil
 	}
 	c.since.Store(0) // it waits for us, not for the client
 	if err := c.hold(int64(n)); err != nil {
 		return err
+	}
+	if cap(c.body) < int(n) {
+		c.body = make([]byte, 0, n)
 	}
 	c.since.Store(-time.Now().UnixNano())
 	return c.limit(c.net.SetReadDeadline)
@@ -202,7 +214,7 @@ func (c *conn) answer(ctx context.Context, req kcm.Request, start time.Time) kcm
 	call.begin(ctx, c, req.Args, start)
 	err := call.run(req.Opcode)
 	if err != nil {
-		call.out.begin()
+		c.out.begin()
 	}
 	result := code(err)
 	c.logRequest(call, req, result, err)
@@ -249,8 +261,8 @@ func (c *conn) reply(result kcm.Code, now time.Time) error {
 	if err := c.limitReply(now); err != nil {
 		return err
 	}
-	err := c.send(c.call.out.finish(result))
-	c.call.out.begin()
+	err := c.send(c.out.finish(result))
+	c.out.begin()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return fmt.Errorf("client does not read its reply: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -141,7 +142,7 @@ func TestReaderThatNeverReads(t *testing.T) {
 func (s *Server) openConns() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.conns)
+	return len(slices.Collect(s.open()))
 }
 
 // TestLimitPerUser opens one connection more than a user may: the one idle
@@ -254,7 +255,7 @@ func (s *Server) awaits(t *testing.T, is func(*conn) bool, n int) {
 	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		got := 0
 		s.mu.Lock()
-		for cn := range s.conns {
+		for cn := range s.open() {
 			if is(cn) {
 				got++
 			}
@@ -469,7 +470,7 @@ func TestDismissedIsAnswered(t *testing.T) {
 		t.Error(err)
 	}
 	<-b.began
-	for cn := range s.conns {
+	for cn := range s.open() {
 		s.dismiss(cn)
 	}
 	s.mu.Unlock()
@@ -499,7 +500,7 @@ func TestLargeWithoutMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	large := testCred("host/large@LAB.TEST")
-	large.Ticket = make([]byte, 2*keepBuffer)
+	large.Ticket = make([]byte, 2*keepMemory)
 	c.ask(kcm.CCNoMem, kcm.OpStore, str(nameN), cred(large))
 	want(t, "credentials", [][]byte{}, c.creds(nameN))
 	other.do(kcm.OpStore, str("1001"), cred(large))

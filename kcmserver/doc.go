@@ -9,6 +9,7 @@
 //	server.go   accepts connections and makes room at their limit
 //	peer.go     identifies the peer
 //	conn.go     reads requests and sends replies
+//	buffers.go  the memory of a connection that has a request
 //	memory.go   charges what they hold to the account of the peer
 //	ops.go      the table of operations, with their handlers
 //	call.go     runs a request

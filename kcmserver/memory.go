@@ -12,7 +12,7 @@ import (
 
 // Nearly all requests and replies are small. A large one takes up to 10 MiB of
 // memory until the client has sent or read it. So the memory of a request above
-// keepBuffer is charged to the account of the peer, before it is allocated. It is
+// freeMemory is charged to the account of the peer, before it is allocated. It is
 // charged in few steps: two requests of one account that each hold a part of what
 // they need wait for each other until the client timeout.
 
@@ -24,16 +24,19 @@ const elementSize = 32
 // account it ends its turn and waits, until the client timeout or Shutdown at the
 // latest. It fails with budget.ErrExceeded.
 func (c *conn) hold(n int64) error {
-	if n <= 0 {
+	if n <= 0 || c.holdNow(n) {
 		return nil
 	}
+	return c.waitForMemory(n)
+}
+
+// holdNow is hold, if that need not wait.
+func (c *conn) holdNow(n int64) bool {
 	if c.server.memory.Take(c.account, n) != nil {
-		if err := c.waitForMemory(n); err != nil {
-			return err
-		}
+		return false
 	}
 	c.held += n
-	return nil
+	return true
 }
 
 func (c *conn) waitForMemory(n int64) error {
@@ -44,29 +47,30 @@ func (c *conn) waitForMemory(n int64) error {
 	if err := c.server.memory.Wait(ctx, c.account, n, c.held); err != nil {
 		return err
 	}
+	c.held += n
 	if !hadTurn {
 		return nil
 	}
-	if err := c.beginTurn(c.call.ctx); err != nil {
-		c.server.memory.Give(c.account, n)
-		return err
-	}
-	return nil
+	return c.beginTurn(c.call.ctx)
 }
 
 // release ends the charge of all that hold charged.
 func (c *conn) release() {
-	if c.held > 0 {
-		c.server.memory.Give(c.account, c.held)
-		c.held = 0
+	if c.held == 0 {
+		return
+	}
+	if c.server.memory.Total() > trimFrom {
 		c.server.trimmer.touch()
 	}
+	c.server.memory.Give(c.account, c.held)
+	c.held = 0
 }
 
-// Memory is returned to the system trimAfter after the end of the last large
-// request, and once more after trimAgain: the tickets that the requests stored may
-// be removed by then.
+// Memory is returned to the system trimAfter after requests last held more than
+// trimFrom together, and once more after trimAgain: the tickets that the requests
+// stored may be removed by then.
 const (
+	trimFrom  = 1 << 20 // bytes
 	trimAfter = time.Second
 	trimAgain = 5 * time.Second
 )

@@ -23,11 +23,14 @@ const (
 	keepPieces = 1 << 10  // capacity of shared that the next reply may use
 )
 
-// begin empties r. It keeps the memory for the next reply, unless it is large.
+// begin empties r. It overwrites the memory, which had session keys, and keeps it for
+// the next reply, unless it is large.
 func (r *reply) begin() {
-	if cap(r.buf) > keepBuffer || cap(r.buf) < kcm.ReplyHeaderLen {
+	clear(r.buf)
+	if cap(r.buf) > keepMemory || cap(r.buf) < kcm.ReplyHeaderLen {
 		r.buf = make([]byte, kcm.ReplyHeaderLen, 1<<10)
 	}
+	clear(r.shared) // so that nobody keeps alive what is removed from the store
 	if cap(r.shared) > keepPieces {
 		r.shared = nil
 	}

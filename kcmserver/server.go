@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net"
 	"runtime"
@@ -54,9 +55,9 @@ type Server struct {
 
 	mu        sync.Mutex
 	listeners map[net.Listener]bool
-	conns     map[*conn]bool // that are open
-	dismissed map[*conn]bool // that end once they have answered what they were sent
-	serving   sync.WaitGroup // listeners and connections
+	conns     map[budget.Account]map[*conn]bool // that are open
+	dismissed map[*conn]bool                    // that end once they have answered what they were sent
+	serving   sync.WaitGroup                    // listeners and connections
 }
 
 // New returns a server over store.
@@ -68,7 +69,7 @@ func New(store *ccstore.Store, o Options) *Server {
 		defaultFirst:  o.DefaultFirst,
 		selinux:       o.SELinux,
 		listeners:     make(map[net.Listener]bool),
-		conns:         make(map[*conn]bool),
+		conns:         make(map[budget.Account]map[*conn]bool),
 		dismissed:     make(map[*conn]bool),
 	}
 	if s.log == nil {
@@ -210,7 +211,10 @@ func (s *Server) register(c net.Conn, peer Peer) (*conn, error) {
 		return nil, err
 	}
 	cn.counted = true
-	s.conns[cn] = true
+	if s.conns[cn.account] == nil {
+		s.conns[cn.account] = make(map[*conn]bool)
+	}
+	s.conns[cn.account][cn] = true
 	s.serving.Add(1)
 	if s.closing.Load() {
 		s.dismiss(cn)
@@ -248,10 +252,7 @@ func (s *Server) makeRoom(a budget.Account) error {
 func (s *Server) idlest(a budget.Account) *conn {
 	var idle, half *conn
 	var idleSince, halfSince int64
-	for cn := range s.conns {
-		if cn.account != a {
-			continue
-		}
+	for cn := range s.conns[a] {
 		switch since := cn.since.Load(); {
 		case since > 0 && (idle == nil || since < idleSince):
 			idle, idleSince = cn, since
@@ -289,9 +290,25 @@ func (s *Server) unregister(cn *conn) {
 	s.serving.Done()
 }
 
+// open returns the open connections. s.mu is held.
+func (s *Server) open() iter.Seq[*conn] {
+	return func(yield func(*conn) bool) {
+		for _, own := range s.conns {
+			for cn := range own {
+				if !yield(cn) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // forget takes cn out of the count of open connections, once. s.mu is held.
 func (s *Server) forget(cn *conn) {
-	delete(s.conns, cn)
+	own := s.conns[cn.account]
+	if delete(own, cn); len(own) == 0 {
+		delete(s.conns, cn.account)
+	}
 	if cn.counted {
 		cn.counted = false
 		s.connections.Give(cn.account, 1)
@@ -316,7 +333,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for l := range s.listeners {
 		l.Close()
 	}
-	for cn := range s.conns {
+	for cn := range s.open() {
 		s.dismiss(cn)
 	}
 	s.mu.Unlock()

@@ -24,7 +24,10 @@ const UnknownOpcode kcm.Opcode = 0xffff
 // Stats returns the current figures.
 func (s *Server) Stats() Stats {
 	s.mu.Lock()
-	open := len(s.conns)
+	open := 0
+	for _, own := range s.conns {
+		open += len(own)
+	}
 	s.mu.Unlock()
 	return Stats{
 		Connections: open,

@@ -50,7 +50,24 @@ var crowdMoves = []move{
 		needRoot(t)
 		needFiles(t, 5000)
 		for i := range 17 { // more than there may be connections
-			a.halfSent(t, attackerUID+100+i, a.daemon.Socket, maxOwn)
+			a.halfSent(t, attackerUID+100+i, a.daemon.Socket, maxOwn, half)
+		}
+		servedAs(t, 0, a.daemon.Socket)
+	}},
+	{"256 requests of 60 KiB, without their last byte, of each of 16 users", ceiling, func(t *testing.T, a *attack) {
+		needRoot(t)
+		needFiles(t, 5000)
+		large := frame(body(opStore, make([]byte, 60<<10)))
+		for i := range 16 {
+			a.halfSent(t, attackerUID+100+i, a.daemon.Socket, maxOwn, large[:len(large)-1])
+		}
+		servedAs(t, 0, a.daemon.Socket)
+	}},
+	{"256 requests of 60 KiB, by connections that stay, of each of 16 users", ceiling, func(t *testing.T, a *attack) {
+		needRoot(t)
+		needFiles(t, 5000)
+		for i := range 16 {
+			a.halfSent(t, attackerUID+100+i, a.daemon.Socket, maxOwn, frame(body(opStore, make([]byte, 60<<10))))
 		}
 		servedAs(t, 0, a.daemon.Socket)
 	}},
@@ -79,7 +96,7 @@ var preparedMoves = []prepared{
 			if !strings.Contains(a.daemon.Log(), "the limit of open files is too small") {
 				t.Error("the log does not say at the start that there are few descriptors")
 			}
-			a.halfSent(t, a.uid, a.daemon.Socket, maxOwn)
+			a.halfSent(t, a.uid, a.daemon.Socket, maxOwn, half)
 			servedAs(t, os.Getuid(), a.daemon.Socket)
 		}},
 		through: []string{"prlimit", "--nofile=200:200"},
@@ -90,7 +107,7 @@ var preparedMoves = []prepared{
 			root := mustDial(t, a.daemon.Socket)
 			defer root.Close()
 			mustCall(t, root, opGetDefault)
-			a.halfSent(t, 0, a.daemon.SocketPath(guests), maxOwn+10)
+			a.halfSent(t, 0, a.daemon.SocketPath(guests), maxOwn+10, half)
 			servedAs(t, 0, a.daemon.Socket)
 			mustCall(t, root, opGetDefault) // which was idle for longest
 		}},
@@ -148,8 +165,11 @@ var preparedMoves = []prepared{
 	},
 }
 
-// halfSent makes n connections of a user, each with half a request.
-func (a *attack) halfSent(t *testing.T, uid int, socket string, n int) {
+// half is the length of a request that does not follow.
+var half = []byte{0, 0, 0, 100}
+
+// halfSent makes n connections of a user and sends these bytes over each.
+func (a *attack) halfSent(t *testing.T, uid int, socket string, n int, sent []byte) {
 	t.Helper()
 	for range n {
 		c, err := dialAs(uid, socket)
@@ -159,7 +179,7 @@ func (a *attack) halfSent(t *testing.T, uid int, socket string, n int) {
 		a.mu.Lock()
 		a.conns = append(a.conns, c)
 		a.mu.Unlock()
-		_, _ = c.Write([]byte{0, 0, 0, 100}) // at a limit it is closed before that
+		_, _ = c.Write(sent) // at a limit it is closed before that
 	}
 }
 
