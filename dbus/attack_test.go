@@ -674,7 +674,7 @@ func oddMessages(to string) map[string][]packet {
 		p.flags = 1
 		list["new types, in calls"] = append(list["new types, in calls"], p)
 	}
-	for _, size := range []int{60 << 10, 64 << 10, 70 << 10, 1 << 20, 16 << 20} {
+	for _, size := range []int{60 << 10, 64 << 10, 70 << 10, 1 << 20, 3 << 20} {
 		getCache := methodCall(to, "org.kcmd.KCM1.Manager", "GetCache", "")
 		for _, t := range []string{"ay", "s", "o", "at"} {
 			list["long"] = append(list["long"], kinds(ofSize(getCache, t, size+4))...)
@@ -694,7 +694,7 @@ func oddMessages(to string) map[string][]packet {
 	}
 	binary.LittleEndian.PutUint32(f.b, uint32(len(f.b)-8))
 	full.body = f.b
-	for range 200 {
+	for range 60 {
 		list["full dictionaries"] = append(list["full dictionaries"], full)
 	}
 	return list
@@ -709,7 +709,9 @@ func hugeMessages(to string) map[string][]packet {
 	huge.body = make([]byte, 126<<20)
 	binary.LittleEndian.PutUint32(huge.body, 63<<20-4)
 	binary.LittleEndian.PutUint32(huge.body[63<<20:], 63<<20-4)
-	list["of 126 MiB"] = kinds(huge)
+	signal := huge
+	signal.kind = godbus.TypeSignal
+	list["of 126 MiB"] = []packet{huge, signal}
 	return list
 }
 
