@@ -14,15 +14,19 @@ type Limits struct {
 	Tickets int   // in a cache; configuration entries do not count
 	Bytes   int64 // of memory that a collection takes (Collection.Size)
 	Whole   int64 // bytes that the backend keeps for all collections (Backend.Stored)
+}
 
-	shared bool // Bytes is what remains of Whole, see share
+// An allowance is the limits for one change.
+type allowance struct {
+	Limits
+	shared bool // Bytes is what remains of Whole
 }
 
 // share returns the limits for a change of a collection. As the backend fills, no
 // owner gets more than what remains for others: those who hold most meet a limit
 // first.
-func (s *Store) share(c *Collection) Limits {
-	l := s.limits
+func (s *Store) share(c *Collection) allowance {
+	l := allowance{Limits: s.limits}
 	if l.Whole == 0 {
 		return l
 	}
@@ -60,7 +64,7 @@ func (e *QuotaError) Unwrap() error { return ErrQuota }
 // before: what was stored within other limits may stay and be rewritten in
 // place. To make room it removes first caches without tickets, then caches of
 // which all tickets have expired, then tickets (see evict).
-func (tx *Tx) enforce(l Limits) error {
+func (tx *Tx) enforce(l allowance) error {
 	if !tx.dirty {
 		return nil
 	}

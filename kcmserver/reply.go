@@ -30,11 +30,10 @@ func (r *reply) begin() {
 	if cap(r.buf) > keepMemory || cap(r.buf) < kcm.ReplyHeaderLen {
 		r.buf = make([]byte, kcm.ReplyHeaderLen, 1<<10)
 	}
-	clear(r.shared) // so that nobody keeps alive what is removed from the store
+	clear(r.shared) // so that removed tickets can be freed
 	if cap(r.shared) > keepPieces {
 		r.shared = nil
 	}
-	clear(r.shared) // so that removed tickets can be freed
 	*r = reply{buf: r.buf[:kcm.ReplyHeaderLen], shared: r.shared[:0], size: kcm.ReplyHeaderLen}
 }
 

@@ -71,7 +71,7 @@ func expect(t *testing.T, want, got *config, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(config{}, socketConfig{}, ccstore.Limits{}), ignoreAsked); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(config{}, socketConfig{}), ignoreAsked); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
 	}
 }
