@@ -62,7 +62,7 @@ func (l Limits) Table() []Row {
 		{"memory", "bytes", l.Memory, "Requests and replies above 4 KiB, and lists of credentials kept for iteration, in bytes. At the limit a request waits, and after the client timeout fails."},
 		{"stored", "bytes", l.Stored, "Stored caches and tickets, in bytes: of an account in memory, of the whole on disk. At the limit the store removes what may go of the same account, or the request fails with Disk quota exceeded."},
 		{"collections", "bytes", l.Collections, "Stored caches and tickets in memory, in bytes. At the limit of the whole, collections that no request uses leave the memory, the largest first, and are read from the database when they are used again; subscriptions on D-Bus to the largest end."},
-		{"requests", "", l.Requests, "Requests worked on at once. The others wait, and accounts take turns. An account whose requests took more than a quarter of a processor lately shares as many turns as there are processors with others like it."},
+		{"requests", "", l.Requests, "Requests worked on at once. The others wait, and accounts take turns. An account has four times as many while no other works. An account whose requests took more than a quarter of a processor lately shares as many turns as there are processors with others like it."},
 		{"lines", "a minute", l.Lines, "Lines in the log about refused requests and connections, a minute. The next line counts those left out."},
 		{"unread", "bytes", l.Unread, "Answers and signals on D-Bus that connections have not shown to have read, in bytes. They show it by answering org.freedesktop.DBus.Peer.Ping. At the limit calls wait for 10 seconds and fail, and subscriptions end."},
 	}

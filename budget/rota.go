@@ -16,6 +16,9 @@ func (r *rota[T]) len() int { return r.size }
 // has reports whether a waits for something.
 func (r *rota[T]) has(a Account) bool { return len(r.queues[a]) > 0 }
 
+// isFor reports whether nobody but a waits.
+func (r *rota[T]) isFor(a Account) bool { return r.size == len(r.queues[a]) }
+
 // add puts x at the end of a's queue.
 func (r *rota[T]) add(a Account, x T) {
 	if r.queues == nil {

@@ -154,9 +154,10 @@ func (turn Turn) Yield(ctx context.Context) (Turn, error) {
 	t.mu.Lock()
 	m.used, m.at = m.usedAt(now)+now.Sub(turn.began), now
 	turn.began = now
-	alone := t.waiting[calm].len() == 0 && turn.kind == m.kind(now) && t.waiting[turn.kind].len() == 0
+	goOn := t.waiting[calm].len() == 0 && turn.kind == m.kind(now) && t.waiting[turn.kind].len() == 0 &&
+		m.running <= m.most()
 	t.mu.Unlock()
-	if alone {
+	if goOn {
 		return turn, nil
 	}
 	turn.End()
@@ -183,7 +184,7 @@ func (m *Member) start(kind int) bool {
 	if !m.account.IsRoot() {
 		whole -= t.limits.Reserve
 	}
-	if m.running >= t.limits.Account || t.total >= whole || kind == busy && t.busy >= t.busyLimit {
+	if m.running >= m.most() || t.total >= whole || kind == busy && t.busy >= t.busyLimit && !m.alone() {
 		return false
 	}
 	m.running++
@@ -192,6 +193,24 @@ func (m *Member) start(kind int) bool {
 		t.busy++
 	}
 	return true
+}
+
+// most returns how many turns the account may have at once: four times as many while
+// no other account has or wants one, up to half of the whole. Waiting would only cost
+// time then. The lock of turns is held.
+func (m *Member) most() int64 {
+	limits := m.turns.limits
+	if !m.alone() {
+		return limits.Account
+	}
+	return max(limits.Account, min(4*limits.Account, limits.Whole/2))
+}
+
+// alone reports whether no other account has or wants a turn. The lock of turns is
+// held.
+func (m *Member) alone() bool {
+	t := m.turns
+	return t.total == m.running && t.waiting[calm].isFor(m.account) && t.waiting[busy].isFor(m.account)
 }
 
 // pass gives the free turns to those who wait. t.mu is held.

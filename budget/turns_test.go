@@ -143,6 +143,7 @@ func TestTurnsBusy(t *testing.T) {
 			turn.End()
 			return begin(t, m)
 		}
+		defer begin(t, turns.Join(guest)).End() // nobody is alone
 		busy := work(alice)
 		waits := func(a budget.Account) bool {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
@@ -177,6 +178,35 @@ func TestTurnsBusy(t *testing.T) {
 			t.Error("a busy account does not wait for its own long turn")
 		}
 		calm.End()
+	})
+}
+
+// An account that is alone has more turns, busy or not, until another one comes.
+func TestTurnsAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := budget.NewTurns(budget.Bounds{Account: 2, Whole: 20}, 1)
+		a := turns.Join(alice)
+		long := begin(t, a)
+		time.Sleep(time.Second)
+		long.End()
+		var own []budget.Turn
+		for range 8 {
+			own = append(own, begin(t, a))
+		}
+		soon, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if _, err := a.Begin(soon); err == nil {
+			t.Error("an account has nine turns")
+		}
+		other := begin(t, turns.Join(bob))
+		if _, err := own[0].Yield(soon); err == nil {
+			t.Error("an account keeps eight turns beside another one")
+		}
+		other.End()
+		for _, turn := range own[1:] {
+			turn.End()
+		}
+		begin(t, a).End()
 	})
 }
 
