@@ -57,6 +57,7 @@ func TestRefuses(t *testing.T) {
 		{"store", []string{"--bus", "none", "--store", "sqlite:" + notes}, "", 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel() // each takes the time of a refusal
 			socket := filepath.Join(dir, tt.name)
 			// Without its bus.
 			p := kcmd(t, tt.args, tt.env, "DBUS_SYSTEM_BUS_ADDRESS=unix:path="+dir+"/nobus")
