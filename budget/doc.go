@@ -6,5 +6,6 @@
 //	limits.go  the table of all limits, with their defaults
 //	pool.go    what accounts hold: bytes of memory, connections
 //	turns.go   what accounts do: requests under way, in turn
+//	load.go    how much all of them do
 //	rota.go    a queue for each account, in the order of their turns
 package budget

@@ -10,18 +10,19 @@ import (
 // requests at once, and so do all together; the others wait, each account in a queue
 // of its own, and a free turn goes to the account that waited longest for one.
 //
-// An account that has used more than its share of a processor lately is busy. Only a
-// few turns are for all busy accounts together, so that the others find a processor
-// free, which they need for a moment.
+// An account that has used more than its share of a processor lately is busy. All busy
+// accounts together have a turn for each processor, so that the others find one free
+// for the moment in which they need it.
 type Turns struct {
-	limits    Bounds
-	busyLimit int64
+	limits     Bounds
+	processors int64
 
 	mu      sync.Mutex
 	members map[Account]*Member
 	sweep   int // number of members at which to look for those that left
 	total   int64
 	busy    int64 // of total: turns of busy accounts
+	load    load  // of all turns
 	waiting [2]rota[chan struct{}]
 }
 
@@ -31,11 +32,12 @@ const (
 	busy
 )
 
-// An account is busy from the moment on at which its turns took longer than
-// allowance, of which share of the elapsed time is forgotten.
+// An account is busy once its turns took longer than allowance. Its share of the
+// elapsed time is forgotten: mostShare, and less under load.
 const (
-	share     = 4 // a quarter
-	allowance = 20 * time.Millisecond
+	mostShare  = 0.25
+	leastShare = 1. / 64
+	allowance  = 20 * time.Millisecond
 )
 
 // A Member is an account that takes turns.
@@ -58,10 +60,10 @@ type Turn struct {
 // minSweep is the least number of members at which to look for those that left.
 const minSweep = 256
 
-// NewTurns returns turns without members. Limits are in turns at a time, and so is
-// busyLimit, that of busy accounts.
-func NewTurns(limits Bounds, busyLimit int64) *Turns {
-	return &Turns{limits: limits, busyLimit: busyLimit, members: make(map[Account]*Member), sweep: minSweep}
+// NewTurns returns turns without members. Limits are in turns at a time, for a machine
+// with so many processors.
+func NewTurns(limits Bounds, processors int) *Turns {
+	return &Turns{limits: limits, processors: int64(processors), members: make(map[Account]*Member), sweep: minSweep}
 }
 
 // Join returns the member for a, until Leave.
@@ -136,7 +138,7 @@ func (turn Turn) End() {
 	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	m.used, m.at = m.usedAt(now)+now.Sub(turn.began), now
+	m.use(now, now.Sub(turn.began))
 	m.running--
 	t.total--
 	if turn.kind == busy {
@@ -152,7 +154,7 @@ func (turn Turn) Yield(ctx context.Context) (Turn, error) {
 	m, t := turn.member, turn.member.turns
 	now := time.Now()
 	t.mu.Lock()
-	m.used, m.at = m.usedAt(now)+now.Sub(turn.began), now
+	m.use(now, now.Sub(turn.began))
 	turn.began = now
 	goOn := t.waiting[calm].len() == 0 && turn.kind == m.kind(now) && t.waiting[turn.kind].len() == 0 &&
 		m.running <= m.most()
@@ -164,10 +166,28 @@ func (turn Turn) Yield(ctx context.Context) (Turn, error) {
 	return m.Begin(ctx)
 }
 
-// usedAt returns how long the turns of the account took, less what is forgotten.
-func (m *Member) usedAt(now time.Time) time.Duration {
-	return max(0, m.used-now.Sub(m.at)/share)
+// use charges the account for d of a turn. The lock of turns is held.
+func (m *Member) use(now time.Time, d time.Duration) {
+	m.used, m.at = m.usedAt(now)+d, now
+	m.turns.load.add(now, d)
 }
+
+// usedAt returns how long the turns of the account took, less what is forgotten. The
+// lock of turns is held.
+func (m *Member) usedAt(now time.Time) time.Duration {
+	return max(0, m.used-time.Duration(float64(now.Sub(m.at))*m.turns.share(now)))
+}
+
+// share returns the share of a processor that an account may use without becoming
+// busy. With many accounts that each use less than mostShare, the processors are
+// overloaded all the same: then those that use more than others are busy.
+func (t *Turns) share(now time.Time) float64 {
+	room := float64(t.processors) * fullLoad / max(t.load.at(now), 1e-9)
+	return max(leastShare, mostShare*min(1, room*room))
+}
+
+// fullLoad is the load of a processor from which on work waits for other work.
+const fullLoad = 0.75
 
 // kind returns calm or busy. What waits is of one kind, so that it stays in order.
 func (m *Member) kind(now time.Time) int {
@@ -184,7 +204,7 @@ func (m *Member) start(kind int) bool {
 	if !m.account.IsRoot() {
 		whole -= t.limits.Reserve
 	}
-	if m.running >= m.most() || t.total >= whole || kind == busy && t.busy >= t.busyLimit && !m.alone() {
+	if m.running >= m.most() || t.total >= whole || kind == busy && t.busy >= t.processors && !m.alone() {
 		return false
 	}
 	m.running++
@@ -217,7 +237,7 @@ func (m *Member) alone() bool {
 func (t *Turns) pass() {
 	for kind := range t.waiting {
 		queue := &t.waiting[kind]
-		for queue.len() > 0 && t.total < t.limits.Whole && (kind == calm || t.busy < t.busyLimit) {
+		for queue.len() > 0 && t.total < t.limits.Whole && (kind == calm || t.busy < t.processors) {
 			granted, ok := queue.next(func(a Account, _ chan struct{}) bool { return t.members[a].start(kind) })
 			if !ok {
 				break

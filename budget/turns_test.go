@@ -210,6 +210,53 @@ func TestTurnsAlone(t *testing.T) {
 	})
 }
 
+// Forty accounts that each want a tenth of a processor overload one. Most of their
+// requests wait then, and an account that wants a hundredth never does.
+func TestTurnsUnderLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := budget.NewTurns(budget.Bounds{Account: 2, Whole: 32}, 1)
+		stop, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var worked atomic.Int64
+		var wg sync.WaitGroup
+		for i := range uint32(40) {
+			m := turns.Join(budget.Account{UID: 100 + i})
+			wg.Go(func() {
+				defer m.Leave()
+				for stop.Err() == nil {
+					turn, err := m.Begin(stop)
+					if err != nil {
+						return
+					}
+					time.Sleep(10 * time.Millisecond)
+					worked.Add(1)
+					turn.End()
+					time.Sleep(90 * time.Millisecond)
+				}
+			})
+		}
+		light := turns.Join(alice)
+		defer light.Leave()
+		time.Sleep(time.Second)
+		before := worked.Load()
+		for range 500 {
+			start := time.Now()
+			turn := begin(t, light)
+			if d := time.Since(start); d > 0 {
+				t.Fatalf("the light account waits for %v", d)
+			}
+			time.Sleep(100 * time.Microsecond)
+			turn.End()
+			time.Sleep(10 * time.Millisecond)
+		}
+		if got := float64(worked.Load()-before) * 10 / 5050; got > 2.5 {
+			t.Errorf("%.1f turns at a time, want fewer than half of the 4 that were wanted", got)
+		}
+		cancel()
+		wg.Wait()
+	})
+}
+
 // begin begins a turn that is free.
 func begin(t testing.TB, m *budget.Member) budget.Turn {
 	t.Helper()

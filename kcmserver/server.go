@@ -94,7 +94,7 @@ func (s *Server) setLimits(l budget.Limits) {
 	s.connections = budget.NewPool("connections", l.Connections)
 	s.accountConns = l.Connections.Account
 	s.memory = budget.NewPool("memory", l.Memory)
-	s.turns = budget.NewTurns(l.Requests, int64(runtime.NumCPU()))
+	s.turns = budget.NewTurns(l.Requests, runtime.NumCPU())
 	s.listings = newListings(s.memory)
 	every := time.Minute / time.Duration(l.Lines.Account)
 	s.refusals = ratelog.NewEach[budget.Account](s.log, refusalBurst, every)

@@ -67,7 +67,7 @@ func New(socket Socket, c Config, server Server) (*Conn, error) {
 		server: server,
 		guard:  guard.New(socket, guard.Config{Interfaces: c.Interfaces, Logger: c.Logger}),
 	}
-	conn.turns = budget.NewTurns(c.Requests, int64(runtime.NumCPU()))
+	conn.turns = budget.NewTurns(c.Requests, runtime.NumCPU())
 	conn.all = &lane{send: conn.guard.Send}
 	conn.unread = unread{pool: budget.NewPool("unread", c.Unread), most: c.Unread.Account, pings: make(map[uint32]*Peer), off: c.Broadcast}
 	var err error
