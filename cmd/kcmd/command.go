@@ -55,7 +55,7 @@ and the environment over files.`,
 			return serve(cmd.Context(), c, newLogger(stderr, c.logLevel))
 		},
 	}
-	cmd.AddCommand(newCheck(), newDump(), newRekey())
+	cmd.AddCommand(newCheck(), newDump(), newRekey(), newKDCHelper())
 	cmd.SetUsageTemplate(`Usage: kcmd [options]
        kcmd COMMAND [options]
 

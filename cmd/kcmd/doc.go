@@ -21,4 +21,5 @@
 //   - log.go, harden.go, version.go: log lines, protection of the memory, the version
 //   - inspect.go, check.go, dump.go: the commands that read a database
 //   - rekey.go: the command that changes the key of a database
+//   - kdchelper.go: the command that makes one request to a KDC
 package main

@@ -93,6 +93,11 @@ func (r *Realm) AddService(names ...string) error {
 	return r.admin(script.String(), "kadmin.local")
 }
 
+// Admin has kadmin.local execute commands on the database.
+func (r *Realm) Admin(commands ...string) error {
+	return r.admin(strings.Join(commands, "\n")+"\n", "kadmin.local")
+}
+
 // admin runs one of Kerberos' tools on the database.
 func (r *Realm) admin(input, program string, args ...string) error {
 	cmd := exec.Command(program, args...)
@@ -129,6 +134,20 @@ type KDC struct {
 	Port int
 
 	logPath string
+	proc    *process
+}
+
+// Stop ends the KDC. StartKDC starts another one, at another port.
+func (k *KDC) Stop() { k.proc.kill() }
+
+// Requests counts the requests that the KDC has answered, by its log: of type AS_REQ or
+// TGS_REQ.
+func (k *KDC) Requests(of string) (int, error) {
+	log, err := os.ReadFile(k.logPath)
+	if err != nil {
+		return 0, fmt.Errorf("cannot read the KDC's log: %w", err)
+	}
+	return bytes.Count(log, []byte("(info): "+of+" ")), nil
 }
 
 // StartKDC starts a KDC for the realm, with a clock that is ahead by offset, for which
@@ -180,6 +199,7 @@ func (r *Realm) startKDC(ahead time.Duration) (*KDC, error) {
 		p.kill()
 		return nil, err
 	}
+	k.proc = p
 	return k, nil
 }
 

@@ -1,0 +1,83 @@
+package kdc
+
+import (
+	"slices"
+	"time"
+
+	"kcmd.org/kcmd/ccstore/ccache"
+)
+
+// An Op is what the helper does.
+type Op string
+
+// What the helper can do. Each is done by a program of libkrb5.
+const (
+	Renew    Op = "renew"    // kinit -R
+	Validate Op = "validate" // kinit -v
+)
+
+// Ops lists all operations.
+var Ops = []Op{Renew, Validate}
+
+// A Request asks the helper for one operation.
+type Request struct {
+	Op        Op
+	KDCOffset int32              // seconds to add to the local clock to get the KDC's
+	TGT       *ccache.Credential // to renew or to validate
+}
+
+// A Reply is the result of an operation.
+type Reply struct {
+	Credentials []*ccache.Credential // from the KDC, the TGT first
+}
+
+// TGT returns the ticket-granting ticket, or nil.
+func (r *Reply) TGT() *ccache.Credential {
+	if len(r.Credentials) == 0 || !r.Credentials[0].IsTGT() {
+		return nil
+	}
+	return r.Credentials[0]
+}
+
+// A Reason tells failures apart. Its text is the last part of the D-Bus error name.
+type Reason string
+
+// Why an operation fails.
+const (
+	Unreachable    Reason = "KdcUnreachable" // no KDC answered
+	Refused        Reason = "KdcError"       // the KDC refused for another reason than these
+	ClientUnknown  Reason = "ClientUnknown"
+	ClientRevoked  Reason = "ClientRevoked" // locked or disabled
+	Expired        Reason = "Expired"       // of the ticket
+	NotRenewable   Reason = "NotRenewable"  // not at all, or not any more
+	NotYetValid    Reason = "NotYetValid"   // of the ticket
+	ClockSkew      Reason = "ClockSkew"     // the clocks differ by too much
+	PreauthFailed  Reason = "PreauthFailed" // the password or the key is wrong
+	PasswordOld    Reason = "PasswordExpired"
+	PasswordPolicy Reason = "PasswordRejected" // the new password breaks a rule of the realm
+	Unverified     Reason = "VerificationFailed"
+	NotSupported   Reason = "NotSupported" // the program or the unit of the helper is missing
+	Busy           Reason = "Busy"         // too many operations are under way
+	Broken         Reason = "Failed"       // of the helper itself
+)
+
+// final are the reasons that no later attempt with the same ticket can remove.
+var final = []Reason{ClientUnknown, ClientRevoked, Expired, NotRenewable}
+
+// Final reports whether no later attempt with the same ticket can succeed.
+func (r Reason) Final() bool { return slices.Contains(final, r) }
+
+// A Failure says why an operation failed.
+type Failure struct {
+	Reason Reason
+	Text   string // for people, of at most MaxText bytes
+}
+
+// MaxText bounds the text of a Failure, in bytes.
+const MaxText = 256
+
+func (f *Failure) Error() string { return f.Text }
+
+// Timeout is how long the helper works on a request. A KDC that does not answer costs
+// libkrb5 some 15 seconds.
+const Timeout = 45 * time.Second
