@@ -71,6 +71,7 @@ func (d *draft) applyPutCache(row CacheRecord) {
 			d.changed(cache)
 		}
 		cache.Principal, cache.KDCOffset, cache.Label, cache.Changed = next.Principal, next.KDCOffset, next.Label, next.Changed
+		cache.renewal = next.renewal
 	}
 }
 

@@ -78,6 +78,7 @@ type CacheRecord struct {
 	Label       string // SELinux label of its creator
 	Changed     int64  // seconds since 1970
 	Deadlines   Deadlines
+	Renewal     string // as Renewal is encoded
 	Quarantined string // why it is quarantined; "" is in use
 	Err         error  // why the rest is not what was stored
 }

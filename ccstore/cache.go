@@ -21,6 +21,7 @@ type Cache struct {
 	Label     string           // SELinux label of its creator, "" without SELinux
 	Changed   time.Time        // when the contents last changed, in whole seconds
 
+	renewal     Renewal
 	id          uint64 // in the collection
 	nextSeq     uint64 // of the next credential
 	bytes       int64  // sum of Credential.size

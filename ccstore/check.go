@@ -151,7 +151,7 @@ func (c *Collection) same(d *Collection) error {
 
 func (c *Cache) same(d *Cache) error {
 	if c.UUID != d.UUID || c.Name != d.Name || !c.Principal.Equal(d.Principal) ||
-		c.KDCOffset != d.KDCOffset || c.Label != d.Label || !c.Changed.Equal(d.Changed) || c.Len() != d.Len() {
+		c.KDCOffset != d.KDCOffset || c.renewal != d.renewal || c.Label != d.Label || !c.Changed.Equal(d.Changed) || c.Len() != d.Len() {
 		return errors.New("memory and backend differ")
 	}
 	for cred := range c.Credentials() {

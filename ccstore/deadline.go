@@ -13,8 +13,9 @@ type DeadlineKind int
 // The kinds of deadlines. A new one takes a constant, a line in
 // Cache.Deadlines and a column in each backend that has columns.
 const (
-	Expiry  DeadlineKind = iota // the TGT expires, or the last ticket in a cache without TGT
-	Reaping                     // the cache is of no more use: it is destroyed Options.ReapAfter later
+	Expiry   DeadlineKind = iota // the TGT expires, or the last ticket in a cache without TGT
+	Reaping                      // the cache is of no more use: it is destroyed Options.ReapAfter later
+	Renewing                     // the TGT is to be renewed (Cache.RenewalDue)
 
 	DeadlineKinds // the number of kinds
 )
@@ -42,7 +43,7 @@ func (c *Cache) Deadlines() Deadlines {
 	if c.Tickets() > 0 {
 		reaping = max(reaping, c.localTime(c.latestEnd()))
 	}
-	return Deadlines{Expiry: c.validUntil(), Reaping: reaping}
+	return Deadlines{Expiry: c.validUntil(), Reaping: reaping, Renewing: c.renewalDue()}
 }
 
 // Due returns the deadlines of a kind that come after one time and not after

@@ -59,5 +59,6 @@ func diffCredentials(before, after *Cache) []Change {
 // sameAttributes reports whether c and d are the same but for their credentials
 // and when those changed.
 func (c *Cache) sameAttributes(d *Cache) bool {
-	return c.Name == d.Name && c.Principal.Equal(d.Principal) && c.KDCOffset == d.KDCOffset && c.Label == d.Label
+	return c.Name == d.Name && c.Principal.Equal(d.Principal) && c.KDCOffset == d.KDCOffset && c.Label == d.Label &&
+		c.renewal == d.renewal
 }

@@ -127,7 +127,7 @@ func (d *draft) moveCredentials(from, to *Cache) *Cache {
 	moved := from.clone(d.id)
 	moved.UUID, moved.Name, moved.Principal, moved.KDCOffset = to.UUID, to.Name, to.Principal, to.KDCOffset
 	moved.Label, moved.Changed, moved.id, moved.nextSeq = to.Label, to.Changed, to.id, max(to.nextSeq, from.nextSeq)
-	moved.isPut = to.isPut
+	moved.isPut, moved.renewal = to.isPut, to.renewal
 	*to = *moved
 	for cred := range to.Credentials() {
 		d.changes = append(d.changes, Change{Kind: CredentialAdded, Cache: to.UUID, Credential: cred})

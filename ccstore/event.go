@@ -10,7 +10,7 @@ import (
 // those of another writer, which the store finds when it loads the collection
 // again. Changes are in the order in which they were made, or the difference of
 // Before and After; there are none if only the revision differs. An event with
-// notices has no changes: only time has passed (Store.Announce).
+// notices has no changes (Store.Announce).
 type Event struct {
 	Owner   Owner
 	Before  *Collection // what readers saw until now
@@ -19,14 +19,31 @@ type Event struct {
 	Notices []Notice
 }
 
-// A Notice says that the TGT of a cache (Cache.TGT) has come into another state,
-// although nothing was stored.
+// A Notice says something about the TGT of a cache (Cache.TGT) that is not a change.
 type Notice struct {
+	Kind       NoticeKind
 	Cache      uuid.UUID
 	Credential *Credential
-	State      ccache.State
-	Again      bool // no step forward: the wall clock was set back, and may have come here before
+
+	State ccache.State // StateReached
+	Again bool         // StateReached: no step forward; the wall clock was set back, and may have come here before
+
+	Former uuid.UUID // Renewed: the ticket in whose place it is
+
+	Reason string // RenewalFailed: a name
+	Text   string // RenewalFailed: for people
+	Next   int64  // RenewalFailed: when it is tried again, by the local clock in seconds since 1970, or Never
 }
+
+// NoticeKind tells what a notice says.
+type NoticeKind int
+
+// What a notice says.
+const (
+	StateReached  NoticeKind = iota // the TGT has come into another state
+	Renewed                         // the TGT was just renewed
+	RenewalFailed                   // the TGT could not be renewed
+)
 
 // A Change is one thing that a commit did.
 type Change struct {
@@ -43,7 +60,7 @@ type ChangeKind int
 const (
 	DefaultChanged    ChangeKind = iota + 1 // another name is the default
 	CacheCreated                            // a new cache; its credentials follow as CredentialAdded
-	CacheChanged                            // principal or KDC offset were set
+	CacheChanged                            // principal, KDC offset or renewal were set
 	CacheDestroyed                          // a cache is gone, its credentials with it
 	CredentialAdded                         // a credential was stored
 	CredentialRemoved                       // a credential is gone, the cache is not

@@ -94,6 +94,7 @@ func readCache(row CacheRecord) (*Cache, error) {
 	cache.KDCOffset = row.KDCOffset
 	cache.Label = row.Label
 	cache.Changed = time.Unix(row.Changed, 0)
+	cache.renewal = readRenewal(row.Renewal)
 	return cache, nil
 }
 
@@ -142,5 +143,6 @@ func (c *Cache) record() CacheRecord {
 		Label:     c.Label,
 		Changed:   c.Changed.Unix(),
 		Deadlines: c.Deadlines(),
+		Renewal:   c.renewal.encode(),
 	}
 }

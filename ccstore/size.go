@@ -21,7 +21,7 @@ func (c *Collection) Size() int64 { return c.bytes + int64(len(c.defaultName)) }
 
 // Size returns the bytes of memory that the cache takes.
 func (c *Cache) Size() int64 {
-	return cacheOverhead + int64(len(c.Name)+len(c.Label)) + principalSize(c.Principal) + c.bytes
+	return cacheOverhead + int64(len(c.Name)+len(c.Label)+len(c.renewal.Text)) + principalSize(c.Principal) + c.bytes
 }
 
 // size returns the bytes of memory that the credential takes.

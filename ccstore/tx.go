@@ -86,6 +86,7 @@ func (tx *Tx) Move(from, to string) error {
 	target = tx.writeCache(target)
 	target.Principal = cache.Principal
 	target.KDCOffset = cache.KDCOffset
+	target.renewal = Renewal{Off: target.renewal.Off}
 	tx.putCache(target)
 	tx.changed(target)
 	cache = tx.moveCredentials(cache, target)
@@ -205,6 +206,7 @@ func (tx *Tx) emptyCache(name string) *Cache {
 	}
 	cache := tx.writeCache(old)
 	tx.clearCache(cache)
+	cache.renewal = Renewal{Off: cache.renewal.Off}
 	tx.changed(cache)
 	tx.ops = append(tx.ops, ClearCache{cache.id})
 	return cache
@@ -212,14 +214,24 @@ func (tx *Tx) emptyCache(name string) *Cache {
 
 // storeCredential puts a copy of c into cache, a copy of ours.
 func (tx *Tx) storeCredential(cache *Cache, c *ccache.Credential) {
+	cred := tx.newCopy(c, cache.nextSeq)
+	if old := cache.replacedBy(cred); old != nil {
+		cred.seq = old.seq
+	}
+	tx.put(cache, cred)
+}
+
+// newCopy returns a copy of c that is not yet in a cache.
+func (tx *Tx) newCopy(c *ccache.Credential, seq uint64) *Credential {
 	clone, err := c.Clone()
 	if err != nil {
 		panic("credential does not survive marshalling: " + err.Error())
 	}
-	cred := newCredential(clone, uuid.Nil, cache.nextSeq)
-	if old := cache.replacedBy(cred); old != nil {
-		cred.seq = old.seq
-	}
+	return newCredential(clone, uuid.Nil, seq)
+}
+
+// put puts a new credential into a cache of ours, in the place of its sequence number.
+func (tx *Tx) put(cache *Cache, cred *Credential) {
 	cred.UUID = newCredentialUUID(cred.seq)
 	cred.draft = tx.id
 	tx.putCredential(cache, cred)

@@ -154,7 +154,7 @@ func (c *collection) remove(cache, seq uint64) {
 }
 
 func cacheBytes(r ccstore.CacheRecord) int64 {
-	return int64(recordBytes + len(r.Principal) + len(r.Label))
+	return int64(recordBytes + len(r.Principal) + len(r.Label) + len(r.Renewal))
 }
 
 func credentialBytes(r ccstore.CredentialRecord) int64 { return int64(recordBytes + len(r.Data)) }

@@ -154,7 +154,7 @@ func (m *change) putCache(r *ccstore.CacheRecord) error {
 		return err
 	}
 	sum := cacheSum(m.owner, r)
-	row := append(make([]any, 0, 12), r.UUID[:], r.Principal, r.KDCOffset, r.Label, r.Changed, sum, m.collection, r.ID)
+	row := append(make([]any, 0, 14), r.UUID[:], r.Principal, r.KDCOffset, r.Label, r.Changed, r.Renewal, sum, m.collection, r.ID)
 	if stored == nil {
 		return m.insertCache(r, row)
 	}
@@ -207,7 +207,7 @@ func (m *change) renameCache(op ccstore.RenameCache) error {
 	r := ccstore.CacheRecord{ID: op.ID}
 	var id, name []byte
 	var sum int64
-	err = m.w.cache.QueryRowContext(m.ctx, m.collection, op.ID).Scan(&id, &name, &r.Principal, &r.KDCOffset, &r.Label, &r.Changed, &sum)
+	err = m.w.cache.QueryRowContext(m.ctx, m.collection, op.ID).Scan(&id, &name, &r.Principal, &r.KDCOffset, &r.Label, &r.Changed, &r.Renewal, &sum)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // deadlineColumns are the columns of caches for the kinds of deadlines.
-var deadlineColumns = [ccstore.DeadlineKinds]string{ccstore.Expiry: "expiry", ccstore.Reaping: "reaping"}
+var deadlineColumns = [ccstore.DeadlineKinds]string{ccstore.Expiry: "expiry", ccstore.Reaping: "reaping", ccstore.Renewing: "renewing"}
 
 // never is ccstore.Never in SQL; the table has NULL for it.
 const never = "9223372036854775807"

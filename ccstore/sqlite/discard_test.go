@@ -115,7 +115,7 @@ func TestBatchWithFailure(t *testing.T) {
 	const commits = 40
 	for uid := range uint32(commits) {
 		go func() {
-			record := ccstore.CacheRecord{ID: 1, Name: "x", Principal: storetest.Principal("alice@EXAMPLE.COM").Append(nil), Deadlines: ccstore.Deadlines{ccstore.Expiry: ccstore.Never}}
+			record := ccstore.CacheRecord{ID: 1, Name: "x", Principal: storetest.Principal("alice@EXAMPLE.COM").Append(nil), Deadlines: ccstore.Deadlines{ccstore.Expiry: ccstore.Never, ccstore.Renewing: ccstore.Never}}
 			record.UUID[0] = byte(uid)
 			ops := []ccstore.Op{ccstore.PutCache{CacheRecord: record}}
 			if uid%4 == 0 {

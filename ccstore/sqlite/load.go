@@ -72,7 +72,7 @@ func (l *loader) collection(ctx context.Context, owner ccstore.Owner, r *ccstore
 
 func (l *loader) caches(ctx context.Context) ([]ccstore.CacheRecord, error) {
 	rows, err := l.tx.QueryContext(ctx,
-		`SELECT id, uuid, name, principal, kdc_offset, label, changed, coalesce(quarantined, ''), sum,
+		`SELECT id, uuid, name, principal, kdc_offset, label, changed, renewal, coalesce(quarantined, ''), sum,
 		`+eachDeadline("coalesce(COLUMN, "+never+")")+` FROM caches WHERE collection = ?`, l.id)
 	if err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func (l *loader) caches(ctx context.Context) ([]ccstore.CacheRecord, error) {
 		var r ccstore.CacheRecord
 		var id, name []byte
 		var sum int64
-		columns := []any{&r.ID, &id, &name, &r.Principal, &r.KDCOffset, &r.Label, &r.Changed, &r.Quarantined, &sum}
+		columns := []any{&r.ID, &id, &name, &r.Principal, &r.KDCOffset, &r.Label, &r.Changed, &r.Renewal, &r.Quarantined, &sum}
 		for kind := range r.Deadlines {
 			columns = append(columns, &r.Deadlines[kind])
 		}

@@ -15,7 +15,7 @@ var errSum = errors.New("its checksum is wrong: the file was damaged or changed"
 // from its credentials.
 func cacheSum(owner []byte, r *ccstore.CacheRecord) int64 {
 	return int64(checksum.Sum(0).Bytes(owner).Uint64(r.ID).Bytes(r.UUID[:]).Text(r.Name).Bytes(r.Principal).
-		Uint64(uint64(r.KDCOffset)).Text(r.Label).Uint64(uint64(r.Changed)))
+		Uint64(uint64(r.KDCOffset)).Text(r.Label).Uint64(uint64(r.Changed)).Text(r.Renewal))
 }
 
 // credentialSum returns the checksum of a credential of a generation, of its data as

@@ -103,12 +103,12 @@ func (w *writer) statements() []statement {
 		{&w.setDefault, "UPDATE collections SET default_name = ? WHERE id = ?"},
 
 		{&w.findCache, "SELECT generation, name, " + eachDeadline("coalesce(COLUMN, "+never+")") + " FROM caches WHERE collection = ? AND id = ?"},
-		{&w.insertCache, `INSERT INTO caches (uuid, principal, kdc_offset, label, changed, sum, collection, id, generation, name, ` + eachDeadline("COLUMN") + `)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ` + eachDeadline("nullif(?, "+never+")") + `)`},
-		{&w.updateCache, `UPDATE caches SET uuid = ?, principal = ?, kdc_offset = ?, label = ?, changed = ?, sum = ?
+		{&w.insertCache, `INSERT INTO caches (uuid, principal, kdc_offset, label, changed, renewal, sum, collection, id, generation, name, ` + eachDeadline("COLUMN") + `)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ` + eachDeadline("nullif(?, "+never+")") + `)`},
+		{&w.updateCache, `UPDATE caches SET uuid = ?, principal = ?, kdc_offset = ?, label = ?, changed = ?, renewal = ?, sum = ?
 			WHERE collection = ? AND id = ?`},
 		{&w.deleteCache, "DELETE FROM caches WHERE collection = ? AND id = ?"},
-		{&w.cache, "SELECT uuid, name, principal, kdc_offset, label, changed, sum FROM caches WHERE collection = ? AND id = ?"},
+		{&w.cache, "SELECT uuid, name, principal, kdc_offset, label, changed, renewal, sum FROM caches WHERE collection = ? AND id = ?"},
 		{&w.renameCache, "UPDATE caches SET name = ?, sum = ? WHERE collection = ? AND id = ?"},
 		{&w.setGeneration, "UPDATE caches SET generation = ? WHERE collection = ? AND id = ?"},
 		{&w.putCred, `INSERT INTO credentials (generation, seq, uuid, sealed, data, sum) VALUES (?, ?, ?, ?, ?, ?)

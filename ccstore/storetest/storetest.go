@@ -5,7 +5,7 @@
 //
 // Files, in the order in which to read them: storetest.go (the suite, and the tests of
 // caches and credentials), credentials.go (made-up credentials), deadlines.go,
-// quarantine.go, commits.go (more tests of the suite), shared.go (the suite for two
+// renewal.go, quarantine.go, commits.go (more tests of the suite), shared.go (the suite for two
 // stores over one backend).
 package storetest
 
@@ -96,6 +96,7 @@ func Run(t *testing.T, open func(t *testing.T) Open) {
 		{"QuarantinedName", testQuarantinedName},
 		{"Due", testDue},
 		{"Reap", testReap},
+		{"Renewal", testRenewal},
 		{"Conflict", testConflict},
 		{"CommitIDs", testCommitIDs},
 		{"MoveOps", testMoveOps},

@@ -35,6 +35,8 @@ CREATE TABLE caches (
 	changed      INTEGER NOT NULL,
 	expiry       INTEGER,                    -- when its TGT ends, by the local clock; NULL: never
 	reaping      INTEGER,                    -- from when it may be reaped, by the local clock; NULL: never
+	renewing     INTEGER,                    -- when its TGT is to be renewed, by the local clock; NULL: never
+	renewal      TEXT    NOT NULL,           -- how the renewal of its TGT goes, as JSON; empty: as planned
 	quarantined  TEXT,                       -- why it is quarantined; NULL: in use
 	sum          INTEGER NOT NULL,
 	PRIMARY KEY (collection, id)
@@ -59,4 +61,5 @@ CREATE TABLE discarded (
 -- A quarantined cache does not keep its name from another one.
 CREATE UNIQUE INDEX caches_by_name ON caches (collection, name) WHERE quarantined IS NULL;
 CREATE INDEX caches_by_expiry ON caches (expiry) WHERE expiry IS NOT NULL AND quarantined IS NULL;
+CREATE INDEX caches_by_renewing ON caches (renewing) WHERE renewing IS NOT NULL AND quarantined IS NULL;
 CREATE INDEX caches_by_reaping ON caches (reaping) WHERE reaping IS NOT NULL AND quarantined IS NULL;
