@@ -36,7 +36,7 @@ var mayImport = map[string][]string{
 	"ccstore/sqlite":       {"ccstore", "ccstore/ccache", "ccstore/seal", "ccstore/checksum", "flock", "private"},
 	"ccstore/describe":     {"ccstore", "ccstore/ccache", "safetext"},
 	"ccstore/storetest":    {"ccstore", "ccstore/ccache", "clock/clocktest"},
-	"lifecycle":            {"ccstore", "ccstore/ccache", "clock", "ratelog"},
+	"lifecycle":            {"budget", "ccstore", "ccstore/ccache", "clock", "lifecycle/kdc", "ratelog"},
 	"lifecycle/kdc":        {"ccstore/ccache"},
 	"lifecycle/kdc/helper": {"ccstore/ccache", "flock", "lifecycle/kdc", "safetext"},
 	"kcmserver/kcm":        {"ccstore/ccache"},

@@ -32,6 +32,7 @@ type Limits struct {
 	Requests    Bounds // requests under way
 	Lines       Bounds // log lines a minute that clients cause
 	Unread      Bounds // bytes on D-Bus that clients have not read
+	Helpers     Bounds // requests to Kerberos KDCs under way
 }
 
 // Default returns the limits of a daemon that is not configured otherwise.
@@ -44,6 +45,7 @@ func Default() Limits {
 		Requests:    Bounds{Account: 2, Whole: 32, Reserve: 4},
 		Lines:       Bounds{Account: 60, Whole: 600},
 		Unread:      Bounds{Account: 40 << 20, Whole: 112 << 20, Reserve: 32 << 20},
+		Helpers:     Bounds{Account: 2, Whole: 8, Reserve: 1},
 	}
 }
 
@@ -65,5 +67,6 @@ func (l Limits) Table() []Row {
 		{"requests", "", l.Requests, "Requests worked on at once. The others wait, and accounts take turns. An account has four times as many while no other works. An account whose requests took more than a quarter of a processor lately, or less when the processors are busy, shares as many turns as there are processors with others like it."},
 		{"lines", "a minute", l.Lines, "Lines in the log about refused requests and connections, a minute. The next line counts those left out."},
 		{"unread", "bytes", l.Unread, "Answers and signals on D-Bus that connections have not shown to have read, in bytes. They show it by answering org.freedesktop.DBus.Peer.Ping. At the limit calls wait for 10 seconds and fail, and subscriptions end."},
+		{"helpers", "", l.Helpers, "Requests to Kerberos KDCs under way, each of which is a process. An account may also begin no more than 60 at once, and then one a second. At the limit a call fails with Busy, and an automatic renewal waits."},
 	}
 }

@@ -1,8 +1,9 @@
-// Package lifecycle acts on caches as time passes: it destroys expired ones, and
-// announces when a TGT becomes valid, is about to expire, and expires.
+// Package lifecycle acts on caches as time passes: it destroys expired ones, has KDCs
+// renew TGTs, and announces when a TGT becomes valid, is about to expire, and expires.
 //
-// It imports ccstore, ccache, clock and ratelog. Other packages, such as dbus, get
-// its notices as events of the store.
+// It imports budget, ccstore, ccache, clock, lifecycle/kdc and ratelog. Other packages,
+// such as dbus, get its notices as events of the store.
 //
-// Files, in the order in which to read them: reaper.go, announcer.go.
+// Files, in the order in which to read them: reaper.go, announcer.go, desk.go (requests
+// to KDCs), renewer.go (when), active.go (for whom).
 package lifecycle

@@ -58,6 +58,9 @@ func systemDefaults() *config {
 		autoBytes:         true,
 		reapAfter:         24 * time.Hour,
 		expiryWarning:     10 * time.Minute,
+		renew:             "active",
+		renewParallel:     4,
+		kdcHelper:         "auto",
 		selinux:           true,
 		logLevel:          slog.LevelInfo,
 	}
@@ -268,7 +271,7 @@ func TestRelativePaths(t *testing.T) {
 	expect(t, want, got, err)
 }
 
-const allKeys = "socket, store, bus, encryption_key, synchronous, client_timeout, max_connections, max_uid_connections, max_uid_caches, max_cache_tickets, max_uid_bytes, max_bytes, default_cache, reap_after, expiry_warning, selinux, log_level"
+const allKeys = "socket, store, bus, encryption_key, synchronous, client_timeout, max_connections, max_uid_connections, max_uid_caches, max_cache_tickets, max_uid_bytes, max_bytes, default_cache, reap_after, expiry_warning, renew, renew_parallel, kdc_helper, selinux, log_level"
 
 func TestBadFile(t *testing.T) {
 	_, file := clean(t)
@@ -318,6 +321,9 @@ func TestBadFile(t *testing.T) {
 		{`max_connections = 0`, `: max_connections: 0 is not allowed; allowed: a whole number from 1 to 1000000`},
 		{`max_uid_connections = 1000001`, `: max_uid_connections: 1000001 is not allowed; allowed: a whole number from 1 to 1000000`},
 		{`default_cache = "last"`, `: default_cache: "last" is not allowed; allowed: strict, first`},
+		{`renew = "always"`, `: renew: "always" is not allowed; allowed: yes, active, no`},
+		{`renew_parallel = 0`, `: renew_parallel: 0 is not allowed; allowed: a whole number from 1 to 1000000`},
+		{`kdc_helper = "kdc.sock"`, `: kdc_helper: "kdc.sock" is not allowed; allowed: auto, child, none, or an absolute path of at most 107 bytes without control characters`},
 		{`log_level = "loud"`, `: log_level: "loud" is not allowed; allowed: debug, info, warn, error`},
 		{"bus = \"none\"\nbus = \"system\"", `:2:1: toml: key bus is already defined`},
 		{"\nbus = \"none", `:2:11: toml: unterminated basic string`},
@@ -365,7 +371,7 @@ func TestBadVariable(t *testing.T) {
 	for _, tt := range []struct{ name, value, want string }{
 		{"KCMD_LOG_LEVEL", "loud", `KCMD_LOG_LEVEL: "loud" is not allowed; allowed: debug, info, warn, error`},
 		{"KCMD_MAX_CONNECTIONS", "many", `KCMD_MAX_CONNECTIONS: "many" is not allowed; allowed: a whole number from 1 to 1000000`},
-		{"KCMD_SOKCET", "/x", `KCMD_SOKCET: unknown variable; allowed: KCMD_CONFIG, KCMD_SOCKET, KCMD_STORE, KCMD_BUS, KCMD_ENCRYPTION_KEY, KCMD_SYNCHRONOUS, KCMD_CLIENT_TIMEOUT, KCMD_MAX_CONNECTIONS, KCMD_MAX_UID_CONNECTIONS, KCMD_MAX_UID_CACHES, KCMD_MAX_CACHE_TICKETS, KCMD_MAX_UID_BYTES, KCMD_MAX_BYTES, KCMD_DEFAULT_CACHE, KCMD_REAP_AFTER, KCMD_EXPIRY_WARNING, KCMD_SELINUX, KCMD_LOG_LEVEL`},
+		{"KCMD_SOKCET", "/x", `KCMD_SOKCET: unknown variable; allowed: KCMD_CONFIG, KCMD_SOCKET, KCMD_STORE, KCMD_BUS, KCMD_ENCRYPTION_KEY, KCMD_SYNCHRONOUS, KCMD_CLIENT_TIMEOUT, KCMD_MAX_CONNECTIONS, KCMD_MAX_UID_CONNECTIONS, KCMD_MAX_UID_CACHES, KCMD_MAX_CACHE_TICKETS, KCMD_MAX_UID_BYTES, KCMD_MAX_BYTES, KCMD_DEFAULT_CACHE, KCMD_REAP_AFTER, KCMD_EXPIRY_WARNING, KCMD_RENEW, KCMD_RENEW_PARALLEL, KCMD_KDC_HELPER, KCMD_SELINUX, KCMD_LOG_LEVEL`},
 		{"KCMD_SESSION", "1", `KCMD_SESSION: unknown variable; allowed: KCMD_CONFIG, `},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

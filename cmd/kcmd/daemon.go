@@ -85,6 +85,7 @@ func (d *daemon) parts(hangups <-chan os.Signal) []row {
 		{name: "the watchdog", part: watchdog(d.store, d.log)},
 		{name: "the sockets", part: d.newServers(), vital: true},
 	}
+	desk := d.newDesk()
 	onBus := closed
 	if d.bus != "none" {
 		rows = append(rows, row{name: "the announcement of expiring tickets", part: task(d.newAnnouncer().Run)})
@@ -99,6 +100,9 @@ func (d *daemon) parts(hangups <-chan os.Signal) []row {
 	if d.reapAfter > 0 {
 		reaper := lifecycle.NewReaper(d.store, d.clock, d.log)
 		rows = append(rows, row{name: "the removal of expired caches", part: task(reaper.Run)})
+	}
+	if desk != nil && d.renew != renewNone {
+		rows = append(rows, row{name: "the renewal of tickets", part: task(d.newRenewer(desk).Run)})
 	}
 	return append(rows, row{name: "systemd", part: reporting(onBus, d.log)})
 }

@@ -331,6 +331,9 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	for _, c := range newCommand(os.Stderr).Commands() {
+		if c.Hidden {
+			continue
+		}
 		if !strings.Contains(string(out), "\n  "+c.Name()+" ") || !strings.Contains(string(man), ".It Cm "+c.Name()+" ") {
 			t.Errorf("--help or the manual page does not describe %s", c.Name())
 		}

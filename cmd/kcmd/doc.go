@@ -17,6 +17,7 @@
 //   - session.go, refuse.go: when a daemon of the session is not needed, and errors for
 //     clients of a daemon that cannot start
 //   - store.go, key.go: opening the store, and reading its key
+//   - kdc.go: the way to KDCs, and the renewal of tickets
 //   - bus.go, systemd.go: D-Bus, and reports to systemd
 //   - log.go, harden.go, version.go: log lines, protection of the memory, the version
 //   - inspect.go, check.go, dump.go: the commands that read a database

@@ -35,7 +35,10 @@ type config struct {
 	defaultFirst      bool
 	reapAfter         time.Duration // 0: never
 	expiryWarning     time.Duration
-	selinux           bool // use SELinux labels, if the machine has them
+	renew             string // yes, active or no
+	renewParallel     int
+	kdcHelper         string // auto, child, none, or the path of a socket
+	selinux           bool   // use SELinux labels, if the machine has them
 	logLevel          slog.Level
 }
 
@@ -136,6 +139,22 @@ var settings = []setting{
 		func(c *config) *time.Duration { return &c.reapAfter }),
 	duration("expiry_warning", "10m", "how long before its end a ticket is shown as expiring", 0,
 		func(c *config) *time.Duration { return &c.expiryWarning }),
+	choice("renew", renewActive, "MODE", "renew tickets by themselves: yes; active: of users with a session or a process; no",
+		func(c *config, s string) { c.renew = s }, renewAll, renewActive, renewNone),
+	number("renew_parallel", "4", "tickets renewed at once", 1,
+		func(c *config) *int { return &c.renewParallel }),
+	{
+		key:     "kdc_helper",
+		value:   helperAuto,
+		word:    "WAY",
+		meaning: "what talks to KDCs: auto, child (a process of kcmd), none, or the socket of a unit",
+		allowed: "auto, child, none, or an absolute path of at most 107 bytes without control characters",
+		set: func(c *config, s string) bool {
+			c.kdcHelper = s
+			path, ok := absolute(s)
+			return slices.Contains([]string{helperAuto, helperChild, helperNone}, s) || ok && path == s && len(s) <= maxSocketPath
+		},
+	},
 	choice("selinux", "auto", "MODE", "auto: SELinux labels separate the caches of a user; off: labels are ignored",
 		func(c *config, s string) { c.selinux = s == "auto" }, "auto", "off"),
 	choice("log_level", "info", "LEVEL", "what to log: debug, info, warn, error",

@@ -56,6 +56,8 @@ const (
 	PasswordOld    Reason = "PasswordExpired"
 	PasswordPolicy Reason = "PasswordRejected" // the new password breaks a rule of the realm
 	Unverified     Reason = "VerificationFailed"
+	NoTGT          Reason = "NoTgt"
+	Superseded     Reason = "Superseded"   // a client replaced the ticket meanwhile
 	NotSupported   Reason = "NotSupported" // the program or the unit of the helper is missing
 	Busy           Reason = "Busy"         // too many operations are under way
 	Broken         Reason = "Failed"       // of the helper itself

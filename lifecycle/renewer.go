@@ -1,0 +1,361 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/lifecycle/kdc"
+	"kcmd.org/kcmd/ratelog"
+)
+
+// A Renewer renews TGTs when they are due (ccstore.Cache.RenewalDue). It sleeps until
+// one is.
+type Renewer struct {
+	desk *Desk
+	RenewerOptions
+	lines *ratelog.Each[ccstore.Owner]
+	wake  chan struct{} // a renewal ended, or there is a deadline before next
+	next  atomic.Int64  // the first deadline that is known and not under way
+	tasks sync.WaitGroup
+
+	mu      sync.Mutex
+	running map[uuid.UUID]*renewal // by cache
+	owners  map[ccstore.Owner]bool // who have one running
+	realms  map[string]int         // running
+	outages map[string]*outage     // by realm
+	held    map[uuid.UUID]hold     // by cache: what is not tried for a while
+}
+
+// RenewerOptions configures a Renewer.
+type RenewerOptions struct {
+	Parallel int // renewals at once, one for each owner
+	Logger   *slog.Logger
+
+	// Active reports whether the TGTs of an owner are to be renewed now. Default: always.
+	Active func(ccstore.Owner) bool
+}
+
+// A renewal is one under way.
+type renewal struct {
+	owner  ccstore.Owner
+	cache  uuid.UUID
+	ticket uuid.UUID // the TGT
+	realm  string
+}
+
+// NewRenewer returns a renewer that works at a desk.
+func NewRenewer(desk *Desk, o RenewerOptions) *Renewer {
+	return &Renewer{
+		desk: desk, RenewerOptions: o, wake: make(chan struct{}, 1),
+		lines:   ratelog.NewEach[ccstore.Owner](o.Logger, lineBurst, lineEvery),
+		running: make(map[uuid.UUID]*renewal), owners: make(map[ccstore.Owner]bool), realms: make(map[string]int),
+		outages: make(map[string]*outage), held: make(map[uuid.UUID]hold),
+	}
+}
+
+// Run renews until ctx is done, and returns nil once no renewal is under way. It fails
+// if it cannot get a timer.
+func (r *Renewer) Run(ctx context.Context) error {
+	timer, err := r.desk.Clock.NewTimer()
+	if err != nil {
+		return err
+	}
+	defer timer.Close()
+	defer r.tasks.Wait()
+	defer r.desk.store.Watch(r.noteEvent)()
+	for {
+		if err := timer.Set(r.begin(ctx)); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C():
+		case <-r.wake:
+		}
+	}
+}
+
+// noteEvent wakes the renewer if a changed cache is due before all those that it knows.
+func (r *Renewer) noteEvent(e ccstore.Event) {
+	var last uuid.UUID
+	for _, change := range e.Changes {
+		if change.Cache == last {
+			continue // a cache often has many changes in a row
+		}
+		last = change.Cache
+		cache, err := e.After.CacheByUUID(change.Cache)
+		if err == nil && cache.Deadlines()[ccstore.Renewing] < r.next.Load() {
+			wakeUp(r.wake)
+			return
+		}
+	}
+}
+
+// renewalBatch is how many deadlines are listed at once.
+const renewalBatch = 256
+
+// begin begins the renewals that are due, as many as may run at once, and returns when
+// to look again.
+func (r *Renewer) begin(ctx context.Context) time.Time {
+	now := r.desk.Clock.Now()
+	r.next.Store(math.MaxInt64) // a change wakes us until the first deadline is known
+	after := int64(math.MinInt64)
+	for {
+		due, err := r.desk.store.Due(ctx, ccstore.Renewing, after, ccstore.Never, renewalBatch)
+		if err != nil {
+			if ctx.Err() == nil {
+				r.Logger.Warn("cannot find out which tickets to renew, trying again", "err", err, "in", retryAfter)
+			}
+			return now.Add(retryAfter)
+		}
+		for _, d := range due {
+			if d.At > now.Unix() {
+				r.next.Store(d.At)
+				return r.lookAgain(now, time.Unix(d.At, 0))
+			}
+			if r.full() {
+				r.next.Store(math.MinInt64) // nothing else can begin; the end of one wakes us
+				return now.AddDate(1, 0, 0)
+			}
+			r.beginOne(ctx, d, now)
+		}
+		if len(due) < renewalBatch {
+			return r.lookAgain(now, now.AddDate(1, 0, 0))
+		}
+		after = max(due[len(due)-1].At-1, after+1) // others may be due at the same time
+		if due[0].At == due[len(due)-1].At {
+			after++
+		}
+	}
+}
+
+// A hold keeps a ticket from being renewed, without a trace in the store: the wall clock
+// may be wrong about its end, or nothing can be stored.
+type hold struct {
+	ticket  uuid.UUID
+	until   time.Duration // by the boot clock
+	expired bool          // ends when the ticket has not expired, because the clock was set
+}
+
+// hold holds a ticket for a while.
+func (r *Renewer) hold(job *renewal, h hold) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h.until += r.desk.Clock.Boot()
+	r.held[job.cache] = h
+}
+
+// isHeld reports whether a ticket of a cache, which has expired or not, is held.
+func (r *Renewer) isHeld(cache, ticket uuid.UUID, expired bool) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h, ok := r.held[cache]
+	return ok && h.ticket == ticket && h.until > r.desk.Clock.Boot() && (expired || !h.expired)
+}
+
+// lookAgain returns when the first ticket is no longer held, or next if that is earlier.
+func (r *Renewer) lookAgain(now, next time.Time) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	boot := r.desk.Clock.Boot()
+	for cache, h := range r.held {
+		if h.until <= boot {
+			delete(r.held, cache)
+		} else if until := now.Add(h.until - boot); until.Before(next) {
+			next = until
+		}
+	}
+	return next
+}
+
+// full reports whether as many renewals run as may.
+func (r *Renewer) full() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.running) >= r.Parallel
+}
+
+// beginOne begins one renewal, unless something is in its way.
+func (r *Renewer) beginOne(ctx context.Context, d ccstore.Deadline, now time.Time) {
+	r.mu.Lock()
+	_, running := r.running[d.Cache]
+	waits := running || r.owners[d.Owner]
+	r.mu.Unlock()
+	if waits {
+		return
+	}
+	cache, tgt, err := r.desk.tgt(ctx, d.Owner, d.Cache)
+	if err != nil {
+		return
+	}
+	at, due := cache.RenewalDue() // the deadline may have been met meanwhile
+	expired := tgt.IsExpired(cache.KDCTime(now))
+	if !due || at.After(now) || r.isHeld(d.Cache, tgt.UUID, expired) {
+		return
+	}
+	job := &renewal{owner: d.Owner, cache: d.Cache, ticket: tgt.UUID, realm: tgt.Server.Realm}
+	switch {
+	case expired:
+		r.giveUp(ctx, job, cache, tgt)
+	case r.Active != nil && !r.Active(d.Owner):
+		r.postpone(ctx, job, cache, tgt, now)
+	case r.realmIsDown(job):
+		r.desk.noteFailure(ctx, d.Owner, cache, tgt, &kdc.Failure{Reason: kdc.Unreachable, Text: "no KDC of the realm answers"})
+	default:
+		r.start(ctx, job)
+		return
+	}
+	r.settle(ctx, job)
+}
+
+// settle holds a ticket that is due as before, because nothing could be stored.
+func (r *Renewer) settle(ctx context.Context, job *renewal) {
+	cache, tgt, err := r.desk.tgt(ctx, job.owner, job.cache)
+	if err != nil || tgt.UUID != job.ticket || r.isHeld(job.cache, tgt.UUID, true) {
+		return
+	}
+	if at, ok := cache.RenewalDue(); ok && !at.After(r.desk.Clock.Now()) {
+		r.hold(job, hold{ticket: job.ticket, until: retryAfter})
+	}
+}
+
+// giveUp notes that a ticket expired before it could be renewed; not yet, if the wall
+// clock may be wrong.
+func (r *Renewer) giveUp(ctx context.Context, job *renewal, cache *ccstore.Cache, tgt *ccstore.Credential) {
+	if wait := r.desk.store.Distrust(); wait > 0 {
+		r.hold(job, hold{ticket: job.ticket, until: wait, expired: true})
+		return
+	}
+	r.desk.noteFailure(ctx, job.owner, cache, tgt, &kdc.Failure{Reason: kdc.Expired, Text: "the ticket expired before it was renewed"})
+}
+
+// postpone looks at a ticket again when a quarter of the rest of its life has passed.
+func (r *Renewer) postpone(ctx context.Context, job *renewal, cache *ccstore.Cache, tgt *ccstore.Credential, now time.Time) {
+	next := cache.TGTRenewal()
+	end, _ := tgt.Expires()
+	next.Ticket = tgt.UUID
+	next.Next = now.Add(max(time.Second, end.Sub(cache.KDCTime(now))/4)).Unix()
+	err := r.desk.store.Update(ctx, job.owner, func(tx *ccstore.Tx) error { return tx.SetRenewal(job.cache, next) })
+	if err != nil && !errors.Is(err, ccstore.ErrNoCache) && !errors.Is(err, ccstore.ErrNoCredential) {
+		r.Logger.Debug("cannot postpone a renewal", "owner", job.owner, "err", err)
+	}
+}
+
+// start runs a renewal, unless too many run for the realm.
+func (r *Renewer) start(ctx context.Context, job *renewal) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.realms[job.realm] >= max(1, r.Parallel*3/4) {
+		return // room for other realms, in case the KDC of this one is slow
+	}
+	r.running[job.cache] = job
+	r.owners[job.owner] = true
+	r.realms[job.realm]++
+	r.tasks.Go(func() {
+		defer r.end(job)
+		r.renew(ctx, job)
+		r.settle(ctx, job)
+	})
+}
+
+// end ends a renewal.
+func (r *Renewer) end(job *renewal) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.running, job.cache)
+	delete(r.owners, job.owner)
+	if r.realms[job.realm]--; r.realms[job.realm] == 0 {
+		delete(r.realms, job.realm)
+	}
+	wakeUp(r.wake)
+}
+
+// renew renews the TGT of a cache.
+func (r *Renewer) renew(ctx context.Context, job *renewal) {
+	next, err := r.desk.Renew(ctx, job.owner, job.cache)
+	var failure *kdc.Failure
+	switch {
+	case err == nil:
+		r.noteRealm(job, true)
+		end, _ := next.Expires()
+		r.lines.Info(job.owner, "renewed a ticket", "owner", job.owner, "realm", job.realm, "until", end)
+	case errors.As(err, &failure):
+		r.noteRealm(job, failure.Reason != kdc.Unreachable)
+		r.refused(ctx, job, failure)
+	case errors.Is(err, ccstore.ErrNoCache) || ctx.Err() != nil:
+	default:
+		r.lines.Info(job.owner, "cannot store a renewed ticket", "owner", job.owner, "err", err)
+		r.again(ctx, job)
+	}
+}
+
+// refused logs a failure.
+func (r *Renewer) refused(ctx context.Context, job *renewal, f *kdc.Failure) {
+	switch f.Reason {
+	case kdc.Superseded, kdc.NoTGT:
+		return // the client has another ticket
+	case kdc.Busy:
+		r.again(ctx, job)
+		return
+	}
+	r.lines.Info(job.owner, "cannot renew a ticket", "owner", job.owner, "realm", job.realm, "reason", string(f.Reason), "err", f.Text, "final", f.Reason.Final())
+}
+
+// again has a renewal repeated soon, though no KDC has refused it.
+func (r *Renewer) again(ctx context.Context, job *renewal) {
+	cache, tgt, err := r.desk.tgt(ctx, job.owner, job.cache)
+	if err == nil {
+		r.postpone(ctx, job, cache, tgt, r.desk.Clock.Now())
+	}
+}
+
+// An outage is the time in which no KDC of a realm answers.
+type outage struct {
+	first ccstore.Owner // who met it first
+	sure  bool          // another owner met it as well, so that no ticket of one user causes it
+	pause time.Duration
+	until time.Time // when the KDC is asked again
+}
+
+// maxOutages bounds the realms that are known to be down. Users choose names of realms.
+const maxOutages = 1000
+
+// noteRealm notes whether a KDC of a realm answered.
+func (r *Renewer) noteRealm(job *renewal, answered bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	o := r.outages[job.realm]
+	switch {
+	case answered:
+		delete(r.outages, job.realm)
+		return
+	case o == nil && len(r.outages) >= maxOutages:
+		return
+	case o == nil:
+		o = &outage{first: job.owner, pause: firstPause}
+		r.outages[job.realm] = o
+		return
+	case o.first != job.owner:
+		o.sure = true
+	}
+	o.until = r.desk.Clock.Now().Add(o.pause - time.Duration(rand.Int64N(int64(o.pause/4))))
+	o.pause = min(2*o.pause, mostPause)
+}
+
+// realmIsDown reports whether it is of no use to ask a KDC of the realm now.
+func (r *Renewer) realmIsDown(job *renewal) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	o := r.outages[job.realm]
+	return o != nil && o.sure && r.desk.Clock.Now().Before(o.until)
+}
