@@ -10,17 +10,21 @@ import (
 	"kcmd.org/kcmd/introspection"
 )
 
-var collectionInterface = &iface{introspection.Collection, collectionProperties, methods{
+var collectionInterface = &iface{Interface: introspection.Collection, properties: collectionProperties, methods: methods{
 	"SetDefault": {manage, changing(setDefault)},
 	"DestroyAll": {manage, changing(destroyAll)},
 }}
 
-var cacheInterface = &iface{introspection.Cache, cacheProperties, methods{
+var cacheInterface = &iface{Interface: introspection.Cache, properties: cacheProperties, methods: methods{
 	"ListTickets":   {visible, answers(listTickets)},
 	"GetTicket":     {visible, answers(getTicket)},
 	"RemoveTickets": {manage, changingCache(removeTickets)},
 	"SwitchTo":      {manage, changingCache(switchTo)},
 	"Destroy":       {manage, changingCache(destroy)},
+	"Renew":         {manage, acting(renew)},
+	"Validate":      {manage, acting(validate)},
+}, writers: map[string]writer{
+	"AutoRenew": {"b", setAutoRenew},
 }}
 
 func collectionProperties(r *reading) map[string]any { return r.collection.Properties() }

@@ -31,7 +31,8 @@ const (
 	errNotAuthorizedYet = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
 	errProcessUnknown   = "org.freedesktop.DBus.Error.UnixProcessIdUnknown"
 
-	errNoSuchTicket = "org.kcmd.KCM1.Error.NoSuchTicket"
+	errNoSuchTicket = view.ErrorPrefix + "NoSuchTicket"
+	errNotSupported = view.ErrorPrefix + "NotSupported"
 )
 
 // unknownObject is the answer for an object that does not exist and for one that
@@ -55,9 +56,15 @@ func invalidArgs(format string, args ...any) error {
 // as Failed without their details, which the log has.
 func busError(err error) (name, text string) {
 	var f *fault
+	var named interface {
+		error
+		ErrorName() string
+	}
 	switch {
 	case errors.As(err, &f):
 		return f.name, f.text
+	case errors.As(err, &named):
+		return view.ErrorPrefix + named.ErrorName(), view.Text(named.Error())
 	case errors.Is(err, ccstore.ErrNoCache):
 		return unknownObject.name, unknownObject.text
 	case errors.Is(err, ccstore.ErrNoCredential):

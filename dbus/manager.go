@@ -12,7 +12,7 @@ import (
 	"kcmd.org/kcmd/introspection"
 )
 
-var managerInterface = &iface{introspection.Manager, managerProperties, methods{
+var managerInterface = &iface{Interface: introspection.Manager, properties: managerProperties, methods: methods{
 	"GetCollection":    {visible, answers(getCollection)},
 	"ListCollections":  {visible, answers(listCollections)},
 	"FindCaches":       {visible, answers(findCaches)},
@@ -36,7 +36,7 @@ func managerProperties(r *reading) map[string]any {
 		"Version":       view.Text(r.bus.Version),
 		"ApiVersion":    uint32(apiVersion),
 		"Mode":          mode,
-		"Features":      []string{},
+		"Features":      r.bus.features(),
 		"SocketPath":    view.Text(r.bus.SocketPath),
 		"OwnCollection": view.CollectionPath(r.scope.UID),
 		"Subscribed":    r.bus.clients.subscribed(r.client),

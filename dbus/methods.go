@@ -11,6 +11,13 @@ type iface struct {
 	*introspection.Interface
 	properties func(*reading) map[string]any // nil: it has none
 	methods    methods
+	writers    map[string]writer // of writable properties
+}
+
+// A writer sets a property of an object of the interface.
+type writer struct {
+	signature string
+	write     func(q *request, tx *ccstore.Tx, value any) error
 }
 
 // methods are the rows of an interface, by the name of the method.
@@ -34,11 +41,13 @@ const (
 // A handler decodes arguments and returns the work, of one of three kinds.
 type handler func(body []any) (operation, error)
 
-// An operation is a handler with its arguments. One of the three is set.
+// An operation is a handler with its arguments. One of its three functions is set.
 type operation struct {
 	answer reader                                            // reads collections
 	change func(*request, *ccstore.Tx) (result any, _ error) // changes the collection of its object
-	act    func(*request) ([]any, error)                     // changes the caller's connection
+	act    func(*request) ([]any, error)                     // changes the caller's connection, or takes long
+
+	permission permission // besides that of the method
 }
 
 // answers returns the handler of a method that only reads.

@@ -29,6 +29,9 @@ type Config struct {
 	Limits        Limits        // for clients to read
 	Budgets       budget.Limits // Requests, Unread and Collections; default: those of package budget
 
+	KDC    KDC  // default: none
+	Renews bool // TGTs are renewed by themselves, for clients to read
+
 	// Once makes Run return when the bus goes away, for a service that a bus has
 	// started and that ends with it.
 	Once bool
@@ -67,7 +70,7 @@ func New(store *ccstore.Store, c Config) *Service {
 	if s.Budgets == (budget.Limits{}) {
 		s.Budgets = budget.Default()
 	}
-	s.terms = view.Terms{ExpiryWarning: c.ExpiryWarning, Limits: c.Limits}
+	s.terms = view.Terms{ExpiryWarning: c.ExpiryWarning, Limits: c.Limits, Renews: c.Renews}
 	return s
 }
 

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 
+	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/dbus/link"
 	"kcmd.org/kcmd/dbus/view"
 	"kcmd.org/kcmd/introspection"
@@ -12,22 +13,22 @@ import (
 
 // The interfaces that the D-Bus specification defines.
 var (
-	peerInterface = &iface{introspection.Peer, nil, methods{
+	peerInterface = &iface{Interface: introspection.Peer, methods: methods{
 		"Ping":         {visible, answers(ping)},
 		"GetMachineId": {visible, answers(getMachineID)},
 	}}
 
-	introspectableInterface = &iface{introspection.Introspectable, nil, methods{
+	introspectableInterface = &iface{Interface: introspection.Introspectable, methods: methods{
 		"Introspect": {visible, answers(introspect)},
 	}}
 
-	propertiesInterface = &iface{introspection.Properties, nil, methods{
+	propertiesInterface = &iface{Interface: introspection.Properties, methods: methods{
 		"Get":    {visible, answers(getProperty)},
 		"GetAll": {visible, answers(getAllProperties)},
-		"Set":    {visible, answers(setProperty)},
+		"Set":    {visible, settingProperty()}, // a writable one needs manage
 	}}
 
-	objectManagerInterface = &iface{introspection.ObjectManager, nil, methods{
+	objectManagerInterface = &iface{Interface: introspection.ObjectManager, methods: methods{
 		"GetManagedObjects": {visible, answers(getManagedObjects)},
 	}}
 )
@@ -114,10 +115,40 @@ func getAllProperties(r *reading, in struct{ Interface string }) ([]any, error) 
 	return []any{view.Variants(properties)}, nil
 }
 
-func setProperty(r *reading, in struct {
+// A setCall has the arguments of Set.
+type setCall struct {
 	Interface, Name string
 	Value           view.Variant
-}) ([]any, error) {
+}
+
+// settingProperty returns the handler of Set.
+func settingProperty() handler {
+	return newHandler(func(in setCall) operation {
+		for _, i := range []*iface{cacheInterface} {
+			if w, ok := i.writers[in.Name]; ok && (in.Interface == "" || in.Interface == i.Name) {
+				return operation{permission: manage, change: func(q *request, tx *ccstore.Tx) (any, error) {
+					return nil, i.set(q, tx, w, in)
+				}}
+			}
+		}
+		return operation{answer: func(r *reading) ([]any, error) { return setProperty(r, in) }}
+	})
+}
+
+// set sets a writable property of the object that is called.
+func (i *iface) set(q *request, tx *ccstore.Tx, w writer, in setCall) error {
+	switch has := interfacesOf[q.place.Kind]; {
+	case has[len(has)-1] != i && in.Interface == "":
+		return unknownProperty(in.Name)
+	case has[len(has)-1] != i:
+		return unknownInterface(in.Interface)
+	case in.Value.Signature().String() != w.signature:
+		return invalidArgs("property %q has type %q, not %q", in.Name, w.signature, in.Value.Signature().String())
+	}
+	return w.write(q, tx, in.Value.Value())
+}
+
+func setProperty(r *reading, in setCall) ([]any, error) {
 	properties, err := r.properties(in.Interface)
 	if err != nil {
 		return nil, err

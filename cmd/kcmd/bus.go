@@ -16,7 +16,7 @@ import (
 const busPatience = 2 * time.Second
 
 // newBus returns the part that publishes the store on the configured bus.
-func (d *daemon) newBus() *dbus.Service {
+func (d *daemon) newBus(desk *lifecycle.Desk) *dbus.Service {
 	c := dbus.Config{
 		Address:       d.bus,
 		Session:       d.broadcasts(),
@@ -32,9 +32,13 @@ func (d *daemon) newBus() *dbus.Service {
 		},
 		Once:   startedByBus(),
 		Logger: d.log,
+		Renews: desk != nil && d.renew != renewNone,
 	}
 	if d.policy != nil {
 		c.Level = selinux.Level
+	}
+	if desk != nil { // a nil *Desk in an interface is not nil
+		c.KDC = desk
 	}
 	return dbus.New(d.store, c)
 }

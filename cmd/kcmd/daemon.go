@@ -89,7 +89,7 @@ func (d *daemon) parts(hangups <-chan os.Signal) []row {
 	onBus := closed
 	if d.bus != "none" {
 		rows = append(rows, row{name: "the announcement of expiring tickets", part: task(d.newAnnouncer().Run)})
-		bus := d.newBus()
+		bus := d.newBus(desk)
 		onBus = bus.Ready()
 		r := row{name: "D-Bus", part: bus, start: busPatience, stop: busPatience}
 		if startedByBus() {

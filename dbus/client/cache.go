@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"iter"
+	"time"
 
 	godbus "github.com/godbus/dbus/v5"
 )
@@ -110,6 +111,31 @@ func (c *Client) RemoveTickets(ctx context.Context, cache ObjectPath, ids ...str
 // SwitchTo makes a cache the default of its collection.
 func (c *Client) SwitchTo(ctx context.Context, cache ObjectPath) error {
 	return c.call(ctx, cache, cacheInterface, "SwitchTo", nil)
+}
+
+// SetAutoRenew sets whether the TGT of a cache is renewed by itself.
+func (c *Client) SetAutoRenew(ctx context.Context, cache ObjectPath, on bool) error {
+	return c.call(ctx, cache, propertiesInterface, "Set", []any{cacheInterface, "AutoRenew", godbus.MakeVariant(on)})
+}
+
+// Renew has the KDC renew the TGT of a cache, and returns the end of the new one.
+func (c *Client) Renew(ctx context.Context, cache ObjectPath) (end time.Time, err error) {
+	return c.exchange(ctx, cache, "Renew", map[string]godbus.Variant{})
+}
+
+// Validate has the KDC validate the postdated TGT of a cache, and returns the end of the
+// valid one.
+func (c *Client) Validate(ctx context.Context, cache ObjectPath) (end time.Time, err error) {
+	return c.exchange(ctx, cache, "Validate")
+}
+
+func (c *Client) exchange(ctx context.Context, cache ObjectPath, method string, in ...any) (end time.Time, err error) {
+	var seconds int64
+	err = c.call(ctx, cache, cacheInterface, method, in, &seconds)
+	if err != nil || seconds == 0 {
+		return time.Time{}, err
+	}
+	return time.Unix(seconds, 0), nil
 }
 
 // Destroy destroys a cache.

@@ -34,6 +34,20 @@ var (
 	ErrNoProcess     = errors.New("the process is not on the bus")
 	ErrLimit         = errors.New("limit exceeded")
 	ErrFailed        = errors.New("kcmd failed; its log has the reason")
+
+	// Of requests to a KDC.
+	ErrKDCUnreachable = errors.New("no KDC answers")
+	ErrKDC            = errors.New("the KDC refuses")
+	ErrClientUnknown  = errors.New("the KDC does not know the client")
+	ErrClientRevoked  = errors.New("the client is locked or disabled")
+	ErrExpired        = errors.New("the ticket has expired")
+	ErrNotRenewable   = errors.New("the ticket is not renewable")
+	ErrNotYetValid    = errors.New("the ticket is not yet valid")
+	ErrNoTGT          = errors.New("the cache has no TGT")
+	ErrClockSkew      = errors.New("the clocks differ by too much")
+	ErrSuperseded     = errors.New("the ticket was replaced meanwhile")
+	ErrBusy           = errors.New("too many requests under way")
+	ErrNotSupported   = errors.New("kcmd cannot do this here")
 )
 
 // meanings maps D-Bus errors to those above.
@@ -48,6 +62,19 @@ var meanings = map[string]error{
 	"org.freedesktop.DBus.Error.LimitsExceeded":                   ErrLimit,
 	"org.freedesktop.DBus.Error.Failed":                           ErrFailed,
 	"org.kcmd.KCM1.Error.NoSuchTicket":                            ErrNoSuchTicket,
+	"org.kcmd.KCM1.Error.KdcUnreachable":                          ErrKDCUnreachable,
+	"org.kcmd.KCM1.Error.KdcError":                                ErrKDC,
+	"org.kcmd.KCM1.Error.ClientUnknown":                           ErrClientUnknown,
+	"org.kcmd.KCM1.Error.ClientRevoked":                           ErrClientRevoked,
+	"org.kcmd.KCM1.Error.Expired":                                 ErrExpired,
+	"org.kcmd.KCM1.Error.NotRenewable":                            ErrNotRenewable,
+	"org.kcmd.KCM1.Error.NotYetValid":                             ErrNotYetValid,
+	"org.kcmd.KCM1.Error.NoTgt":                                   ErrNoTGT,
+	"org.kcmd.KCM1.Error.ClockSkew":                               ErrClockSkew,
+	"org.kcmd.KCM1.Error.Superseded":                              ErrSuperseded,
+	"org.kcmd.KCM1.Error.Busy":                                    ErrBusy,
+	"org.kcmd.KCM1.Error.NotSupported":                            ErrNotSupported,
+	"org.kcmd.KCM1.Error.Failed":                                  ErrFailed,
 }
 
 // A Client is a connection to a bus. Its methods may be called at the same time.

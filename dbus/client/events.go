@@ -55,6 +55,21 @@ type (
 		Ticket Ticket
 	}
 
+	// TicketRenewed says that the KDC renewed a TGT.
+	TicketRenewed struct {
+		Cache  ObjectPath
+		Former string // ID of the ticket in whose place it is
+		Ticket Ticket
+	}
+
+	// RenewalFailed says that a TGT could not be renewed.
+	RenewalFailed struct {
+		Cache   ObjectPath
+		Error   string    // name of the error on D-Bus
+		Message string    // for people
+		Next    time.Time // when it is tried again, zero: not any more
+	}
+
 	// Restarted says that kcmd left the bus or came back. Its subscriptions ended:
 	// subscribe again and read everything anew once it is Running.
 	Restarted struct{ Running bool }
@@ -70,6 +85,8 @@ func (TicketsAdded) isEvent()   {}
 func (TicketsRemoved) isEvent() {}
 func (TicketExpiring) isEvent() {}
 func (TicketExpired) isEvent()  {}
+func (TicketRenewed) isEvent()  {}
+func (RenewalFailed) isEvent()  {}
 func (Restarted) isEvent()      {}
 
 // Apply sets the changed properties in the *Manager, *Collection or *Cache.
@@ -136,6 +153,8 @@ var readers = map[string]func(*godbus.Signal) (Event, error){
 	cacheInterface + ".TicketsRemoved":         ticketsRemoved,
 	cacheInterface + ".TicketExpiring":         ticketExpiring,
 	cacheInterface + ".TicketExpired":          ticketExpired,
+	cacheInterface + ".TicketRenewed":          ticketRenewed,
+	cacheInterface + ".RenewalFailed":          renewalFailed,
 	"org.freedesktop.DBus.NameOwnerChanged":    restarted,
 }
 
@@ -199,6 +218,25 @@ func ticketExpired(s *godbus.Signal) (Event, error) {
 	}
 	e := TicketExpired{Cache: s.Path}
 	return e, decode(values, &e.Ticket)
+}
+
+func ticketRenewed(s *godbus.Signal) (Event, error) {
+	e := TicketRenewed{Cache: s.Path}
+	var values map[string]godbus.Variant
+	if err := godbus.Store(s.Body, &e.Former, &values); err != nil {
+		return nil, err
+	}
+	return e, decode(values, &e.Ticket)
+}
+
+func renewalFailed(s *godbus.Signal) (Event, error) {
+	e := RenewalFailed{Cache: s.Path}
+	var next int64
+	err := godbus.Store(s.Body, &e.Error, &e.Message, &next)
+	if next != 0 {
+		e.Next = time.Unix(next, 0)
+	}
+	return e, err
 }
 
 func restarted(s *godbus.Signal) (Event, error) {

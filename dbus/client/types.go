@@ -47,6 +47,10 @@ type Cache struct {
 	KdcOffset       int32 // seconds
 	TicketCount     uint32
 	LastChanged     time.Time
+	AutoRenew       bool
+	RenewalState    string
+	NextRenewal     time.Time
+	RenewalError    string
 }
 
 // A Ticket describes a ticket.

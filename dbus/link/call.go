@@ -115,6 +115,14 @@ func (c *Call) beginTurn(ctx context.Context) (err error) {
 	return err
 }
 
+// Outside calls f, which may take long, outside of the turn of the call: other calls of
+// the user have theirs meanwhile. The context of f ends when the caller leaves the bus.
+func (c *Call) Outside(f func(ctx context.Context)) error {
+	c.turn.End()
+	f(c.From.ctx)
+	return c.beginTurn(c.From.ctx)
+}
+
 // Reserve gives the answer its place: before all that is sent to the caller from
 // now on, and behind all that was sent before. The last one counts.
 func (c *Call) Reserve() {

@@ -77,6 +77,7 @@ func (c Cache) Properties() map[string]any {
 		"TicketCount":     uint32(c.Tickets()),
 		"LastChanged":     c.Changed.Unix(),
 	}
+	c.addRenewal(p)
 	if tgt := c.TGT(); tgt != nil {
 		p["AuthTime"] = int64(tgt.AuthTime)
 		p["StartTime"] = int64(tgt.Start())

@@ -40,6 +40,7 @@ type Limits struct {
 type Terms struct {
 	ExpiryWarning time.Duration // a TGT is "expiring" this long before its end
 	Limits        Limits
+	Renews        bool // the service renews TGTs
 }
 
 // A Collection is a snapshot of the caches of one owner as it reads at a moment.

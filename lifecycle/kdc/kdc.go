@@ -80,6 +80,9 @@ const MaxText = 256
 
 func (f *Failure) Error() string { return f.Text }
 
+// ErrorName returns the last part of the name of the error on D-Bus.
+func (f *Failure) ErrorName() string { return string(f.Reason) }
+
 // Timeout is how long the helper works on a request. A KDC that does not answer costs
 // libkrb5 some 15 seconds.
 const Timeout = 45 * time.Second
