@@ -14,6 +14,7 @@
 //	backend.go, record.go                 what a backend keeps, and a collection made of it
 //	tx.go, draft.go                       the changes of callers, on a copy
 //	expiry.go, deadline.go, reap.go       when tickets and caches expire, and are removed
+//	setting.go                            what libkrb5 notes about a cache
 //	renewal.go                            when a TGT is renewed, and how that goes
 //	quota.go, size.go                     limits, and how much memory things take
 //	store.go, loaded.go, hold.go          the store, its collections in memory; resident.go drops some

@@ -203,6 +203,12 @@ func (c *Credential) IsConfig() bool {
 	return c.Server.Realm == configRealm && len(c.Server.Components) > 0 && c.Server.Components[0] == configName
 }
 
+// ConfigServer returns the server principal of a configuration entry: its name, and the
+// server that it is about if there is one.
+func ConfigServer(name string, about ...string) Principal {
+	return Principal{NameType: 1, Realm: configRealm, Components: append([]string{configName, name}, about...)}
+}
+
 // anonymousRealm is the realm of a client that hides its own (RFC 8062, section 3).
 const anonymousRealm = "WELLKNOWN:ANONYMOUS"
 

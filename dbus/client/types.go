@@ -51,6 +51,9 @@ type Cache struct {
 	RenewalState    string
 	NextRenewal     time.Time
 	RenewalError    string
+	PreauthType     int32
+	RefreshTime     time.Time
+	Impersonator    string
 }
 
 // A Ticket describes a ticket.

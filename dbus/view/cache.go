@@ -78,6 +78,7 @@ func (c Cache) Properties() map[string]any {
 		"LastChanged":     c.Changed.Unix(),
 	}
 	c.addRenewal(p)
+	c.addOrigin(p)
 	if tgt := c.TGT(); tgt != nil {
 		p["AuthTime"] = int64(tgt.AuthTime)
 		p["StartTime"] = int64(tgt.Start())

@@ -10,7 +10,7 @@
 //
 // Files, in the order in which to read them: scope.go (which collections a
 // caller sees), path.go (object paths), collection.go, cache.go, ticket.go
-// (properties), signal.go and tickets.go (what changed, as signals), notice.go
+// renewal.go, origin.go (properties), signal.go and tickets.go (what changed, as signals), notice.go
 // (TGTs that expire), text.go.
 //
 // Reference: the XML in package introspection.
