@@ -14,21 +14,21 @@ type Op string
 const (
 	Renew    Op = "renew"    // kinit -R
 	Validate Op = "validate" // kinit -v
+	Acquire  Op = "acquire"  // kinit -k
 )
-
-// Ops lists all operations.
-var Ops = []Op{Renew, Validate}
 
 // A Request asks the helper for one operation.
 type Request struct {
 	Op        Op
 	KDCOffset int32              // seconds to add to the local clock to get the KDC's
-	TGT       *ccache.Credential // to renew or to validate
+	TGT       *ccache.Credential // Renew, Validate: the ticket
+	Principal string             // Acquire: the client, as kinit takes it
+	Keytab    []byte             // Acquire: with a key of the client
 }
 
 // A Reply is the result of an operation.
 type Reply struct {
-	Credentials []*ccache.Credential // from the KDC, the TGT first
+	Credentials []*ccache.Credential // the TGT first, then configuration entries
 }
 
 // TGT returns the ticket-granting ticket, or nil.

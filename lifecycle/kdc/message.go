@@ -1,6 +1,7 @@
 package kdc
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -11,8 +12,8 @@ import (
 )
 
 // A message is a version, then parts with their lengths before them, up to the end of
-// the stream. The first part is a header in JSON, the others are credentials as
-// ccache marshals them.
+// the stream. The first part is a header in JSON. The others are credentials as ccache
+// marshals them; or, of a request to acquire a ticket, there is one, the keytab.
 
 // version begins each message.
 const version = "kcmd-kdc-1\n"
@@ -24,8 +25,9 @@ const maxMessage = 1 << 20
 var errMessage = errors.New("malformed message")
 
 type requestHeader struct {
-	Op        Op    `json:"op"`
-	KDCOffset int32 `json:"kdc_offset"`
+	Op        Op     `json:"op"`
+	KDCOffset int32  `json:"kdc_offset"`
+	Principal string `json:"principal,omitempty"`
 }
 
 type replyHeader struct {
@@ -35,20 +37,33 @@ type replyHeader struct {
 
 // Write writes the request.
 func (r *Request) Write(w io.Writer) error {
-	return write(w, requestHeader{Op: r.Op, KDCOffset: r.KDCOffset}, r.TGT)
+	h := requestHeader{Op: r.Op, KDCOffset: r.KDCOffset, Principal: r.Principal}
+	if r.Op == Acquire {
+		return write(w, h, r.Keytab)
+	}
+	return write(w, h, r.TGT.Bytes())
 }
 
 // ReadRequest reads a request up to the end of the stream.
 func ReadRequest(r io.Reader) (*Request, error) {
 	var h requestHeader
-	credentials, err := read(r, &h)
+	parts, err := read(r, &h)
 	if err != nil {
 		return nil, err
 	}
-	if len(credentials) != 1 || !credentials[0].IsTGT() {
-		return nil, fmt.Errorf("%w: it has no TGT", errMessage)
+	request := &Request{Op: h.Op, KDCOffset: h.KDCOffset, Principal: h.Principal}
+	switch {
+	case len(parts) != 1:
+		return nil, fmt.Errorf("%w: it has %d parts, not 1", errMessage, len(parts))
+	case h.Op == Acquire:
+		request.Keytab = parts[0]
+		return request, nil
 	}
-	return &Request{Op: h.Op, KDCOffset: h.KDCOffset, TGT: credentials[0]}, nil
+	defer clear(parts[0])
+	if request.TGT, err = parse(parts[0]); err == nil && !request.TGT.IsTGT() {
+		err = fmt.Errorf("%w: it has no TGT", errMessage)
+	}
+	return request, err
 }
 
 // Write writes the reply, or failure if there is one.
@@ -56,32 +71,45 @@ func (r *Reply) Write(w io.Writer, failure *Failure) error {
 	if failure != nil {
 		return write(w, replyHeader{Reason: failure.Reason, Text: failure.Text})
 	}
-	return write(w, replyHeader{}, r.Credentials...)
+	var parts [][]byte
+	for _, c := range r.Credentials {
+		parts = append(parts, c.Bytes())
+	}
+	return write(w, replyHeader{}, parts...)
 }
 
 // readReply reads a reply up to the end of the stream. It returns the Failure of the
 // helper as an error.
 func readReply(r io.Reader) (*Reply, error) {
 	var h replyHeader
-	credentials, err := read(r, &h)
+	parts, err := read(r, &h)
 	switch {
 	case err != nil:
 		return nil, err
 	case h.Reason != "":
 		return nil, &Failure{Reason: h.Reason, Text: h.Text[:min(len(h.Text), MaxText)]}
 	}
-	return &Reply{Credentials: credentials}, nil
+	reply := new(Reply)
+	for _, part := range parts {
+		c, err := parse(part)
+		if err != nil {
+			return nil, err
+		}
+		clear(part)
+		reply.Credentials = append(reply.Credentials, c)
+	}
+	return reply, nil
 }
 
 // write writes a message in one piece, and then overwrites the bytes.
-func write(w io.Writer, header any, credentials ...*ccache.Credential) error {
+func write(w io.Writer, header any, parts ...[]byte) error {
 	text, err := json.Marshal(header)
 	if err != nil {
 		return err
 	}
 	size := len(version) + 4 + len(text)
-	for _, c := range credentials {
-		size += 4 + len(c.Bytes())
+	for _, part := range parts {
+		size += 4 + len(part)
 	}
 	if size > maxMessage {
 		return fmt.Errorf("the message has %d bytes; allowed: %d", size, maxMessage)
@@ -89,8 +117,8 @@ func write(w io.Writer, header any, credentials ...*ccache.Credential) error {
 	b := append(make([]byte, 0, size), version...) // not moved: no copy is left behind
 	defer func() { clear(b) }()
 	b = appendPart(b, text)
-	for _, c := range credentials {
-		b = appendPart(b, c.Bytes())
+	for _, part := range parts {
+		b = appendPart(b, part)
 	}
 	_, err = w.Write(b)
 	return err
@@ -100,9 +128,8 @@ func appendPart(b, part []byte) []byte {
 	return append(binary.BigEndian.AppendUint32(b, uint32(len(part))), part...)
 }
 
-// read reads a message. The credentials share no bytes with the buffer, which is
-// overwritten.
-func read(r io.Reader, header any) ([]*ccache.Credential, error) {
+// read reads a message. The parts share no bytes with the buffer, which is overwritten.
+func read(r io.Reader, header any) ([][]byte, error) {
 	b := make([]byte, maxMessage+1)
 	defer clear(b)
 	n, err := io.ReadFull(r, b)
@@ -119,21 +146,21 @@ func read(r io.Reader, header any) ([]*ccache.Credential, error) {
 	if d.Err() != nil || json.Unmarshal(text, header) != nil {
 		return nil, fmt.Errorf("%w: it has no header", errMessage)
 	}
-	var list []*ccache.Credential
+	var parts [][]byte
 	for len(d.Rest()) > 0 {
-		c, err := parse(d.Data("credential"))
-		if err := errors.Join(d.Err(), err); err != nil {
+		part := d.Data("part")
+		if err := d.Err(); err != nil {
 			return nil, fmt.Errorf("%w: %w", errMessage, err)
 		}
-		list = append(list, c)
+		parts = append(parts, bytes.Clone(part))
 	}
-	return list, nil
+	return parts, nil
 }
 
 func parse(b []byte) (*ccache.Credential, error) {
 	c, err := ccache.ParseCredential(b)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errMessage, err)
 	}
 	return c.Clone()
 }

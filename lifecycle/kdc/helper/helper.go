@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"slices"
 
 	"kcmd.org/kcmd/ccstore/ccache"
 	"kcmd.org/kcmd/lifecycle/kdc"
@@ -43,6 +45,8 @@ func do(ctx context.Context, r *kdc.Request) (*kdc.Reply, error) {
 		return room.exchange(ctx, r, "-R")
 	case kdc.Validate:
 		return room.exchange(ctx, r, "-v")
+	case kdc.Acquire:
+		return room.acquire(ctx, r)
 	}
 	return nil, &kdc.Failure{Reason: kdc.NotSupported, Text: fmt.Sprintf("the KDC helper cannot %s", safetext.Truncate(string(r.Op), 32))}
 }
@@ -66,4 +70,28 @@ func (r *room) exchange(ctx context.Context, request *kdc.Request, option string
 		}
 	}
 	return nil, errors.New("kinit left no TGT")
+}
+
+// keytabName is the file of the keytab in a room.
+const keytabName = "keytab"
+
+// acquire has kinit get a TGT with a keytab.
+func (r *room) acquire(ctx context.Context, request *kdc.Request) (*kdc.Reply, error) {
+	defer clear(request.Keytab)
+	if err := os.WriteFile(r.path(keytabName), request.Keytab, 0o600); err != nil {
+		return nil, err
+	}
+	if err := r.run(ctx, "kinit", "-k", "-t", "FILE:"+r.path(keytabName), "--", request.Principal); err != nil {
+		return nil, err
+	}
+	credentials, err := r.readCache()
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(credentials, (*ccache.Credential).IsTGT)
+	if i < 0 {
+		return nil, errors.New("kinit left no TGT")
+	}
+	credentials[0], credentials[i] = credentials[i], credentials[0]
+	return &kdc.Reply{Credentials: credentials}, nil
 }

@@ -37,6 +37,10 @@ var outcomes = []struct {
 	{"Password incorrect", kdc.PreauthFailed},
 	{"Preauthentication failed", kdc.PreauthFailed},
 	{"Decrypt integrity check failed", kdc.PreauthFailed},
+	{"Keytab contains no suitable keys", kdc.PreauthFailed},
+	{"no suitable keys for", kdc.PreauthFailed},
+	{"Key table entry not found", kdc.PreauthFailed},
+	{"Unsupported key table format version", kdc.PreauthFailed},
 
 	// Of the ticket.
 	{"Ticket expired", kdc.Expired},
