@@ -280,3 +280,53 @@ func (d *Desk) allow(a budget.Account) bool {
 func (r *allowance) after(now time.Duration) float64 {
 	return min(burst, r.left+perSecond*(now-r.at).Seconds())
 }
+
+// Acquire has the KDC give a TGT to the client principal, by a keytab, and puts it into
+// the cache of that name, whose service tickets stay if it is the client's already. The
+// keytab is overwritten.
+func (d *Desk) Acquire(ctx context.Context, owner ccstore.Owner, name, principal string, keytab []byte) (*ccstore.Credential, error) {
+	defer clear(keytab)
+	a := account(owner)
+	if err := d.helpers.Wait(ctx, a, 1, 0); err != nil {
+		return nil, busy
+	}
+	defer d.helpers.Give(a, 1)
+	reply, err := d.KDC.Do(ctx, &kdc.Request{Op: kdc.Acquire, Principal: principal, Keytab: keytab})
+	if err != nil {
+		return nil, err
+	}
+	if reply.TGT() == nil {
+		return nil, &kdc.Failure{Reason: kdc.Broken, Text: "the KDC helper has no ticket"}
+	}
+	var cache *ccstore.Cache
+	err = d.store.Update(ctx, owner, func(tx *ccstore.Tx) (err error) {
+		if err := fill(tx, name, reply); err != nil {
+			return err
+		}
+		cache, err = tx.Cache(name)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return cache.TGT(), nil
+}
+
+// fill puts what the KDC gave into a cache.
+func fill(tx *ccstore.Tx, name string, reply *kdc.Reply) error {
+	client := reply.TGT().Client
+	cache, err := tx.Cache(name)
+	if err != nil || cache.TGT() == nil || !cache.Principal.Equal(client) {
+		tx.Replace(name, client, reply.KDCOffset, reply.Credentials)
+		return nil
+	}
+	if _, err := tx.Renew(cache.UUID, cache.TGT().UUID, reply.TGT()); err != nil {
+		return err
+	}
+	for _, c := range reply.Credentials[1:] {
+		if err := tx.Store(name, c); err != nil {
+			return err
+		}
+	}
+	return tx.SetKDCOffset(name, reply.KDCOffset)
+}

@@ -5,5 +5,5 @@
 // such as dbus, get its notices as events of the store.
 //
 // Files, in the order in which to read them: reaper.go, announcer.go, desk.go (requests
-// to KDCs), renewer.go (when), active.go (for whom).
+// to KDCs), renewer.go (when), active.go (for whom), keeper.go (caches from keytabs).
 package lifecycle

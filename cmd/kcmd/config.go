@@ -49,6 +49,7 @@ func readConfig(flags *pflag.FlagSet) (*config, error) {
 	if fromFiles.sockets != nil && os.Getenv("KCMD_SOCKET") == "" && !flags.Changed("socket") {
 		c.sockets, c.socketTables = fromFiles.sockets, true
 	}
+	c.keep = fromFiles.keep
 	c.setModes()
 	return c, nil
 }
@@ -115,6 +116,7 @@ func userDir(variable, inHome string) string {
 type files struct {
 	v       *viper.Viper
 	sockets []socketConfig // of the last file with [[socket]] tables; nil if a later file sets socket
+	keep    []keepConfig   // of all files
 }
 
 // merge adds the configuration file and those in kcmd.conf.d.
@@ -184,6 +186,13 @@ func (f *files) mergeFile(path string) error {
 		s := findSetting(key)
 		if tables, ok := values[key].([]any); ok && key == "socket" {
 			if f.sockets, err = socketTables(path, tables); err != nil {
+				return err
+			}
+			delete(values, key)
+			continue
+		}
+		if tables, ok := values[key].([]any); ok && key == "keep" {
+			if f.keep, err = keepTables(path, tables, f.keep); err != nil {
 				return err
 			}
 			delete(values, key)

@@ -74,7 +74,7 @@ func expect(t *testing.T, want, got *config, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(config{}, socketConfig{}), ignoreAsked); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(config{}, keepConfig{}, socketConfig{}), ignoreAsked); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
 	}
 }
@@ -321,6 +321,15 @@ func TestBadFile(t *testing.T) {
 		{`max_connections = 0`, `: max_connections: 0 is not allowed; allowed: a whole number from 1 to 1000000`},
 		{`max_uid_connections = 1000001`, `: max_uid_connections: 1000001 is not allowed; allowed: a whole number from 1 to 1000000`},
 		{`default_cache = "last"`, `: default_cache: "last" is not allowed; allowed: strict, first`},
+		{`keep = "x"`, `: unknown key "keep"; allowed: `},
+		{"[[keep]]\nprincipal = \"x\"\nowner = 0", `: keep[0]: keytab is missing; allowed: the name of a systemd credential or the absolute path of a file`},
+		{"[[keep]]\nowner = \"no-such-user\"", `: keep[0].owner: "no-such-user" is not allowed; allowed: the name or the uid of a user`},
+		{"[[keep]]\nowner = -1", `: keep[0].owner: -1 is not allowed; allowed: the name or the uid of a user`},
+		{"[[keep]]\nprincipal = \"-R\"", `: keep[0].principal: "-R" is not allowed; allowed: a principal such as batch@EXAMPLE.COM of at most 1024 bytes`},
+		{"[[keep]]\nkeytab = \"a/b\"", `: keep[0].keytab: "a/b" is not allowed; allowed: the name of a systemd credential or the absolute path of a file`},
+		{"[[keep]]\ncache = \"KCM:x\"", `: keep[0].cache: "KCM:x" is not allowed; allowed: a name such as "1000:batch" of at most 255 bytes, without KCM:`},
+		{"[[keep]]\npassword = \"x\"", `: keep[0]: unknown key "password"; allowed: principal, keytab, owner, cache`},
+		{strings.Repeat("[[keep]]\nprincipal = \"x\"\nkeytab = \"/x\"\nowner = 7\n", 2), `: keep[1]: the cache "7" of uid 7 is listed twice; allowed: each cache once`},
 		{`renew = "always"`, `: renew: "always" is not allowed; allowed: yes, active, no`},
 		{`renew_parallel = 0`, `: renew_parallel: 0 is not allowed; allowed: a whole number from 1 to 1000000`},
 		{`kdc_helper = "kdc.sock"`, `: kdc_helper: "kdc.sock" is not allowed; allowed: auto, child, none, or an absolute path of at most 107 bytes without control characters`},

@@ -104,6 +104,13 @@ func (d *daemon) parts(hangups <-chan os.Signal) []row {
 	if desk != nil && d.renew != renewNone {
 		rows = append(rows, row{name: "the renewal of tickets", part: task(d.newRenewer(desk).Run)})
 	}
+	switch {
+	case len(d.keep) == 0:
+	case desk == nil:
+		d.log.Error("cannot keep caches filled from keytabs: there is no way to a KDC")
+	default:
+		rows = append(rows, row{name: "the keeping of caches", part: task(d.newKeeper(desk).Run)})
+	}
 	return append(rows, row{name: "systemd", part: reporting(onBus, d.log)})
 }
 

@@ -8,7 +8,8 @@
 // Files, in the order in which to read them:
 //
 //   - main.go, command.go: the program and its command line
-//   - settings.go, sockets.go, config.go: the settings, the [[socket]] tables, and how
+//   - settings.go, sockets.go, keep.go, config.go: the settings, the [[socket]] and
+//     [[keep]] tables, and how
 //     files, variables and flags are merged
 //   - daemon.go, parts.go: the parts of the daemon, and how parts start and end
 //   - limits.go: the budgets, from the settings and the limits of the service

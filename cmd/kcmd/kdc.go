@@ -64,10 +64,10 @@ func (d *daemon) kdcClient() *kdc.Client {
 	switch {
 	case startedBySystemd():
 		// The sandbox of the unit has no network, also not for children.
-		d.log.Info("tickets are not renewed: kcmd-kdc.socket is not active")
+		d.log.Info("no tickets are renewed: kcmd-kdc.socket is not active")
 		return nil
 	case missingKinit():
-		d.log.Info("tickets are not renewed: kinit is not installed")
+		d.log.Info("no tickets are renewed: kinit is not installed")
 		return nil
 	}
 	return kdcChild()

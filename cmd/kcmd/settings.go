@@ -38,7 +38,8 @@ type config struct {
 	renew             string // yes, active or no
 	renewParallel     int
 	kdcHelper         string // auto, child, none, or the path of a socket
-	selinux           bool   // use SELinux labels, if the machine has them
+	keep              []keepConfig
+	selinux           bool // use SELinux labels, if the machine has them
 	logLevel          slog.Level
 }
 

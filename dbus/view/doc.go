@@ -9,9 +9,9 @@
 // package dbus does not import godbus.
 //
 // Files, in the order in which to read them: scope.go (which collections a
-// caller sees), path.go (object paths), collection.go, cache.go, ticket.go
-// renewal.go, origin.go (properties), signal.go and tickets.go (what changed, as signals), notice.go
-// (TGTs that expire), text.go.
+// caller sees), path.go (object paths), collection.go, cache.go, renewal.go,
+// origin.go, ticket.go (properties), signal.go and tickets.go (what changed, as
+// signals), notice.go (TGTs that expire or are renewed), text.go.
 //
 // Reference: the XML in package introspection.
 package view

@@ -28,6 +28,7 @@ type Request struct {
 
 // A Reply is the result of an operation.
 type Reply struct {
+	KDCOffset   int32                // as libkrb5 measured it, in seconds
 	Credentials []*ccache.Credential // the TGT first, then configuration entries
 }
 

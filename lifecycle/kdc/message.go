@@ -31,8 +31,9 @@ type requestHeader struct {
 }
 
 type replyHeader struct {
-	Reason Reason `json:"reason,omitempty"` // "" for success
-	Text   string `json:"text,omitempty"`
+	Reason    Reason `json:"reason,omitempty"` // "" for success
+	Text      string `json:"text,omitempty"`
+	KDCOffset int32  `json:"kdc_offset,omitempty"`
 }
 
 // Write writes the request.
@@ -75,7 +76,7 @@ func (r *Reply) Write(w io.Writer, failure *Failure) error {
 	for _, c := range r.Credentials {
 		parts = append(parts, c.Bytes())
 	}
-	return write(w, replyHeader{}, parts...)
+	return write(w, replyHeader{KDCOffset: r.KDCOffset}, parts...)
 }
 
 // readReply reads a reply up to the end of the stream. It returns the Failure of the
@@ -89,7 +90,7 @@ func readReply(r io.Reader) (*Reply, error) {
 	case h.Reason != "":
 		return nil, &Failure{Reason: h.Reason, Text: h.Text[:min(len(h.Text), MaxText)]}
 	}
-	reply := new(Reply)
+	reply := &Reply{KDCOffset: h.KDCOffset}
 	for _, part := range parts {
 		c, err := parse(part)
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"kcmd.org/kcmd/ccstore/ccache"
+	"kcmd.org/kcmd/lifecycle/kdc"
 )
 
 // cacheName is the file of the cache in a room.
@@ -53,8 +54,9 @@ func (r *room) writeCache(client ccache.Principal, kdcOffset int32, credentials 
 	return err
 }
 
-// readCache returns the credentials in the cache, configuration entries among them.
-func (r *room) readCache() ([]*ccache.Credential, error) {
+// readCache returns the KDC offset and the credentials in the cache, configuration
+// entries among them.
+func (r *room) readCache() (*kdc.Reply, error) {
 	f, err := os.OpenFile(r.path(cacheName), os.O_RDONLY|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, err
@@ -70,17 +72,29 @@ func (r *room) readCache() ([]*ccache.Credential, error) {
 	if v := d.Uint16("version"); v != fileVersion {
 		return nil, fmt.Errorf("the cache has version %#x, not %#x", v, fileVersion)
 	}
-	d.Bytes("header", int(d.Uint16("header length")))
+	reply := &kdc.Reply{KDCOffset: offsetIn(d.Bytes("header", int(d.Uint16("header length"))))}
 	d.Principal("principal")
-	var list []*ccache.Credential
 	for len(d.Rest()) > 0 {
 		if c := d.Credential("credential"); d.Err() == nil {
 			clone, err := c.Clone()
 			if err != nil {
 				return nil, err
 			}
-			list = append(list, clone)
+			reply.Credentials = append(reply.Credentials, clone)
 		}
 	}
-	return list, d.Err()
+	return reply, d.Err()
+}
+
+// offsetIn returns the KDC offset in the header of a cache, 0 if it has none.
+func offsetIn(header []byte) int32 {
+	d := ccache.NewDecoder(header)
+	for len(d.Rest()) > 0 {
+		tag := d.Uint16("tag")
+		value := ccache.NewDecoder(d.Bytes("field", int(d.Uint16("length"))))
+		if tag == tagOffset && d.Err() == nil {
+			return int32(value.Uint32("offset"))
+		}
+	}
+	return 0
 }

@@ -60,11 +60,11 @@ func (r *room) exchange(ctx context.Context, request *kdc.Request, option string
 	if err := r.run(ctx, "kinit", option); err != nil {
 		return nil, err
 	}
-	credentials, err := r.readCache()
+	reply, err := r.readCache()
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range credentials {
+	for _, c := range reply.Credentials {
 		if c.IsTGT() && c.Client.Equal(old.Client) && c.Server.Equal(old.Server) {
 			return &kdc.Reply{Credentials: []*ccache.Credential{c}}, nil
 		}
@@ -84,14 +84,15 @@ func (r *room) acquire(ctx context.Context, request *kdc.Request) (*kdc.Reply, e
 	if err := r.run(ctx, "kinit", "-k", "-t", "FILE:"+r.path(keytabName), "--", request.Principal); err != nil {
 		return nil, err
 	}
-	credentials, err := r.readCache()
+	reply, err := r.readCache()
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(credentials, (*ccache.Credential).IsTGT)
+	list := reply.Credentials
+	i := slices.IndexFunc(list, (*ccache.Credential).IsTGT)
 	if i < 0 {
 		return nil, errors.New("kinit left no TGT")
 	}
-	credentials[0], credentials[i] = credentials[i], credentials[0]
-	return &kdc.Reply{Credentials: credentials}, nil
+	list[0], list[i] = list[i], list[0]
+	return reply, nil
 }

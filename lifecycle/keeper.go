@@ -1,0 +1,168 @@
+package lifecycle
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/clock"
+)
+
+// A Kept is a cache that a Keeper keeps filled from a keytab.
+type Kept struct {
+	Owner     ccstore.Owner
+	Cache     string                 // its name
+	Principal string                 // the client, with or without realm
+	Keytab    func() ([]byte, error) // reads it, each time anew; the result is overwritten
+}
+
+// A Keeper keeps caches filled from keytabs: for services and batch users.
+type Keeper struct {
+	desk *Desk
+	log  *slog.Logger
+	list []*keeping
+}
+
+// NewKeeper returns a keeper of caches that works at a desk.
+func NewKeeper(desk *Desk, caches []Kept, log *slog.Logger) *Keeper {
+	k := &Keeper{desk: desk, log: log}
+	for _, kept := range caches {
+		k.list = append(k.list, &keeping{Kept: kept, desk: desk, log: log, wake: make(chan struct{}, 1)})
+	}
+	return k
+}
+
+// Run keeps the caches filled until ctx is done, and then returns nil. It fails if it
+// cannot get timers.
+func (k *Keeper) Run(ctx context.Context) error {
+	defer k.desk.store.Watch(k.noteEvent)()
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	for _, kept := range k.list {
+		timer, err := k.desk.Clock.NewTimer()
+		if err != nil {
+			return err
+		}
+		tasks.Go(func() {
+			defer timer.Close()
+			kept.run(ctx, timer)
+		})
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// noteEvent wakes those whose collections changed.
+func (k *Keeper) noteEvent(e ccstore.Event) {
+	if len(e.Changes) == 0 {
+		return
+	}
+	for _, kept := range k.list {
+		if kept.Owner == e.Owner && kept.lost(e) {
+			wakeUp(kept.wake)
+		}
+	}
+}
+
+// A keeping is the work on one cache.
+type keeping struct {
+	Kept
+	desk     *Desk
+	log      *slog.Logger
+	wake     chan struct{}
+	failures int
+	retry    time.Duration // by the boot clock: not before
+}
+
+// lost reports whether a change took the TGT away.
+func (k *keeping) lost(e ccstore.Event) bool {
+	had, err := e.Before.Cache(k.Cache)
+	if err != nil || had.TGT() == nil {
+		return false
+	}
+	has, err := e.After.Cache(k.Cache)
+	return err != nil || has.TGT() == nil || !k.isClient(has)
+}
+
+// isClient reports whether a cache is of the client.
+func (k *keeping) isClient(c *ccstore.Cache) bool {
+	name := c.Principal.String()
+	return name == k.Principal || !strings.Contains(k.Principal, "@") && strings.HasPrefix(name, k.Principal+"@")
+}
+
+func (k *keeping) run(ctx context.Context, timer clock.Timer) {
+	for {
+		if err := timer.Set(k.step(ctx)); err != nil {
+			k.log.Error("cannot keep a cache filled", "owner", k.Owner, "cache", k.Cache, "err", err)
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C():
+		case <-k.wake:
+		}
+	}
+}
+
+// step gets a ticket if it is time for that, and returns when to look again.
+func (k *keeping) step(ctx context.Context) time.Time {
+	now := k.desk.Clock.Now()
+	if wait := k.retry - k.desk.Clock.Boot(); wait > 0 {
+		return now.Add(wait)
+	}
+	if at, ok := k.due(ctx); ok && at.After(now) {
+		return at
+	}
+	err := k.acquire(ctx)
+	if ctx.Err() != nil {
+		return now
+	}
+	pause := time.Second // so long at least, also if the tickets of the KDC do not last
+	if err != nil {
+		pause = min(firstPause<<min(k.failures, 16), mostPause)
+		k.failures++
+		k.log.Error("cannot get a ticket with a keytab, trying again", "owner", k.Owner, "cache", k.Cache, "principal", k.Principal, "err", err, "in", pause)
+	} else {
+		k.failures = 0
+		k.log.Info("got a ticket with a keytab", "owner", k.Owner, "cache", k.Cache, "principal", k.Principal)
+	}
+	k.retry = k.desk.Clock.Boot() + pause
+	now = k.desk.Clock.Now()
+	if at, ok := k.due(ctx); err == nil && ok && at.After(now.Add(pause)) {
+		return at
+	}
+	return now.Add(pause)
+}
+
+func (k *keeping) acquire(ctx context.Context) error {
+	keytab, err := k.Keytab()
+	if err != nil {
+		return err
+	}
+	_, err = k.desk.Acquire(ctx, k.Owner, k.Cache, k.Principal, keytab)
+	return err
+}
+
+// due returns when the cache needs another ticket: at half of the life of the one that
+// it has. It is false if it has none of the client.
+func (k *keeping) due(ctx context.Context) (time.Time, bool) {
+	c, err := k.desk.store.Snapshot(ctx, k.Owner)
+	if err != nil {
+		return time.Time{}, false
+	}
+	cache, err := c.Cache(k.Cache)
+	if err != nil || cache.TGT() == nil || !k.isClient(cache) {
+		return time.Time{}, false
+	}
+	tgt := cache.TGT()
+	end, ok := tgt.Expires()
+	if !ok {
+		return k.desk.Clock.Now().AddDate(1, 0, 0), true
+	}
+	half := end.Add(-end.Sub(time.Unix(int64(tgt.Start()), 0)) / 2)
+	return half.Add(-time.Duration(cache.KDCOffset) * time.Second), true
+}
