@@ -88,7 +88,7 @@ func TestSignals(t *testing.T) {
 		}, []string{"Cache [TicketCount]", "TicketsRemoved 1 removed"}},
 		{"kinit again", func(tx *ccstore.Tx) {
 			tx.Replace(name, alice(), 5, []*ccache.Credential{withStart(tgt(alice(), inTenHours.Add(time.Hour)), now())})
-		}, []string{"Cache [EndTime KdcOffset RenewUntil]", "TicketsRemoved 1 reinitialized", "TicketsAdded 1", "Collection [NextExpiry]"}},
+		}, []string{"Cache [EndTime KdcOffset LastEndTime RenewUntil]", "TicketsRemoved 1 reinitialized", "TicketsAdded 1", "Collection [NextExpiry]"}},
 		{"kswitch", func(tx *ccstore.Tx) {
 			tx.SetDefault("other")
 		}, []string{"Cache [IsDefault]", "Collection [DefaultCache DefaultCacheName]"}},

@@ -42,6 +42,7 @@ type Cache struct {
 	AuthTime        time.Time
 	StartTime       time.Time
 	EndTime         time.Time
+	LastEndTime     time.Time
 	RenewUntil      time.Time
 	Flags           []string
 	KdcOffset       int32 // seconds

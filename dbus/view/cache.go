@@ -71,6 +71,7 @@ func (c Cache) Properties() map[string]any {
 		"AuthTime":        int64(0),
 		"StartTime":       int64(0),
 		"EndTime":         int64(0),
+		"LastEndTime":     int64(0),
 		"RenewUntil":      int64(0),
 		"Flags":           []string{},
 		"KdcOffset":       c.KDCOffset,
@@ -79,6 +80,9 @@ func (c Cache) Properties() map[string]any {
 	}
 	c.addRenewal(p)
 	c.addOrigin(p)
+	if end, ok := c.Expires(); ok {
+		p["LastEndTime"] = c.KDCTime(end).Unix()
+	}
 	if tgt := c.TGT(); tgt != nil {
 		p["AuthTime"] = int64(tgt.AuthTime)
 		p["StartTime"] = int64(tgt.Start())
