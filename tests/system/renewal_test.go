@@ -29,7 +29,7 @@ func TestRenewal(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.mustRun(t, "kinit", "-c", "KCM:"+ownName()+":other", "bob")
-	w.mustRun(t, "kinit", "-c", "KCM:"+ownName()+":short", "-l", "12s", "-r", "1h", "alice")
+	w.mustRun(t, "kinit", "-c", "KCM:"+ownName()+":short", "-l", "40s", "-r", "1h", "alice")
 	w.mustRun(t, "kswitch", "-c", "KCM:"+ownName()+":short")
 	w.mustRun(t, "kvno", w.service)
 	asked, err := w.kdc.Requests("TGS_REQ")
@@ -39,7 +39,7 @@ func TestRenewal(t *testing.T) {
 	var readers sync.WaitGroup
 	for range 2 {
 		readers.Go(func() {
-			for round := 0; round < 200 || w.renewals() < 3; round++ {
+			for round := 0; round < 200 || w.renewals() < 2; round++ {
 				if o := w.tell("KCM:", "klist", "-s"); o.Err != nil {
 					t.Errorf("round %d, after %d renewals: there is no valid ticket\n%s", round, w.renewals(), w.tell("KCM:", "klist").Stdout)
 					return
