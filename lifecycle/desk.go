@@ -174,8 +174,8 @@ func (d *Desk) unfit(op kdc.Op, cache *ccstore.Cache, old, next *ccache.Credenti
 		return &kdc.Failure{Reason: kdc.Broken, Text: "the KDC helper has no such ticket"}
 	case next.IsExpired(cache.KDCTime(d.Clock.Now())):
 		return &kdc.Failure{Reason: kdc.Refused, Text: "the KDC gave a ticket that has expired"}
-	case op == kdc.Renew && next.EndTime <= old.EndTime:
-		return &kdc.Failure{Reason: kdc.NotRenewable, Text: "the KDC gave a ticket that does not last longer"}
+	case op == kdc.Renew && next.EndTime < old.EndTime:
+		return &kdc.Failure{Reason: kdc.Refused, Text: "the KDC gave a ticket that ends earlier"}
 	}
 	return nil
 }

@@ -27,6 +27,7 @@ type fakeKDC struct {
 	clock *clocktest.Manual
 
 	mu      sync.Mutex
+	earlier bool                               // its tickets end earlier than those they replace
 	fail    func(tgt *ccache.Credential) error // nil: nothing fails
 	delay   chan struct{}                      // if not nil, an answer waits for a value
 	asked   []string                           // clients
@@ -65,6 +66,9 @@ func (k *fakeKDC) Do(ctx context.Context, r *kdc.Request) (*kdc.Reply, error) {
 	next := *r.TGT
 	now := uint32(k.clock.Now().Unix() + int64(r.KDCOffset))
 	next.StartTime, next.EndTime = now, min(now+r.TGT.EndTime-r.TGT.StartTime, r.TGT.RenewTill)
+	if k.earlier {
+		next.EndTime = r.TGT.EndTime - 1
+	}
 	parsed, err := ccache.ParseCredential(next.Append(nil))
 	return &kdc.Reply{Credentials: []*ccache.Credential{parsed}}, err
 }
@@ -412,6 +416,29 @@ func TestRenewerActive(t *testing.T) {
 		if asked > 60 {
 			t.Errorf("asked %d times whether a user is there", asked)
 		}
+	})
+}
+
+// TestDeskEnds renews a ticket in the second in which it was got, and has a KDC give
+// one that ends earlier: neither ends the renewal of the ticket for good.
+func TestDeskEnds(t *testing.T) {
+	renewing(t, memory.New(), func(a *act) {
+		a.fill(1, "x", alice, 10*time.Hour, 24*time.Hour)
+		renew := func() error {
+			_, err := a.desk.Renew(t.Context(), owner(1), a.cache(1, "x").UUID)
+			return err
+		}
+		if err := renew(); err != nil {
+			t.Errorf("in the same second: %v", err)
+		}
+		a.hears("x renewed")
+		a.kdc.earlier = true
+		a.until(5 * time.Hour)
+		a.hears("x KdcError 30s")
+		a.ends(1, "x", 10*time.Hour)
+		a.kdc.earlier = false
+		a.until(5*time.Hour + 30*time.Second)
+		a.hears("x renewed")
 	})
 }
 
