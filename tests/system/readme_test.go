@@ -58,13 +58,14 @@ func readmeBlocks(t *testing.T) (blocks []readmeBlock) {
 // test, too.
 func TestReadmeBlocksAreTested(t *testing.T) {
 	tested := map[string][]string{
-		"# kcmd":               {"TestReadmeFirst", "TestReadmeTry", "TestReadmeRun", "TestReadmeRun"},
-		"## Build and install": {"TestReadmeBuild", "TestReadmeBuild", "tests/boot/scenarios/service"},
-		"### krb5.conf":        {"TestReadmeKrb5Conf"},
-		"## Run it by hand":    {"TestReadmeByHand"},
-		"### For one user":     {"TestReadmeForOneUser"},
-		"### Containers":       {"TestReadmeContainers"},
-		"## D-Bus":             {"TestReadmeDBus"},
+		"# kcmd":                   {"TestReadmeFirst", "TestReadmeTry", "TestReadmeRun", "TestReadmeRun"},
+		"## Build and install":     {"TestReadmeBuild", "TestReadmeBuild", "tests/boot/scenarios/service"},
+		"### krb5.conf":            {"TestReadmeKrb5Conf"},
+		"## Run it by hand":        {"TestReadmeByHand"},
+		"### For one user":         {"TestReadmeForOneUser"},
+		"### Caches from a keytab": {"TestReadmeKeep"},
+		"### Containers":           {"TestReadmeContainers"},
+		"## D-Bus":                 {"TestReadmeDBus"},
 	}
 	for _, b := range readmeBlocks(t) {
 		if len(tested[b.heading]) == 0 {
@@ -219,4 +220,24 @@ func TestReadmeDBus(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
 	}
+}
+
+// The table fills a cache of this user, with the keytab of the test's realm.
+func TestReadmeKeep(t *testing.T) {
+	w := newStoppedWorld(t, "readme")
+	table := strings.NewReplacer(
+		"batch/host.example.com@EXAMPLE.COM", "host/server.kcmd.test@KCMD.TEST",
+		"/etc/kcmd/batch.keytab", w.realm.Keytab,
+		`"batch"`, ownName(),
+	).Replace(readme(t, "### Caches from a keytab"))
+	config := w.lab.Path("keep.toml")
+	if err := os.WriteFile(config, []byte(table), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.daemon.Start("--config", config); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the cache", func() bool {
+		return strings.Contains(w.tell("KCM:"+ownName(), "klist").Stdout, "Default principal: host/server.kcmd.test@KCMD.TEST")
+	})
 }
