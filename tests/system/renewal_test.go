@@ -29,7 +29,7 @@ func TestRenewal(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.mustRun(t, "kinit", "-c", "KCM:"+ownName()+":other", "bob")
-	w.mustRun(t, "kinit", "-c", "KCM:"+ownName()+":short", "-l", "40s", "-r", "1h", "alice")
+	w.mustRun(t, "kinit", "-c", "KCM:"+ownName()+":short", "-l", "24s", "-r", "1h", "alice")
 	w.mustRun(t, "kswitch", "-c", "KCM:"+ownName()+":short")
 	w.mustRun(t, "kvno", w.service)
 	asked, err := w.kdc.Requests("TGS_REQ")
