@@ -4,6 +4,7 @@
 // It imports budget, ccstore, ccache, clock, lifecycle/kdc and ratelog. Other packages,
 // such as dbus, get its notices as events of the store.
 //
-// Files, in the order in which to read them: reaper.go, announcer.go, desk.go (requests
-// to KDCs), renewer.go (when), active.go (for whom), keeper.go (caches from keytabs).
+// Files, in the order in which to read them: alarm.go (sleep until a deadline), reaper.go,
+// announcer.go, desk.go (requests to KDCs), renewer.go (when), active.go (for whom),
+// keeper.go (caches from keytabs).
 package lifecycle

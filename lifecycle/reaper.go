@@ -4,10 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"math"
-	"sync/atomic"
 	"time"
-
-	"github.com/google/uuid"
 
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/clock"
@@ -22,8 +19,7 @@ type Reaper struct {
 	clock clock.Clock
 	log   *slog.Logger
 	lines *ratelog.Each[ccstore.Owner] // about reaped caches
-	wake  chan struct{}                // receives when a cache has a deadline before next
-	next  atomic.Int64                 // the earliest known deadline
+	alarm *alarm
 }
 
 // The log lines about the caches of one owner: a burst, then one each second.
@@ -35,7 +31,7 @@ const (
 // NewReaper returns a reaper for store. c must be the clock of the store.
 func NewReaper(store *ccstore.Store, c clock.Clock, log *slog.Logger) *Reaper {
 	return &Reaper{
-		store: store, clock: c, log: log, wake: make(chan struct{}, 1),
+		store: store, clock: c, log: log, alarm: newAlarm(ccstore.Reaping),
 		lines: ratelog.NewEach[ccstore.Owner](log, lineBurst, lineEvery),
 	}
 }
@@ -50,48 +46,7 @@ func (r *Reaper) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	timer, err := r.clock.NewTimer()
-	if err != nil {
-		return err
-	}
-	defer timer.Close()
-	defer r.store.Watch(r.noteEvent)()
-	for {
-		if err := timer.Set(r.reap(ctx)); err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-timer.C():
-		case <-r.wake:
-		}
-	}
-}
-
-// noteEvent wakes the reaper if a changed cache has a deadline before the earliest
-// known one.
-func (r *Reaper) noteEvent(e ccstore.Event) {
-	var last uuid.UUID
-	for _, change := range e.Changes {
-		if change.Cache == last {
-			continue // a cache often has many changes in a row
-		}
-		last = change.Cache
-		cache, err := e.After.CacheByUUID(change.Cache)
-		if err == nil && cache.Deadlines()[ccstore.Reaping] < r.next.Load() {
-			wakeUp(r.wake)
-			return
-		}
-	}
-}
-
-// wakeUp sends to c, which has capacity 1, unless it holds a value already.
-func wakeUp(c chan<- struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
+	return r.alarm.run(ctx, r.store, r.clock, r.reap)
 }
 
 // batch limits the deadlines of one query.
@@ -101,7 +56,7 @@ const batch = 1000
 func (r *Reaper) reap(ctx context.Context) time.Time {
 	now := r.clock.Now()
 	if wait := r.store.Distrust(); wait > 0 {
-		r.next.Store(math.MinInt64) // so that no event wakes the reaper
+		r.alarm.next.Store(math.MinInt64) // so that no event wakes the reaper
 		return now.Add(wait)
 	}
 	until := now.Add(-r.store.ReapAfter()).Unix()
@@ -133,7 +88,7 @@ func (r *Reaper) retry(ctx context.Context, err error) time.Time {
 
 // nextTime returns when the next cache is due.
 func (r *Reaper) nextTime(ctx context.Context) time.Time {
-	r.next.Store(math.MaxInt64) // each event wakes the reaper until the query is done
+	r.alarm.next.Store(math.MaxInt64) // each event wakes the reaper until the query is done
 	due, err := r.store.Due(ctx, ccstore.Reaping, math.MinInt64, ccstore.Never, 1)
 	if err != nil {
 		return r.retry(ctx, err)
@@ -141,7 +96,7 @@ func (r *Reaper) nextTime(ctx context.Context) time.Time {
 	if len(due) == 0 {
 		return r.clock.Now().AddDate(1, 0, 0)
 	}
-	r.next.Store(due[0].At)
+	r.alarm.next.Store(due[0].At)
 	return time.Unix(due[0].At, 0).Add(r.store.ReapAfter())
 }
 

@@ -7,7 +7,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -23,8 +22,7 @@ type Renewer struct {
 	desk *Desk
 	RenewerOptions
 	lines *ratelog.Each[ccstore.Owner]
-	wake  chan struct{} // a renewal ended, or there is a deadline before next
-	next  atomic.Int64  // the first deadline that is known and not under way
+	alarm *alarm // its first deadline is of a renewal that is not under way
 	tasks sync.WaitGroup
 
 	mu      sync.Mutex
@@ -55,7 +53,7 @@ type renewal struct {
 // NewRenewer returns a renewer that works at a desk.
 func NewRenewer(desk *Desk, o RenewerOptions) *Renewer {
 	return &Renewer{
-		desk: desk, RenewerOptions: o, wake: make(chan struct{}, 1),
+		desk: desk, RenewerOptions: o, alarm: newAlarm(ccstore.Renewing),
 		lines:   ratelog.NewEach[ccstore.Owner](o.Logger, lineBurst, lineEvery),
 		running: make(map[uuid.UUID]*renewal), owners: make(map[ccstore.Owner]bool), realms: make(map[string]int),
 		outages: make(map[string]*outage), held: make(map[uuid.UUID]hold),
@@ -65,40 +63,8 @@ func NewRenewer(desk *Desk, o RenewerOptions) *Renewer {
 // Run renews until ctx is done, and returns nil once no renewal is under way. It fails
 // if it cannot get a timer.
 func (r *Renewer) Run(ctx context.Context) error {
-	timer, err := r.desk.Clock.NewTimer()
-	if err != nil {
-		return err
-	}
-	defer timer.Close()
 	defer r.tasks.Wait()
-	defer r.desk.store.Watch(r.noteEvent)()
-	for {
-		if err := timer.Set(r.begin(ctx)); err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-timer.C():
-		case <-r.wake:
-		}
-	}
-}
-
-// noteEvent wakes the renewer if a changed cache is due before all those that it knows.
-func (r *Renewer) noteEvent(e ccstore.Event) {
-	var last uuid.UUID
-	for _, change := range e.Changes {
-		if change.Cache == last {
-			continue // a cache often has many changes in a row
-		}
-		last = change.Cache
-		cache, err := e.After.CacheByUUID(change.Cache)
-		if err == nil && cache.Deadlines()[ccstore.Renewing] < r.next.Load() {
-			wakeUp(r.wake)
-			return
-		}
-	}
+	return r.alarm.run(ctx, r.desk.store, r.desk.Clock, r.begin)
 }
 
 // renewalBatch is how many deadlines are listed at once.
@@ -108,7 +74,7 @@ const renewalBatch = 256
 // to look again.
 func (r *Renewer) begin(ctx context.Context) time.Time {
 	now := r.desk.Clock.Now()
-	r.next.Store(math.MaxInt64) // a change wakes us until the first deadline is known
+	r.alarm.next.Store(math.MaxInt64) // a change wakes us until the first deadline is known
 	after := int64(math.MinInt64)
 	for {
 		due, err := r.desk.store.Due(ctx, ccstore.Renewing, after, ccstore.Never, renewalBatch)
@@ -120,11 +86,11 @@ func (r *Renewer) begin(ctx context.Context) time.Time {
 		}
 		for _, d := range due {
 			if d.At > now.Unix() {
-				r.next.Store(d.At)
+				r.alarm.next.Store(d.At)
 				return r.lookAgain(now, time.Unix(d.At, 0))
 			}
 			if r.full() {
-				r.next.Store(math.MinInt64) // nothing else can begin; the end of one wakes us
+				r.alarm.next.Store(math.MinInt64) // nothing else can begin; the end of one wakes us
 				return now.AddDate(1, 0, 0)
 			}
 			r.beginOne(ctx, d, now)
@@ -277,7 +243,7 @@ func (r *Renewer) end(job *renewal) {
 	if r.realms[job.realm]--; r.realms[job.realm] == 0 {
 		delete(r.realms, job.realm)
 	}
-	wakeUp(r.wake)
+	wakeUp(r.alarm.wake)
 }
 
 // renew renews the TGT of a cache.

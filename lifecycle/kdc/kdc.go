@@ -45,23 +45,21 @@ type Reason string
 
 // Why an operation fails.
 const (
-	Unreachable    Reason = "KdcUnreachable" // no KDC answered
-	Refused        Reason = "KdcError"       // the KDC refused for another reason than these
-	ClientUnknown  Reason = "ClientUnknown"
-	ClientRevoked  Reason = "ClientRevoked" // locked or disabled
-	Expired        Reason = "Expired"       // of the ticket
-	NotRenewable   Reason = "NotRenewable"  // not at all, or not any more
-	NotYetValid    Reason = "NotYetValid"   // of the ticket
-	ClockSkew      Reason = "ClockSkew"     // the clocks differ by too much
-	PreauthFailed  Reason = "PreauthFailed" // the password or the key is wrong
-	PasswordOld    Reason = "PasswordExpired"
-	PasswordPolicy Reason = "PasswordRejected" // the new password breaks a rule of the realm
-	Unverified     Reason = "VerificationFailed"
-	NoTGT          Reason = "NoTgt"
-	Superseded     Reason = "Superseded"   // a client replaced the ticket meanwhile
-	NotSupported   Reason = "NotSupported" // the program or the unit of the helper is missing
-	Busy           Reason = "Busy"         // too many operations are under way
-	Broken         Reason = "Failed"       // of the helper itself
+	Unreachable   Reason = "KdcUnreachable" // no KDC answered
+	Refused       Reason = "KdcError"       // the KDC refused for another reason than these
+	ClientUnknown Reason = "ClientUnknown"
+	ClientRevoked Reason = "ClientRevoked" // locked or disabled
+	Expired       Reason = "Expired"       // of the ticket
+	NotRenewable  Reason = "NotRenewable"  // not at all, or not any more
+	NotYetValid   Reason = "NotYetValid"   // of the ticket
+	ClockSkew     Reason = "ClockSkew"     // the clocks differ by too much
+	PreauthFailed Reason = "PreauthFailed" // the password or the key is wrong
+	PasswordOld   Reason = "PasswordExpired"
+	NoTGT         Reason = "NoTgt"
+	Superseded    Reason = "Superseded"   // a client replaced the ticket meanwhile
+	NotSupported  Reason = "NotSupported" // the program or the unit of the helper is missing
+	Busy          Reason = "Busy"         // too many operations are under way
+	Broken        Reason = "Failed"       // of the helper itself
 )
 
 // final are the reasons that no later attempt with the same ticket can remove.
