@@ -19,11 +19,12 @@ type Event struct {
 	Notices []Notice
 }
 
-// A Notice says something about the TGT of a cache (Cache.TGT) that is not a change.
+// A Notice says something that is not a change: about the TGT of a cache (Cache.TGT), or
+// about a process that looks for one (SignInWanted).
 type Notice struct {
 	Kind       NoticeKind
-	Cache      uuid.UUID
-	Credential *Credential
+	Cache      uuid.UUID   // all but SignInWanted
+	Credential *Credential // all but SignInWanted
 
 	State ccache.State // StateReached
 	Again bool         // StateReached: no step forward; the wall clock was set back, and may have come here before
@@ -33,6 +34,10 @@ type Notice struct {
 	Reason string // RenewalFailed: a name
 	Text   string // RenewalFailed: for people
 	Next   int64  // RenewalFailed: when it is tried again, by the local clock in seconds since 1970, or Never
+
+	PID    int32      // SignInWanted: the process, 0 if it is unknown
+	Server string     // SignInWanted: the service, as a client chose it; "" if it is unknown
+	Want   WantReason // SignInWanted
 }
 
 // NoticeKind tells what a notice says.
@@ -43,6 +48,17 @@ const (
 	StateReached  NoticeKind = iota // the TGT has come into another state
 	Renewed                         // the TGT was just renewed
 	RenewalFailed                   // the TGT could not be renewed
+	SignInWanted                    // a process looks for a ticket, and its user has none that is of use
+)
+
+// WantReason tells why a user has to sign in.
+type WantReason string
+
+// Why a user has to sign in.
+const (
+	NoCache    WantReason = "no-cache" // there is no cache
+	NoTGT      WantReason = "no-tgt"   // the cache has no TGT
+	TGTExpired WantReason = "expired"  // it has an expired one
 )
 
 // A Change is one thing that a commit did.

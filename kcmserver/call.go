@@ -27,6 +27,7 @@ type call struct {
 	charged int // bytes of the reply that the account is charged for
 
 	destroyed uuid.UUID // the cache that the request destroys
+	want      signIn    // what the user has to do, as it shows
 }
 
 // begin makes c the call of a request on a connection. Its memory is used again.

@@ -44,6 +44,8 @@ type conn struct {
 	unsent  []byte                // of the reply
 	held    int64                 // bytes of memory charged to the account for this request
 
+	search search // of a client that looks for a ticket
+
 	counted bool // among the account's connections; server.mu protects it
 
 	// since is when the last request was answered, in nanoseconds since 1970. Before the
@@ -87,6 +89,7 @@ func (c *conn) serve(ctx context.Context) error {
 		if err := c.reply(result, start); err != nil {
 			return c.ending(err)
 		}
+		c.call.announceWant()
 		c.rest()
 	}
 }
@@ -217,6 +220,7 @@ func (c *conn) answer(ctx context.Context, req kcm.Request, start time.Time) kcm
 		c.out.begin()
 	}
 	result := code(err)
+	call.searched(req.Opcode, result)
 	c.logRequest(call, req, result, err)
 	return result
 }

@@ -16,6 +16,7 @@
 //	args.go     decodes the arguments
 //	names.go    rules for cache names
 //	access.go   finds the caches that a peer may use, and changes them
+//	signin.go   finds out who looks for a ticket in vain
 //	listing.go  keeps the lists of credentials that clients iterate over
 //	reply.go    the data of a reply
 //	errcode.go  turns errors into codes

@@ -104,6 +104,7 @@ func (c *call) retrieve(cache found) error {
 	if err == nil {
 		cred.Use()
 	}
+	c.retrieved(cache, cred, err)
 	if offsetMatters(cache.KDCOffset) && (err == nil || errors.Is(err, ccstore.ErrNoCredential)) {
 		return errList
 	}

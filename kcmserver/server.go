@@ -47,6 +47,7 @@ type Server struct {
 	turns        *budget.Turns
 	refusals     *ratelog.Each[budget.Account]
 	listings     *listings
+	seekers      seekers
 	trimmer      trimmer
 
 	closing atomic.Bool

@@ -45,6 +45,7 @@ package_of() {
 	busctl | systemd-socket-activate) echo systemd ;;
 	faketime) echo faketime ;;
 	setpriv | unshare | nsenter) echo util-linux ;;
+	ssh) echo openssh-client ;;
 	umount) echo mount ;;
 	mkfs.ext4) echo e2fsprogs ;;
 	ninja) echo ninja-build ;;

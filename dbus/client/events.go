@@ -70,6 +70,15 @@ type (
 		Next    time.Time // when it is tried again, zero: not any more
 	}
 
+	// SignInWanted says that a program of the user looks for a ticket, and that the
+	// user has none that is of use.
+	SignInWanted struct {
+		Collection ObjectPath
+		PID        uint32 // 0 if it is unknown
+		Server     string // service principal, "" if it is unknown; the program chose it
+		Reason     string // "no-cache", "no-tgt", "expired", or a later one
+	}
+
 	// Restarted says that kcmd left the bus or came back. Its subscriptions ended:
 	// subscribe again and read everything anew once it is Running.
 	Restarted struct{ Running bool }
@@ -87,6 +96,7 @@ func (TicketExpiring) isEvent() {}
 func (TicketExpired) isEvent()  {}
 func (TicketRenewed) isEvent()  {}
 func (RenewalFailed) isEvent()  {}
+func (SignInWanted) isEvent()   {}
 func (Restarted) isEvent()      {}
 
 // Apply sets the changed properties in the *Manager, *Collection or *Cache.
@@ -155,6 +165,7 @@ var readers = map[string]func(*godbus.Signal) (Event, error){
 	cacheInterface + ".TicketExpired":          ticketExpired,
 	cacheInterface + ".TicketRenewed":          ticketRenewed,
 	cacheInterface + ".RenewalFailed":          renewalFailed,
+	collectionInterface + ".SignInWanted":      signInWanted,
 	"org.freedesktop.DBus.NameOwnerChanged":    restarted,
 }
 
@@ -236,6 +247,12 @@ func renewalFailed(s *godbus.Signal) (Event, error) {
 	if next != 0 {
 		e.Next = time.Unix(next, 0)
 	}
+	return e, err
+}
+
+func signInWanted(s *godbus.Signal) (Event, error) {
+	e := SignInWanted{Collection: s.Path}
+	err := godbus.Store(s.Body, &e.PID, &e.Server, &e.Reason)
 	return e, err
 }
 
