@@ -116,8 +116,9 @@ func converse(r *Request, in io.WriteCloser, out io.Reader) (*Reply, error) {
 }
 
 // passed are the variables that the helper gets from the environment of the daemon:
-// where the programs, the configuration of Kerberos and private directories are.
-var passed = []string{"PATH", "KRB5_CONFIG", "XDG_RUNTIME_DIR", "TMPDIR"}
+// where the programs, the configuration of Kerberos, the keytab of the host and
+// private directories are.
+var passed = []string{"PATH", "KRB5_CONFIG", "KRB5_KTNAME", "XDG_RUNTIME_DIR", "TMPDIR"}
 
 func environment() []string {
 	env := []string{"LC_ALL=C"}

@@ -1,4 +1,4 @@
-// Package kdc has a Kerberos KDC renew, validate and issue tickets, by the helper
+// Package kdc has a Kerberos KDC renew, validate, verify and issue tickets, by the helper
 // program (package helper), which may use the network and sees one credential at a
 // time. The daemon itself may do neither.
 //

@@ -14,22 +14,61 @@ type Op string
 const (
 	Renew    Op = "renew"    // kinit -R
 	Validate Op = "validate" // kinit -v
-	Acquire  Op = "acquire"  // kinit -k
+	Acquire  Op = "acquire"  // kinit, kinit -k
+	Verify   Op = "verify"   // kvno, and the keytab of the host
+
+	ChangePassword Op = "change-password" // kpasswd
 )
 
 // A Request asks the helper for one operation.
 type Request struct {
 	Op        Op
 	KDCOffset int32              // seconds to add to the local clock to get the KDC's
-	TGT       *ccache.Credential // Renew, Validate: the ticket
-	Principal string             // Acquire: the client, as kinit takes it
+	TGT       *ccache.Credential // Renew, Validate, Verify: the ticket
+	Principal string             // Acquire, ChangePassword: the client, as kinit takes it; "": that of the first key
 	Keytab    []byte             // Acquire: with a key of the client
+	Password  []byte             // Acquire: in place of a keytab; ChangePassword: the present one
+	Next      []byte             // ChangePassword: the new one
+	Ticket    TicketOptions      // Acquire: what to ask for
+	Host      HostOptions        // Verify
 }
+
+// TicketOptions says what ticket to ask a KDC for. krb5.conf decides what is not set.
+type TicketOptions struct {
+	StartIn      uint32 `json:"start_in,omitempty"`      // seconds from now: a postdated ticket
+	Lifetime     uint32 `json:"lifetime,omitempty"`      // seconds
+	RenewableFor uint32 `json:"renewable_for,omitempty"` // seconds
+	Forwardable  *bool  `json:"forwardable,omitempty"`
+	Proxiable    *bool  `json:"proxiable,omitempty"`
+	Addressless  *bool  `json:"addressless,omitempty"`
+	Service      string `json:"service,omitempty"` // "": a TGT
+}
+
+// HostOptions says by which key of the host a TGT is verified.
+type HostOptions struct {
+	Service  string `json:"service,omitempty"`  // principal with a key in the keytab; "": the first of host/
+	Optional bool   `json:"optional,omitempty"` // a host without a keytab verifies everything
+}
+
+// MaxPassword bounds a password, in bytes: libkrb5 reads a line of up to 1023.
+const MaxPassword = 1022
 
 // A Reply is the result of an operation.
 type Reply struct {
 	KDCOffset   int32                // as libkrb5 measured it, in seconds
-	Credentials []*ccache.Credential // the TGT first, then configuration entries
+	Credentials []*ccache.Credential // the ticket first, then configuration entries
+}
+
+// PasswordExpires is the name of a configuration entry of kcmd's own: when the password
+// of the client expires, by the KDC's clock in seconds since 1970.
+const PasswordExpires = "kcmd_password_expires"
+
+// Got returns the ticket that was asked for, or nil.
+func (r *Reply) Got() *ccache.Credential {
+	if len(r.Credentials) == 0 || r.Credentials[0].IsConfig() {
+		return nil
+	}
+	return r.Credentials[0]
 }
 
 // TGT returns the ticket-granting ticket, or nil.
@@ -55,6 +94,10 @@ const (
 	ClockSkew     Reason = "ClockSkew"     // the clocks differ by too much
 	PreauthFailed Reason = "PreauthFailed" // the password or the key is wrong
 	PasswordOld   Reason = "PasswordExpired"
+	Rejected      Reason = "PasswordRejected"   // the new password, by a policy
+	Unverified    Reason = "VerificationFailed" // the KDC does not know the key of the host
+	NoKeytab      Reason = "NoKeytab"           // the host has none, or none that can be read
+	BadKeytab     Reason = "InvalidKeytab"
 	NoTGT         Reason = "NoTgt"
 	Superseded    Reason = "Superseded"   // a client replaced the ticket meanwhile
 	NotSupported  Reason = "NotSupported" // the program or the unit of the helper is missing

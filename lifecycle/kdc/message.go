@@ -13,7 +13,7 @@ import (
 
 // A message is a version, then parts with their lengths before them, up to the end of
 // the stream. The first part is a header in JSON. The others are credentials as ccache
-// marshals them; or, of a request to acquire a ticket, there is one, the keytab.
+// marshals them; or of a request they are the secrets that secrets returns.
 
 // version begins each message.
 const version = "kcmd-kdc-1\n"
@@ -25,9 +25,32 @@ const maxMessage = 1 << 20
 var errMessage = errors.New("malformed message")
 
 type requestHeader struct {
-	Op        Op     `json:"op"`
-	KDCOffset int32  `json:"kdc_offset"`
-	Principal string `json:"principal,omitempty"`
+	Op        Op            `json:"op"`
+	KDCOffset int32         `json:"kdc_offset"`
+	Principal string        `json:"principal,omitempty"`
+	Password  bool          `json:"password,omitempty"` // acquire with one, not with a keytab
+	Ticket    TicketOptions `json:"ticket,omitzero"`
+	Host      HostOptions   `json:"host,omitzero"`
+}
+
+// secrets returns where the parts of a request without a TGT are, nil for one with.
+func (r *Request) secrets(password bool) []*[]byte {
+	switch {
+	case r.Op == Acquire && password:
+		return []*[]byte{&r.Password}
+	case r.Op == Acquire:
+		return []*[]byte{&r.Keytab}
+	case r.Op == ChangePassword:
+		return []*[]byte{&r.Password, &r.Next}
+	}
+	return nil
+}
+
+// Wipe overwrites the passwords and the keytab.
+func (r *Request) Wipe() {
+	clear(r.Keytab)
+	clear(r.Password)
+	clear(r.Next)
 }
 
 type replyHeader struct {
@@ -38,11 +61,15 @@ type replyHeader struct {
 
 // Write writes the request.
 func (r *Request) Write(w io.Writer) error {
-	h := requestHeader{Op: r.Op, KDCOffset: r.KDCOffset, Principal: r.Principal}
-	if r.Op == Acquire {
-		return write(w, h, r.Keytab)
+	h := requestHeader{Op: r.Op, KDCOffset: r.KDCOffset, Principal: r.Principal, Password: r.Password != nil, Ticket: r.Ticket, Host: r.Host}
+	var parts [][]byte
+	for _, secret := range r.secrets(h.Password) {
+		parts = append(parts, *secret)
 	}
-	return write(w, h, r.TGT.Bytes())
+	if parts == nil {
+		parts = append(parts, r.TGT.Bytes())
+	}
+	return write(w, h, parts...)
 }
 
 // ReadRequest reads a request up to the end of the stream.
@@ -52,12 +79,15 @@ func ReadRequest(r io.Reader) (*Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	request := &Request{Op: h.Op, KDCOffset: h.KDCOffset, Principal: h.Principal}
-	switch {
-	case len(parts) != 1:
-		return nil, fmt.Errorf("%w: it has %d parts, not 1", errMessage, len(parts))
-	case h.Op == Acquire:
-		request.Keytab = parts[0]
+	request := &Request{Op: h.Op, KDCOffset: h.KDCOffset, Principal: h.Principal, Ticket: h.Ticket, Host: h.Host}
+	secrets := request.secrets(h.Password)
+	if want := max(1, len(secrets)); len(parts) != want {
+		return nil, fmt.Errorf("%w: it has %d parts, not %d", errMessage, len(parts), want)
+	}
+	for i, secret := range secrets {
+		*secret = parts[i]
+	}
+	if secrets != nil {
 		return request, nil
 	}
 	defer clear(parts[0])

@@ -33,6 +33,8 @@ type Realm struct {
 
 	lab *Lab
 	dir string
+
+	passwordPort int // of the server for new passwords, 0 if there is none
 }
 
 // Password returns the password of one of the Users.
@@ -203,6 +205,47 @@ func (r *Realm) startKDC(ahead time.Duration) (*KDC, error) {
 	return k, nil
 }
 
+// StartPasswordServer starts the server of the realm that changes passwords. Clients
+// find it by a configuration that is written afterwards.
+func (r *Realm) StartPasswordServer() error {
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	adminPort, err := freePort()
+	if err != nil {
+		return err
+	}
+	if err := writeFile(r.path("kadm5.acl"), ""); err != nil {
+		return err
+	}
+	conf := r.path("kadmind.conf")
+	if err := r.writeKDCConf(conf, r.KDC.Port, r.path("kadmind.log"),
+		fmt.Sprintf("kadmind_listen = 127.0.0.1:%d", adminPort),
+		fmt.Sprintf("kpasswd_listen = 127.0.0.1:%d", port),
+		"acl_file = "+r.path("kadm5.acl")); err != nil {
+		return err
+	}
+	cmd := exec.Command("kadmind", "-nofork", "-P", r.path("kadmind.pid"))
+	cmd.Env = append(os.Environ(), r.adminEnv(conf)...)
+	p, err := r.lab.background(cmd, r.path("kadmind.out"))
+	if err != nil {
+		return err
+	}
+	if err := p.await(func() bool {
+		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			c.Close()
+		}
+		return err == nil
+	}); err != nil {
+		p.kill()
+		return fmt.Errorf("cannot start kadmind: %w", err)
+	}
+	r.passwordPort = port
+	return nil
+}
+
 // TicketsIssued counts the tickets for the service that the KDC has issued to
 // clients with a TGT, by its log.
 func (k *KDC) TicketsIssued(service string) (int, error) {
@@ -222,8 +265,12 @@ func (k *KDC) TicketsIssued(service string) (int, error) {
 
 // WriteConfig writes a krb5.conf for clients of the KDC on that port and of
 // the KCM server at that socket. It serves both libraries: Heimdal's does not
-// know some of its keys, and nothing of sockets.
-func (r *Realm) WriteConfig(path string, port int, socket string) error {
+// know some of its keys, and nothing of sockets. Settings are more of [libdefaults].
+func (r *Realm) WriteConfig(path string, port int, socket string, settings ...string) error {
+	passwords := "# no kpasswd_server"
+	if r.passwordPort != 0 {
+		passwords = fmt.Sprintf("kpasswd_server = 127.0.0.1:%d", r.passwordPort)
+	}
 	conf := fmt.Sprintf(`[libdefaults]
 	default_realm = %[1]s
 	default_ccache_name = KCM:
@@ -236,19 +283,22 @@ func (r *Realm) WriteConfig(path string, port int, socket string) error {
 	dns_lookup_kdc = false
 	dns_canonicalize_hostname = false
 	rdns = false
+	%[5]s
 
 [realms]
 	%[1]s = {
 		kdc = 127.0.0.1:%[3]d
+		%[4]s
 	}
 
 [domain_realm]
 	.kcmd.test = %[1]s
-`, RealmName, socket, port)
+`, RealmName, socket, port, passwords, strings.Join(settings, "\n\t"))
 	return writeFile(path, conf)
 }
 
-func (r *Realm) writeKDCConf(path string, port int, log string) error {
+// writeKDCConf writes a kdc.conf, with more settings of the realm.
+func (r *Realm) writeKDCConf(path string, port int, log string, settings ...string) error {
 	conf := fmt.Sprintf(`[kdcdefaults]
 	kdc_listen = 127.0.0.1:%[3]d
 	kdc_tcp_listen = 127.0.0.1:%[3]d
@@ -261,12 +311,13 @@ func (r *Realm) writeKDCConf(path string, port int, log string) error {
 		max_renewable_life = 7d
 		# One key a principal: making more takes time.
 		supported_enctypes = aes256-cts-hmac-sha1-96:normal
+		%[5]s
 	}
 
 [logging]
 	kdc = FILE:%[4]s
 	admin_server = FILE:%[2]s/admin.log
-`, RealmName, r.dir, port, log)
+`, RealmName, r.dir, port, log, strings.Join(settings, "\n\t\t"))
 	return writeFile(path, conf)
 }
 

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"slices"
 
 	"kcmd.org/kcmd/ccstore/ccache"
 	"kcmd.org/kcmd/lifecycle/kdc"
@@ -40,6 +38,7 @@ func do(ctx context.Context, r *kdc.Request) (*kdc.Reply, error) {
 		return nil, err
 	}
 	defer room.remove()
+	defer r.Wipe()
 	switch r.Op {
 	case kdc.Renew:
 		return room.exchange(ctx, r, "-R")
@@ -47,6 +46,10 @@ func do(ctx context.Context, r *kdc.Request) (*kdc.Reply, error) {
 		return room.exchange(ctx, r, "-v")
 	case kdc.Acquire:
 		return room.acquire(ctx, r)
+	case kdc.ChangePassword:
+		return room.changePassword(ctx, r)
+	case kdc.Verify:
+		return room.verify(ctx, r)
 	}
 	return nil, &kdc.Failure{Reason: kdc.NotSupported, Text: fmt.Sprintf("the KDC helper cannot %s", safetext.Truncate(string(r.Op), 32))}
 }
@@ -57,7 +60,7 @@ func (r *room) exchange(ctx context.Context, request *kdc.Request, option string
 	if err := r.writeCache(old.Client, request.KDCOffset, old); err != nil {
 		return nil, err
 	}
-	if err := r.run(ctx, "kinit", option); err != nil {
+	if _, err := r.run(ctx, nil, "kinit", option); err != nil {
 		return nil, err
 	}
 	reply, err := r.readCache()
@@ -70,29 +73,4 @@ func (r *room) exchange(ctx context.Context, request *kdc.Request, option string
 		}
 	}
 	return nil, errors.New("kinit left no TGT")
-}
-
-// keytabName is the file of the keytab in a room.
-const keytabName = "keytab"
-
-// acquire has kinit get a TGT with a keytab.
-func (r *room) acquire(ctx context.Context, request *kdc.Request) (*kdc.Reply, error) {
-	defer clear(request.Keytab)
-	if err := os.WriteFile(r.path(keytabName), request.Keytab, 0o600); err != nil {
-		return nil, err
-	}
-	if err := r.run(ctx, "kinit", "-k", "-t", "FILE:"+r.path(keytabName), "--", request.Principal); err != nil {
-		return nil, err
-	}
-	reply, err := r.readCache()
-	if err != nil {
-		return nil, err
-	}
-	list := reply.Credentials
-	i := slices.IndexFunc(list, (*ccache.Credential).IsTGT)
-	if i < 0 {
-		return nil, errors.New("kinit left no TGT")
-	}
-	list[0], list[i] = list[i], list[0]
-	return reply, nil
 }

@@ -14,6 +14,10 @@ var outcomes = []struct {
 	message string
 	reason  kdc.Reason
 }{
+	// Of a new password.
+	{"Password change rejected", kdc.Rejected},
+	{"Password not changed", kdc.Rejected},
+
 	// The way to the KDC.
 	{"Cannot contact any KDC", kdc.Unreachable},
 	{"Cannot find KDC for", kdc.Unreachable},
@@ -65,15 +69,25 @@ func outcome(program, messages string) *kdc.Failure {
 			}
 		}
 	}
-	line, _, _ := strings.Cut(messages, "\n")
-	if line == "" {
-		line = "it failed without a message"
+	text := "it failed without a message"
+	for line := range strings.Lines(messages) { // prompts come before
+		if strings.TrimSpace(line) != "" {
+			text = line
+		}
+		if strings.HasPrefix(line, program+": ") {
+			break
+		}
 	}
-	return failure(kdc.Refused, program, line)
+	return failure(kdc.Refused, program, text)
 }
 
 // failure returns a failure with the line of a program as its text.
 func failure(reason kdc.Reason, program, line string) *kdc.Failure {
-	line = strings.TrimPrefix(strings.TrimSpace(line), program+": ")
+	if _, said, ok := strings.Cut(line, program+": "); ok {
+		line = said // without a prompt
+	} else if i := strings.Index(line, "Password change"); i > 0 {
+		line = line[i:]
+	}
+	line = strings.TrimSpace(line)
 	return &kdc.Failure{Reason: reason, Text: safetext.Truncate(line, kdc.MaxText-3)}
 }

@@ -27,14 +27,17 @@ func (o *output) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// run runs a program of libkrb5 on the cache, and returns what its messages mean if it
-// fails.
-func (r *room) run(ctx context.Context, program string, args ...string) error {
+// run runs a program of libkrb5 on the cache, with some input, and returns its messages.
+// If it fails the error says what they mean.
+func (r *room) run(ctx context.Context, input []byte, program string, args ...string) (string, error) {
 	var messages output
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = r.dir
 	cmd.Env = r.environment()
 	cmd.Stdout, cmd.Stderr = &messages, &messages
+	if input != nil {
+		cmd.Stdin = bytes.NewReader(input) // writes itself: no copy is left behind
+	}
 	// A process group of its own, and death with ours, even if that is kill -9.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -45,17 +48,17 @@ func (r *room) run(ctx context.Context, program string, args ...string) error {
 	var exit *exec.ExitError
 	switch {
 	case err == nil:
-		return nil
+		return messages.String(), nil
 	case errors.Is(err, exec.ErrNotFound):
-		return &kdc.Failure{Reason: kdc.NotSupported, Text: program + " is not installed"}
+		return "", &kdc.Failure{Reason: kdc.NotSupported, Text: program + " is not installed"}
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return &kdc.Failure{Reason: kdc.Unreachable, Text: fmt.Sprintf("the KDC did not answer for %v", kdc.Timeout)}
+		return "", &kdc.Failure{Reason: kdc.Unreachable, Text: fmt.Sprintf("the KDC did not answer for %v", kdc.Timeout)}
 	case ctx.Err() != nil:
-		return ctx.Err()
+		return "", ctx.Err()
 	case errors.As(err, &exit) && exit.Exited():
-		return outcome(program, messages.String())
+		return "", outcome(program, messages.String())
 	}
-	return fmt.Errorf("cannot run %s: %w", program, err)
+	return "", fmt.Errorf("cannot run %s: %w", program, err)
 }
 
 // environment returns the environment of the programs. Nothing of ours but the path and
@@ -63,6 +66,7 @@ func (r *room) run(ctx context.Context, program string, args ...string) error {
 func (r *room) environment() []string {
 	env := []string{
 		"LC_ALL=C",
+		"TZ=UTC",
 		"HOME=" + r.dir,
 		"TMPDIR=" + r.dir,
 		"KRB5CCNAME=FILE:" + r.path(cacheName),

@@ -21,6 +21,8 @@ type world struct {
 	realm  *lab.Realm
 	conf   string
 	client *kdc.Client
+
+	settings []string // more of krb5.conf
 }
 
 func newWorld(t *testing.T) *world {
@@ -63,7 +65,7 @@ func (w *world) checkRooms() {
 // use has clients and the helper ask the KDC at a port.
 func (w *world) use(port int) {
 	w.t.Helper()
-	if err := w.realm.WriteConfig(w.conf, port, "-"); err != nil {
+	if err := w.realm.WriteConfig(w.conf, port, "-", w.settings...); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -89,7 +91,7 @@ func (w *world) kinit(user string, options ...string) *ccache.Credential {
 	return w.tgt(path)
 }
 
-// tgt returns the TGT of a cache of type FILE.
+// tgt returns the first ticket of a cache of type FILE, a TGT mostly.
 func (w *world) tgt(path string) *ccache.Credential {
 	w.t.Helper()
 	b, err := os.ReadFile(path)
@@ -101,11 +103,11 @@ func (w *world) tgt(path string) *ccache.Credential {
 	d.Bytes("header", int(d.Uint16("header length")))
 	d.Principal("principal")
 	for len(d.Rest()) > 0 {
-		if c := d.Credential("credential"); c.IsTGT() {
+		if c := d.Credential("credential"); c != nil && !c.IsConfig() {
 			return c
 		}
 	}
-	w.t.Fatalf("%s has no TGT: %v", path, d.Err())
+	w.t.Fatalf("%s has no ticket: %v", path, d.Err())
 	return nil
 }
 
