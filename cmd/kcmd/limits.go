@@ -25,7 +25,7 @@ func limits(c *config, log *slog.Logger) budget.Limits {
 	l := budget.Default()
 	limitStore(&l, c)
 	limitConnections(&l.Connections, c, log)
-	l.Helpers.Whole = max(l.Helpers.Whole, int64(2*c.renewParallel))
+	l.Helpers.Whole = min(max(l.Helpers.Whole, int64(2*c.renewParallel)), maxParallel)
 	limitMemory(&l, c, cgroupMemory("/proc/self/cgroup", "/sys/fs/cgroup"), log)
 	return l
 }

@@ -142,7 +142,7 @@ var settings = []setting{
 		func(c *config) *time.Duration { return &c.expiryWarning }),
 	choice("renew", renewActive, "MODE", "renew tickets by themselves: yes; active: of users with a session or a process; no",
 		func(c *config, s string) { c.renew = s }, renewAll, renewActive, renewNone),
-	number("renew_parallel", "4", "tickets renewed at once", 1,
+	bounded("renew_parallel", "4", "tickets renewed at once", 1, maxParallel,
 		func(c *config) *int { return &c.renewParallel }),
 	{
 		key:     "kdc_helper",
@@ -173,9 +173,16 @@ func choice(key, value, word, meaning string, set func(*config, string), values 
 	}
 }
 
+// maxParallel is how many connections kcmd-kdc.socket accepts at once.
+const maxParallel = 32
+
 // number returns a setting for a whole number that is not below least.
 func number(key, value, meaning string, least int, field func(*config) *int) setting {
-	const most = 1_000_000
+	return bounded(key, value, meaning, least, 1_000_000, field)
+}
+
+// bounded returns a setting for a whole number from least to most.
+func bounded(key, value, meaning string, least, most int, field func(*config) *int) setting {
 	return setting{
 		key: key, value: value, word: "NUMBER", meaning: meaning, number: true,
 		allowed: fmt.Sprintf("a whole number from %d to %d", least, most),
