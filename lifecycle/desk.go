@@ -197,12 +197,27 @@ func (d *Desk) announce(ctx context.Context, owner ccstore.Owner, n ccstore.Noti
 // noteFailure notes with the cache that its TGT could not be renewed.
 func (d *Desk) noteFailure(ctx context.Context, owner ccstore.Owner, cache *ccstore.Cache, tgt *ccstore.Credential, f *kdc.Failure) {
 	r := cache.TGTRenewal()
-	r.Ticket, r.Reason, r.Text = tgt.UUID, string(f.Reason), f.Text
+	r.Reason, r.Text = string(f.Reason), f.Text
 	r.Failures++
 	r.Next = ccstore.Never
 	if at, ok := nextAttempt(cache, tgt, r.Failures, d.Clock.Now()); ok && !f.Reason.Final() {
 		r.Next = at.Unix()
 	}
+	d.note(ctx, owner, cache, tgt, r)
+}
+
+// noteOutage notes with the cache that no KDC of its realm answers others, and that its
+// TGT waits for so long.
+func (d *Desk) noteOutage(ctx context.Context, owner ccstore.Owner, cache *ccstore.Cache, tgt *ccstore.Credential, wait time.Duration) {
+	r := cache.TGTRenewal()
+	r.Reason, r.Text = string(kdc.Unreachable), "no KDC of the realm answers"
+	r.Next = d.Clock.Now().Add(wait + time.Second - 1).Unix()
+	d.note(ctx, owner, cache, tgt, r)
+}
+
+// note stores how the renewal of a TGT goes, after a failure, and announces it.
+func (d *Desk) note(ctx context.Context, owner ccstore.Owner, cache *ccstore.Cache, tgt *ccstore.Credential, r ccstore.Renewal) {
+	r.Ticket = tgt.UUID
 	err := d.store.Update(ctx, owner, func(tx *ccstore.Tx) error { return tx.SetRenewal(cache.UUID, r) })
 	switch {
 	case err == nil:

@@ -26,11 +26,12 @@ type Renewer struct {
 	tasks sync.WaitGroup
 
 	mu      sync.Mutex
-	running map[uuid.UUID]*renewal // by cache
-	owners  map[ccstore.Owner]bool // who have one running
-	realms  map[string]int         // running
-	outages map[string]*outage     // by realm
-	held    map[uuid.UUID]hold     // by cache: what is not tried for a while
+	running map[uuid.UUID]*renewal          // by cache
+	owners  map[ccstore.Owner]bool          // who have one running
+	realms  map[string]int                  // running
+	outages map[string]*outage              // by realm
+	held    map[uuid.UUID]hold              // by cache: what is not tried for a while
+	rests   map[ccstore.Owner]time.Duration // until when by the boot clock an owner waits
 }
 
 // RenewerOptions configures a Renewer.
@@ -56,7 +57,7 @@ func NewRenewer(desk *Desk, o RenewerOptions) *Renewer {
 		desk: desk, RenewerOptions: o, alarm: newAlarm(ccstore.Renewing),
 		lines:   ratelog.NewEach[ccstore.Owner](o.Logger, lineBurst, lineEvery),
 		running: make(map[uuid.UUID]*renewal), owners: make(map[ccstore.Owner]bool), realms: make(map[string]int),
-		outages: make(map[string]*outage), held: make(map[uuid.UUID]hold),
+		outages: make(map[string]*outage), held: make(map[uuid.UUID]hold), rests: make(map[ccstore.Owner]time.Duration),
 	}
 }
 
@@ -106,9 +107,10 @@ func (r *Renewer) begin(ctx context.Context) time.Time {
 }
 
 // A hold keeps a ticket from being renewed, without a trace in the store: the wall clock
-// may be wrong about its end, or nothing can be stored.
+// may be wrong about its end, nothing can be stored, or its realm is down.
 type hold struct {
 	ticket  uuid.UUID
+	due     int64         // if not 0, a ticket that is due then is this one
 	until   time.Duration // by the boot clock
 	expired bool          // ends when the ticket has not expired, because the clock was set
 }
@@ -129,7 +131,19 @@ func (r *Renewer) isHeld(cache, ticket uuid.UUID, expired bool) bool {
 	return ok && h.ticket == ticket && h.until > r.desk.Clock.Boot() && (expired || !h.expired)
 }
 
-// lookAgain returns when the first ticket is no longer held, or next if that is earlier.
+// isWaiting reports whether nothing is to be done about a deadline now. It does not load
+// the collection: many may wait for the KDC of a realm.
+func (r *Renewer) isWaiting(d ccstore.Deadline) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	boot := r.desk.Clock.Boot()
+	h, held := r.held[d.Cache]
+	_, running := r.running[d.Cache]
+	return running || r.owners[d.Owner] || r.rests[d.Owner] > boot || held && h.due == d.At && h.until > boot
+}
+
+// lookAgain returns when the first ticket or owner no longer waits, or next if that is
+// earlier.
 func (r *Renewer) lookAgain(now, next time.Time) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -138,6 +152,13 @@ func (r *Renewer) lookAgain(now, next time.Time) time.Time {
 		if h.until <= boot {
 			delete(r.held, cache)
 		} else if until := now.Add(h.until - boot); until.Before(next) {
+			next = until
+		}
+	}
+	for owner, rest := range r.rests {
+		if rest <= boot {
+			delete(r.rests, owner)
+		} else if until := now.Add(rest - boot); until.Before(next) {
 			next = until
 		}
 	}
@@ -153,11 +174,7 @@ func (r *Renewer) full() bool {
 
 // beginOne begins one renewal, unless something is in its way.
 func (r *Renewer) beginOne(ctx context.Context, d ccstore.Deadline, now time.Time) {
-	r.mu.Lock()
-	_, running := r.running[d.Cache]
-	waits := running || r.owners[d.Owner]
-	r.mu.Unlock()
-	if waits {
+	if r.isWaiting(d) {
 		return
 	}
 	cache, tgt, err := r.desk.tgt(ctx, d.Owner, d.Cache)
@@ -175,13 +192,26 @@ func (r *Renewer) beginOne(ctx context.Context, d ccstore.Deadline, now time.Tim
 		r.giveUp(ctx, job, cache, tgt)
 	case r.Active != nil && !r.Active(d.Owner):
 		r.postpone(ctx, job, cache, tgt, now)
-	case r.realmIsDown(job):
-		r.desk.noteFailure(ctx, d.Owner, cache, tgt, &kdc.Failure{Reason: kdc.Unreachable, Text: "no KDC of the realm answers"})
 	default:
+		if wait := r.realmIsDown(job); wait > 0 {
+			r.await(ctx, job, cache, tgt, wait)
+			break
+		}
 		r.start(ctx, job)
 		return
 	}
 	r.settle(ctx, job)
+}
+
+// await has a ticket wait for the KDC of its realm. That no KDC answers is noted once:
+// it is no attempt of this owner, after which the pauses would get longer.
+func (r *Renewer) await(ctx context.Context, job *renewal, cache *ccstore.Cache, tgt *ccstore.Credential, wait time.Duration) {
+	if cache.TGTRenewal().Reason == string(kdc.Unreachable) {
+		at, _ := cache.RenewalDue()
+		r.hold(job, hold{ticket: job.ticket, due: at.Unix(), until: wait})
+		return
+	}
+	r.desk.noteOutage(ctx, job.owner, cache, tgt, wait)
 }
 
 // settle holds a ticket that is due as before, because nothing could be stored.
@@ -248,7 +278,11 @@ func (r *Renewer) end(job *renewal) {
 
 // renew renews the TGT of a cache.
 func (r *Renewer) renew(ctx context.Context, job *renewal) {
+	began := r.desk.Clock.Boot()
 	next, err := r.desk.Renew(ctx, job.owner, job.cache)
+	if err != nil {
+		r.rest(job, r.desk.Clock.Boot()-began)
+	}
 	var failure *kdc.Failure
 	switch {
 	case err == nil:
@@ -285,16 +319,35 @@ func (r *Renewer) again(ctx context.Context, job *renewal) {
 	}
 }
 
-// An outage is the time in which no KDC of a realm answers.
-type outage struct {
-	first ccstore.Owner // who met it first
-	sure  bool          // another owner met it as well, so that no ticket of one user causes it
-	pause time.Duration
-	until time.Time // when the KDC is asked again
+// rest has an owner wait after a renewal that failed after some time, for twice as long
+// again: with tickets that no KDC answers a user holds up others for no more than a third
+// of the time of one renewal.
+func (r *Renewer) rest(job *renewal, took time.Duration) {
+	if took < time.Second {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rests[job.owner] = r.desk.Clock.Boot() + 2*took
 }
 
-// maxOutages bounds the realms that are known to be down. Users choose names of realms.
-const maxOutages = 1000
+// An outage is the time in which no KDC of a realm answers. The tickets of two users may
+// be the cause, not the KDC. So the pauses are short, and then those try it who do not
+// rest.
+type outage struct {
+	first ccstore.Owner // who met it first
+	sure  bool          // another owner met it as well
+	pause time.Duration
+	until time.Duration // by the boot clock: when the KDC is asked again
+}
+
+const (
+	// maxOutages bounds the realms that are known to be down. Users choose names of realms.
+	maxOutages = 1000
+
+	// mostOutagePause is the longest pause of a realm.
+	mostOutagePause = time.Minute
+)
 
 // noteRealm notes whether a KDC of a realm answered.
 func (r *Renewer) noteRealm(job *renewal, answered bool) {
@@ -314,14 +367,17 @@ func (r *Renewer) noteRealm(job *renewal, answered bool) {
 	case o.first != job.owner:
 		o.sure = true
 	}
-	o.until = r.desk.Clock.Now().Add(o.pause - time.Duration(rand.Int64N(int64(o.pause/4))))
-	o.pause = min(2*o.pause, mostPause)
+	o.until = r.desk.Clock.Boot() + o.pause - time.Duration(rand.Int64N(int64(o.pause/4)))
+	o.pause = min(2*o.pause, mostOutagePause)
 }
 
-// realmIsDown reports whether it is of no use to ask a KDC of the realm now.
-func (r *Renewer) realmIsDown(job *renewal) bool {
+// realmIsDown returns for how long it is of no use to ask a KDC of the realm.
+func (r *Renewer) realmIsDown(job *renewal) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	o := r.outages[job.realm]
-	return o != nil && o.sure && r.desk.Clock.Now().Before(o.until)
+	if o == nil || !o.sure {
+		return 0
+	}
+	return max(0, o.until-r.desk.Clock.Boot())
 }

@@ -336,6 +336,57 @@ func TestRenewerSlow(t *testing.T) {
 	})
 }
 
+// TestRenewerHeldUp has two users with 50 tickets each that the KDC of their realm never
+// answers. Other users of the realm, whose tickets are due later, do not wait for long.
+func TestRenewerHeldUp(t *testing.T) {
+	renewing(t, memory.New(), func(a *act) {
+		a.kdc.failing(func(tgt *ccache.Credential) error {
+			if !strings.HasPrefix(tgt.Client.Components[0], "crafted") {
+				return nil
+			}
+			timer, err := a.clock.NewTimer()
+			if err != nil {
+				return err
+			}
+			defer timer.Close()
+			if err := timer.Set(a.clock.Now().Add(45 * time.Second)); err != nil {
+				return err
+			}
+			<-timer.C()
+			return unreachable(tgt)
+		})
+		for i := range 50 {
+			for uid := range uint32(2) {
+				a.fill(1+uid, fmt.Sprint("x", i), "crafted@EXAMPLE.COM", 9*time.Hour, 24*time.Hour)
+			}
+		}
+		for a.clock.Now().Before(a.start.Add(5*time.Hour + 10*time.Minute)) {
+			a.until(a.clock.Now().Sub(a.start) + 30*time.Second)
+		}
+		began := a.clock.Now().Sub(a.start)
+		const users = 20
+		for uid := range uint32(users) {
+			a.fill(100+uid, "honest", alice, time.Hour, 24*time.Hour)
+		}
+		renewed := func() (n int) {
+			for uid := range uint32(users) {
+				if end, _ := a.cache(100+uid, "honest").TGT().Expires(); end.Sub(a.start) > began+time.Hour {
+					n++
+				}
+			}
+			return n
+		}
+		for a.clock.Now().Before(a.start.Add(began + 32*time.Minute)) {
+			a.until(a.clock.Now().Sub(a.start) + 5*time.Second)
+		}
+		if n := renewed(); n != users {
+			t.Errorf("%d of %d tickets were renewed 2 minutes after half their life", n, users)
+		}
+		a.kdc.failing(nil)
+		a.until(20 * time.Hour)
+	})
+}
+
 // TestRenewerMeanwhile has a client destroy, and another one fill a cache, while the
 // KDC renews the ticket.
 func TestRenewerMeanwhile(t *testing.T) {
