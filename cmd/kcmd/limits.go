@@ -95,12 +95,12 @@ func heapOf(l *budget.Limits, store string) int64 {
 	if stored == 0 {
 		return 0
 	}
-	return ownMemory + l.Memory.Whole + stored
+	return ownMemory + l.Memory.Whole + stored + garbage
 }
 
 // memoryMax returns the least MemoryMax= for a heap of that size, in bytes. Besides the
 // heap it has the stacks of threads, the memory of SQLite, and garbage that comes faster
-// than it is collected: under attack 75 MiB. At the limit the kernel kills.
+// than it is collected: under attack 50 MiB. At the limit the kernel kills.
 func memoryMax(heap int64) int64 { return 2 * heap }
 
 // cgroupMemory returns the limit of memory of our cgroup and those above it, in bytes.
@@ -124,14 +124,20 @@ func cgroupMemory(self, root string) int64 {
 	return most
 }
 
-// ownMemory is how many bytes the daemon needs without clients, with its program.
-const ownMemory = 32 << 20
+// Bytes of memory: what the daemon needs without clients, with its program, and room
+// for garbage. With little room the collector works all the time while the budgets are
+// used up, and each of its runs stops all threads until the last one has a processor.
+const (
+	ownMemory = 32 << 20
+	garbage   = 32 << 20
+)
 
 // spareThreads is how many threads run Go code besides one on each processor. Go
 // notices the next request when one of them has nothing to do; the kernel then lets it
 // run before threads that have been at work for long. Without spare threads a user
-// would wait for the large requests of others.
-const spareThreads = 14
+// would wait for the large requests of others. With many, small requests of several
+// clients at once take twice as long: the threads look for work in vain.
+const spareThreads = 4
 
 // useThreads adds the spare threads. GOMAXPROCS takes precedence.
 func useThreads() {
