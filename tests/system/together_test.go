@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"kcmd.org/kcmd/tests/lab"
 )
 
@@ -21,9 +25,9 @@ var together = flag.Duration("together", 5*time.Second, "how long the moves of T
 // TestAllAtOnce has every move of these tests, and those on the bus, made at once,
 // each by a user of its own, again and again. Four other users work as usual and get
 // no error, and the daemon stays under its limit of memory. How long one of them
-// waits for RETRIEVE is printed for comparison with the time before: the attackers
-// have a process of their own that yields the processors to others (nice), so that
-// the difference is due to the daemon.
+// waits for RETRIEVE is printed, and for comparison the time before, and how long an
+// echo by a process of its own takes meanwhile: on processors that are all busy it
+// waits too. The attackers have a process that yields the processors to others (nice).
 func TestAllAtOnce(t *testing.T) {
 	needRoot(t)
 	if testing.Short() {
@@ -43,9 +47,10 @@ func TestAllAtOnce(t *testing.T) {
 	}
 	all.Go(func() { ordinaryOnBus(t, d.Bus.Address, end) })
 
-	quiet := retrieves(t, d.Socket, max(*together/3, 2*time.Second))
+	echo := startEcho(t)
+	quiet, quietEcho := retrieves(t, d.Socket, echo, max(*together/3, 2*time.Second))
 	attackers := startAttackers(t, d)
-	loud := retrieves(t, d.Socket, *together)
+	loud, loudEcho := retrieves(t, d.Socket, echo, *together)
 	if err := attackers(); err != nil {
 		t.Error(err)
 	}
@@ -55,6 +60,8 @@ func TestAllAtOnce(t *testing.T) {
 	peak := lookAt(t, d.PID()).peak
 	t.Logf("RETRIEVE of a quiet user: %v before, %v during the attack; 99 %% are %.1f times as long; at most %d MiB",
 		quiet, loud, float64(loud.most99)/float64(quiet.most99), peak)
+	t.Logf("an echo: %v before, %v during the attack; of 99 %%, RETRIEVE takes %.1f times as long",
+		quietEcho, loudEcho, float64(loud.most99)/float64(loudEcho.most99))
 	most := ceiling
 	if raceDaemon() {
 		most *= raceMemory
@@ -133,8 +140,8 @@ func (w waits) String() string {
 	return fmt.Sprintf("%.2f/%.2f/%.1f ms (median/99 %%/most of %d)", ms(w.median), ms(w.most99), ms(w.most), w.times)
 }
 
-// retrieves measures RETRIEVE for a while over one connection.
-func retrieves(t *testing.T, socket string, d time.Duration) waits {
+// retrieves measures RETRIEVE for a while over one connection, by turns with an echo.
+func retrieves(t *testing.T, socket string, echo net.Conn, d time.Duration) (of, ofEcho waits) {
 	t.Helper()
 	const uid = witnessUID + 10
 	c, err := dialAs(uid, socket)
@@ -144,14 +151,62 @@ func retrieves(t *testing.T, socket string, d time.Duration) waits {
 	defer c.Close()
 	cache := name(strconv.Itoa(uid))
 	mustCall(t, c, opReplace, cache, be32(0), principal("alice"), be32(1), data(string(credential("measured"))))
-	var took []time.Duration
+	var took, echoTook []time.Duration
 	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		start := time.Now()
 		mustCall(t, c, opRetrieve, cache, be32(0), matchServer("measured"))
 		took = append(took, time.Since(start))
+		time.Sleep(time.Millisecond)
+		start = time.Now()
+		mustEcho(t, echo)
+		echoTook = append(echoTook, time.Since(start))
 	}
+	return waitsOf(took), waitsOf(echoTook)
+}
+
+func waitsOf(took []time.Duration) waits {
 	slices.Sort(took)
 	return waits{len(took), took[len(took)/2], took[len(took)*99/100], took[len(took)-1]}
+}
+
+// startEcho connects to a process that sends back what it gets: cat.
+func startEcho(t *testing.T) net.Conn {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, theirs := os.NewFile(uintptr(fds[0]), "echo"), os.NewFile(uintptr(fds[1]), "cat")
+	defer theirs.Close()
+	ours, err := net.FileConn(file)
+	file.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("cat")
+	cmd.Stdin, cmd.Stdout = theirs, theirs
+	if err := lab.Start(cmd); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ours.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+	return ours
+}
+
+// mustEcho sends as many bytes as RETRIEVE, and waits for them.
+func mustEcho(t *testing.T, echo net.Conn) {
+	t.Helper()
+	b := make([]byte, 128)
+	if _, err := echo.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(echo, b); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // attackVariable has TestAttackers attack: the directory of a daemon.
