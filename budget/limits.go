@@ -33,6 +33,7 @@ type Limits struct {
 	Lines       Bounds // log lines a minute that clients cause
 	Unread      Bounds // bytes on D-Bus that clients have not read
 	Helpers     Bounds // requests to Kerberos KDCs under way
+	Descriptors Bounds // file descriptors of D-Bus calls that are not answered
 }
 
 // Default returns the limits of a daemon that is not configured otherwise.
@@ -46,6 +47,7 @@ func Default() Limits {
 		Lines:       Bounds{Account: 60, Whole: 600},
 		Unread:      Bounds{Account: 40 << 20, Whole: 112 << 20, Reserve: 32 << 20},
 		Helpers:     Bounds{Account: 2, Whole: 8, Reserve: 1},
+		Descriptors: Bounds{Account: 8, Whole: 32, Reserve: 2},
 	}
 }
 
@@ -67,6 +69,7 @@ func (l Limits) Table() []Row {
 		{"requests", "", l.Requests, "Requests worked on at once. The others wait, and accounts take turns. An account has four times as many while no other works. An account whose requests took more than a quarter of a processor lately, or less when the processors are busy, shares as many turns as there are processors with others like it."},
 		{"lines", "a minute", l.Lines, "Lines in the log about refused requests and connections, a minute. The next line counts those left out."},
 		{"unread", "bytes", l.Unread, "Answers and signals on D-Bus that connections have not shown to have read, in bytes. They show it by answering org.freedesktop.DBus.Peer.Ping. At the limit calls wait for 10 seconds and fail, and subscriptions end."},
-		{"helpers", "", l.Helpers, "Requests to Kerberos KDCs under way, each of which is a process. An account may also begin no more than 60 at once, and then one a second. At the limit a call fails with Busy, and an automatic renewal waits."},
+		{"helpers", "", l.Helpers, "Requests to Kerberos KDCs under way, each of which is a process. At the limit the next one waits. An account may have 8 calls on D-Bus under way or waiting, all together 64, and begin 60 at once, and then one a second; more fail with Busy."},
+		{"descriptors", "", l.Descriptors, "File descriptors with passwords and keytabs that came with calls on D-Bus which are not answered yet. At the limit a call fails."},
 	}
 }

@@ -941,7 +941,7 @@ func TestRefusals(t *testing.T) {
 		{"allowed variant", setTo(BusName, "ay"), errUnknownInterface}, // it is of "/a"
 		{"option", subscribeWith(BusName, "a{sv}"), errInvalidArgs},
 		{"interface of another object", methodCall(BusName, "org.kcmd.KCM1.Cache", "ListTickets", "a{bs}"), errUnknownInterface},
-		{"descriptors", packet{kind: godbus.TypeMethodCall, to: BusName, path: "/", iface: "org.freedesktop.DBus.Peer", member: "Ping", fds: 2}, "org.freedesktop.DBus.Error.NotSupported"},
+		{"descriptors", packet{kind: godbus.TypeMethodCall, to: BusName, path: "/", iface: "org.freedesktop.DBus.Peer", member: "Ping", fds: 2}, errInvalidArgs},
 		{"too long", ofSize(methodCall(BusName, "org.kcmd.KCM1.Manager", "GetCache", ""), "s", 1<<20), errLimitsExceeded},
 		// Of somebody else's objects, and of none, the same.
 		{"foreign, interface", at(foreign, methodCall(BusName, "no.such.Interface", "Ping", "a{bs}")), errUnknownObject},

@@ -13,6 +13,10 @@ import (
 var collectionInterface = &iface{Interface: introspection.Collection, properties: collectionProperties, methods: methods{
 	"SetDefault": {manage, changing(setDefault)},
 	"DestroyAll": {manage, changing(destroyAll)},
+
+	"AcquireWithPassword": {manage, waiting(acquireWithPassword)},
+	"AcquireWithKeytab":   {manage, waiting(acquireWithKeytab)},
+	"ChangePassword":      {manage, waiting(changePassword)},
 }}
 
 var cacheInterface = &iface{Interface: introspection.Cache, properties: cacheProperties, methods: methods{
@@ -21,8 +25,9 @@ var cacheInterface = &iface{Interface: introspection.Cache, properties: cachePro
 	"RemoveTickets": {manage, changingCache(removeTickets)},
 	"SwitchTo":      {manage, changingCache(switchTo)},
 	"Destroy":       {manage, changingCache(destroy)},
-	"Renew":         {manage, acting(renew)},
-	"Validate":      {manage, acting(validate)},
+	"Renew":         {manage, waiting(renew)},
+	"Validate":      {manage, waiting(validate)},
+	"Verify":        {manage, waiting(verify)},
 }, writers: map[string]writer{
 	"AutoRenew": {"b", setAutoRenew},
 }}

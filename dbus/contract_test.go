@@ -18,7 +18,7 @@ func TestContract(t *testing.T) {
 	bus := startBus(t, "system")
 	store := newStore(t)
 	uid := uint32(os.Geteuid())
-	startService(t, store, Config{Address: bus.address, KDC: &fakeKDC{store: store}})
+	startService(t, store, Config{Address: bus.address, KDC: &fakeKDC{store: store}, Acquires: true})
 	c := bus.connect(t)
 	noOptions := map[string]godbus.Variant{}
 	args := map[string][]any{
@@ -31,6 +31,11 @@ func TestContract(t *testing.T) {
 		"SetScope":         {"own"},
 		"RemoveTickets":    {[]string{}},
 		"Renew":            {noOptions},
+		"Verify":           {noOptions},
+
+		"AcquireWithPassword": {"alice", pipeWith(t, "secret"), noOptions},
+		"AcquireWithKeytab":   {"alice", pipeWith(t, "keytab"), noOptions},
+		"ChangePassword":      {"alice", pipeWith(t, "old"), pipeWith(t, "new")},
 	}
 	// fill has a cache there, whatever was called before.
 	fill := func() (cache godbus.ObjectPath) {
@@ -75,6 +80,11 @@ func TestContract(t *testing.T) {
 		for _, m := range test.iface.Methods {
 			if cache := fill(); test.iface == introspection.Cache {
 				test.path = cache
+			}
+			for i, arg := range args[m.Name] {
+				if _, ok := arg.(godbus.UnixFD); ok {
+					args[m.Name][i] = pipeWith(t, "secret") // the first one is read
+				}
 			}
 			call := c.call(test.path, test.iface.Name+"."+m.Name, args[m.Name]...)
 			if call.Err != nil {

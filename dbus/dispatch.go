@@ -1,6 +1,7 @@
 package dbus
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"os"
@@ -42,7 +43,10 @@ func declared() []*introspection.Interface {
 }
 
 // Serve implements link.Server: it answers a call, whatever happens.
-func (b *bus) Serve(c *link.Call) {
+func (b *bus) Serve(c *link.Call) { b.serve(c, func() error { return b.serveCall(c) }) }
+
+// serve answers a call by a function, which may fail.
+func (b *bus) serve(c *link.Call, by func() error) {
 	defer func() {
 		if r := recover(); r != nil {
 			b.Logger.Error("method panicked", "interface", c.Interface, "member", c.Member,
@@ -50,7 +54,7 @@ func (b *bus) Serve(c *link.Call) {
 			c.Fail(busError(fmt.Errorf("%v", r)))
 		}
 	}()
-	if err := b.serveCall(c); err != nil {
+	if err := by(); err != nil {
 		b.Logger.Debug("call failed", "uid", c.From.Identity().UID, "interface", c.Interface, "member", c.Member, "err", err)
 		c.Fail(busError(err))
 	}
@@ -66,7 +70,11 @@ func (b *bus) serveCall(c *link.Call) error {
 		return err
 	}
 	q := newRequest(b, c, one, scope)
-	defer q.release()
+	defer func() {
+		if !q.waits {
+			q.release()
+		}
+	}()
 	if c.Interface == introspection.Peer.Name { // is about the process: the same at every path
 		_, op, err := peerInterface.find(c)
 		if err != nil {
@@ -120,12 +128,33 @@ func (b *bus) run(q *request, m method, op operation) error {
 		return b.answer(q, op.answer)
 	case op.change != nil:
 		return b.change(q, op)
+	case op.wait != nil:
+		q.waits = true
+		q.Later(func(ctx context.Context) { b.wait(ctx, q, op) })
+		return nil
 	}
 	results, err := op.act(q)
 	if err == nil {
 		q.Reply(results)
 	}
 	return err
+}
+
+// wait runs a method that waits for a KDC, and answers it. A caller that gets signals of
+// what it changed gets the answer after the signals.
+func (b *bus) wait(ctx context.Context, q *request, op operation) {
+	defer q.release()
+	b.serve(q.Call, func() error {
+		results, err := op.wait(ctx, q)
+		if ctx.Err() != nil {
+			return ctx.Err() // nobody waits
+		}
+		b.announceTo(q)
+		if err == nil {
+			q.Reply(results)
+		}
+		return err
+	})
 }
 
 // change runs a method in a transaction. A caller that gets signals of the change gets

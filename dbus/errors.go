@@ -33,6 +33,7 @@ const (
 
 	errNoSuchTicket = view.ErrorPrefix + "NoSuchTicket"
 	errNotSupported = view.ErrorPrefix + "NotSupported"
+	errDescriptor   = view.ErrorPrefix + "InvalidFileDescriptor"
 )
 
 // unknownObject is the answer for an object that does not exist and for one that

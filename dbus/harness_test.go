@@ -50,6 +50,9 @@ const systemPolicy = debianPolicy + `
   <policy context="default">
     <deny send_destination="org.kcmd.KCM1" send_type="signal" send_broadcast="false"/>
     <allow send_destination="org.kcmd.KCM1" send_type="method_call" max_fds="0"/>
+    <allow send_destination="org.kcmd.KCM1" send_interface="org.kcmd.KCM1.Collection" send_member="AcquireWithPassword" max_fds="1"/>
+    <allow send_destination="org.kcmd.KCM1" send_interface="org.kcmd.KCM1.Collection" send_member="AcquireWithKeytab" max_fds="1"/>
+    <allow send_destination="org.kcmd.KCM1" send_interface="org.kcmd.KCM1.Collection" send_member="ChangePassword" max_fds="2"/>
     <allow own="org.kcmd.KCM1"/>
     <allow send_type="method_call" send_interface="org.freedesktop.DBus.Peer" send_member="Ping"/>
     <allow own="org.freedesktop.PolicyKit1"/>
@@ -246,21 +249,15 @@ func (b *testBus) connect(t testing.TB) *tester {
 // the effective uid of the thread that connects.
 func (b *testBus) connectAs(t testing.TB, uid uint32) *tester {
 	t.Helper()
-	var conn net.Conn
+	c := &tester{t: t}
 	dialed := make(chan error)
 	go func() {
 		dialed <- as(uid, func() (err error) {
-			conn, err = net.Dial("unix", socketOf(b.address))
+			c.conn, err = godbus.Dial(b.address, godbus.WithSignalHandler(c))
 			return err
 		})
 	}()
 	if err := <-dialed; err != nil {
-		t.Fatal(err)
-	}
-	c := &tester{t: t}
-	var err error
-	c.conn, err = godbus.NewConn(conn, godbus.WithSignalHandler(c))
-	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.conn.Close() })

@@ -2,8 +2,10 @@ package dbus
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,8 +19,24 @@ import (
 // A fakeKDC renews tickets for an hour, or fails.
 type fakeKDC struct {
 	store *ccstore.Store
-	err   error
 	hold  chan struct{} // if not nil, an answer waits for it
+
+	mu       sync.Mutex
+	err      error
+	requests []string
+}
+
+// refuse has requests from now on fail.
+func (k *fakeKDC) refuse(err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.err = err
+}
+
+func (k *fakeKDC) refused() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.err
 }
 
 // A refusal is an error with a name.
@@ -26,6 +44,60 @@ type refusal struct{ name, text string }
 
 func (r *refusal) Error() string     { return r.text }
 func (r *refusal) ErrorName() string { return r.name }
+
+func (k *fakeKDC) Verify(ctx context.Context, owner ccstore.Owner, id uuid.UUID, service string, optional bool) error {
+	k.note(fmt.Sprintf("verify %s %v", service, optional))
+	return k.refused()
+}
+
+func (k *fakeKDC) Acquire(ctx context.Context, owner ccstore.Owner, a Acquisition) (uuid.UUID, error) {
+	read := a.Keytab
+	if a.Password != nil {
+		read = a.Password
+	}
+	secret, err := read(ctx)
+	if err != nil {
+		return uuid.Nil, err
+	}
+	k.note(fmt.Sprintf("acquire %s %d %s %v %d", a.Client, len(secret), a.Cache, a.IfNeeded, a.Lifetime))
+	var cache *ccstore.Cache
+	err = k.store.Update(ctx, owner, func(tx *ccstore.Tx) error {
+		tx.Replace("new", alice(), 0, []*ccache.Credential{tgt(alice(), time.Now().Add(time.Hour))})
+		cache, err = tx.Cache("new")
+		return err
+	})
+	if err != nil {
+		return uuid.Nil, err
+	}
+	return cache.UUID, k.refused()
+}
+
+func (k *fakeKDC) ChangePassword(ctx context.Context, owner ccstore.Owner, client string, old, next Secret) error {
+	var lengths []int
+	for _, read := range []Secret{old, next} {
+		secret, err := read(ctx)
+		if err != nil {
+			return err
+		}
+		lengths = append(lengths, len(secret))
+	}
+	k.note(fmt.Sprintf("change %s %v", client, lengths))
+	return k.refused()
+}
+
+func (k *fakeKDC) note(request string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.requests = append(k.requests, request)
+}
+
+// taken returns the requests since it was called last.
+func (k *fakeKDC) taken() (requests []string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	requests, k.requests = k.requests, nil
+	return requests
+}
 
 func (k *fakeKDC) Renew(ctx context.Context, owner ccstore.Owner, id uuid.UUID) (stored *ccstore.Credential, err error) {
 	if k.hold != nil {
@@ -45,8 +117,9 @@ func (k *fakeKDC) Renew(ctx context.Context, owner ccstore.Owner, id uuid.UUID) 
 	}
 	old := cache.TGT()
 	notice := ccstore.Notice{Cache: id, Credential: old}
-	if k.err != nil {
-		notice.Kind, notice.Reason, notice.Text, notice.Next = ccstore.RenewalFailed, "ClientRevoked", k.err.Error(), ccstore.Never
+	failure := k.refused()
+	if failure != nil {
+		notice.Kind, notice.Reason, notice.Text, notice.Next = ccstore.RenewalFailed, "ClientRevoked", failure.Error(), ccstore.Never
 		err = k.store.Update(ctx, owner, func(tx *ccstore.Tx) error {
 			return tx.SetRenewal(id, ccstore.Renewal{Ticket: old.UUID, Next: ccstore.Never, Failures: 1, Reason: "ClientRevoked"})
 		})
@@ -63,8 +136,8 @@ func (k *fakeKDC) Renew(ctx context.Context, owner ccstore.Owner, id uuid.UUID) 
 		return nil, err
 	}
 	err = k.store.Announce(ctx, owner, func(*ccstore.Collection) []ccstore.Notice { return []ccstore.Notice{notice} })
-	if k.err != nil {
-		err = k.err
+	if failure != nil {
+		err = failure
 	}
 	return stored, err
 }
@@ -93,11 +166,11 @@ func TestRenew(t *testing.T) {
 	if s, next := property("RenewalState"), property("NextRenewal"); s != "planned" || next == int64(0) {
 		t.Errorf("the renewal is %v at %v", s, next)
 	}
-	if features := c.property(rootPath, "Manager", "Features").([]string); strings.Join(features, " ") != "auto-renew renew validate" {
+	if features := c.property(rootPath, "Manager", "Features").([]string); strings.Join(features, " ") != "auto-renew renew validate verify" {
 		t.Errorf("features %v", features)
 	}
 
-	kdc.err = &refusal{"ClientRevoked", "locked\x1b"}
+	kdc.refuse(&refusal{"ClientRevoked", "locked\x1b"})
 	name, text := c.fails(cache, "Cache.Renew", noOptions)
 	if name != "org.kcmd.KCM1.Error.ClientRevoked" || text != `locked\x1B` {
 		t.Errorf("refused with %s %q", name, text)
@@ -110,7 +183,7 @@ func TestRenew(t *testing.T) {
 		t.Errorf("the renewal is %v: %v", s, e)
 	}
 
-	kdc.err = nil
+	kdc.refuse(nil)
 	end := must[int64](c, cache, "Cache.Renew", noOptions)
 	if renewed := c.received("TicketRenewed"); len(renewed) != 1 {
 		t.Errorf("signals of a renewal: %v", renewed)
@@ -146,9 +219,9 @@ func TestRenew(t *testing.T) {
 	}
 }
 
-// TestRenewLeaves ends a renewal whose caller leaves the bus, and serves the calls of
-// the user meanwhile.
-func TestRenewLeaves(t *testing.T) {
+// TestRenewWaits serves later calls of a connection, and those of others, while a KDC
+// does not answer, and ends what a caller waits for that leaves the bus.
+func TestRenewWaits(t *testing.T) {
 	bus := startBus(t, "system")
 	store := newStore(t)
 	uid := uint32(os.Geteuid())
@@ -157,15 +230,24 @@ func TestRenewLeaves(t *testing.T) {
 	kinit(t, store, uid, "x", alice())
 	cache := pathOf(t, store, uid, "x")
 	c := bus.connect(t)
+	renew := func(c *tester) *godbus.Call {
+		return c.conn.Object(BusName, cache).Go("org.kcmd.KCM1.Cache.Renew", 0, make(chan *godbus.Call, 1), map[string]godbus.Variant{})
+	}
 	for range 3 { // more than may work at once
 		leaves := bus.connect(t)
-		leaves.conn.Object(BusName, cache).Go("org.kcmd.KCM1.Cache.Renew", 0, nil, map[string]godbus.Variant{})
+		renew(leaves)
 		leaves.conn.Close()
-		waits := bus.connect(t)
-		waits.conn.Object(BusName, cache).Go("org.kcmd.KCM1.Cache.Renew", 0, nil, map[string]godbus.Variant{})
+		renew(bus.connect(t))
 	}
+	waits := renew(c)
 	must[uint32](c, cache, "Cache.RemoveTickets", []string{})
+	select {
+	case <-waits.Done:
+		t.Errorf("an answer without a KDC: %v", waits.Err)
+	default:
+	}
 	close(kdc.hold)
+	<-waits.Done // the first one has renewed the ticket, or this one
 }
 
 // TestRenewOthers does not let a user renew the tickets of another one.
@@ -200,8 +282,14 @@ func TestNoKDC(t *testing.T) {
 	kinit(t, store, uid, "x", alice())
 	c := bus.connect(t)
 	cache := pathOf(t, store, uid, "x")
-	if name, _ := c.fails(cache, "Cache.Renew", map[string]godbus.Variant{}); name != errNotSupported {
-		t.Errorf("Renew: %s", name)
+	noOptions := map[string]godbus.Variant{}
+	for _, call := range []string{"Cache.Renew", "Cache.Verify"} {
+		if name, _ := c.fails(cache, call, noOptions); name != errNotSupported {
+			t.Errorf("%s: %s", call, name)
+		}
+	}
+	if name, _ := c.fails(collectionPath(uid), "Collection.AcquireWithPassword", "alice", pipeWith(t, "x"), noOptions); name != errNotSupported {
+		t.Errorf("AcquireWithPassword: %s", name)
 	}
 	if s := c.property(cache, "Cache", "RenewalState"); s != "off" {
 		t.Errorf("the renewal is %v", s)

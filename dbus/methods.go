@@ -1,6 +1,8 @@
 package dbus
 
 import (
+	"context"
+
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/dbus/link"
 	"kcmd.org/kcmd/introspection"
@@ -38,14 +40,15 @@ const (
 	manage                    // to own the object, or to be authorized; see permission.go
 )
 
-// A handler decodes arguments and returns the work, of one of three kinds.
+// A handler decodes arguments and returns the work, of one of four kinds.
 type handler func(body []any) (operation, error)
 
-// An operation is a handler with its arguments. One of its three functions is set.
+// An operation is a handler with its arguments. One of its four functions is set.
 type operation struct {
 	answer reader                                            // reads collections
 	change func(*request, *ccstore.Tx) (result any, _ error) // changes the collection of its object
-	act    func(*request) ([]any, error)                     // changes the caller's connection, or takes long
+	act    func(*request) ([]any, error)                     // changes the caller's connection
+	wait   func(context.Context, *request) ([]any, error)    // waits for a KDC
 
 	permission permission // besides that of the method
 }
@@ -82,6 +85,15 @@ func changingCache[In any](f func(*ccstore.Tx, *ccstore.Cache, In) (any, error))
 func acting[In any](f func(*request, In) ([]any, error)) handler {
 	return newHandler(func(in In) operation {
 		return operation{act: func(q *request) ([]any, error) { return f(q, in) }}
+	})
+}
+
+// waiting returns the handler of a method that waits for a KDC. Later calls of the
+// caller are served meanwhile. The caller gets the signals of what it changed before the
+// answer.
+func waiting[In any](f func(context.Context, *request, In) ([]any, error)) handler {
+	return newHandler(func(in In) operation {
+		return operation{wait: func(ctx context.Context, q *request) ([]any, error) { return f(ctx, q, in) }}
 	})
 }
 

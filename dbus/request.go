@@ -13,6 +13,7 @@ type request struct {
 	client *client
 	scope  view.Scope
 	place  view.Place // of the object that is called
+	waits  bool       // it is answered later
 
 	listed bool                     // stored is set
 	stored []ccstore.Owner          // owners with a cache, in scope

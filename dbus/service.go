@@ -27,10 +27,11 @@ type Config struct {
 	Logger        *slog.Logger  // default: none
 	Clock         clock.Clock   // of the store; default: clock.System
 	Limits        Limits        // for clients to read
-	Budgets       budget.Limits // Requests, Unread and Collections; default: those of package budget
+	Budgets       budget.Limits // Requests, Unread, Collections and Descriptors; default: those of package budget
 
-	KDC    KDC  // default: none
-	Renews bool // TGTs are renewed by themselves, for clients to read
+	KDC      KDC  // default: none
+	Renews   bool // TGTs are renewed by themselves, for clients to read
+	Acquires bool // passwords and keytabs are taken
 
 	// Once makes Run return when the bus goes away, for a service that a bus has
 	// started and that ends with it.

@@ -28,6 +28,7 @@ type Desk struct {
 	store *ccstore.Store
 	DeskOptions
 	helpers *budget.Pool
+	visits  *budget.Pool // calls under way or waiting
 	mu      sync.Mutex
 	rates   map[budget.Account]*allowance
 }
@@ -42,7 +43,7 @@ type DeskOptions struct {
 
 // NewDesk returns a desk for store.
 func NewDesk(store *ccstore.Store, o DeskOptions) *Desk {
-	return &Desk{store: store, DeskOptions: o, helpers: budget.NewPool("helpers", o.Helpers), rates: make(map[budget.Account]*allowance)}
+	return &Desk{store: store, DeskOptions: o, helpers: budget.NewPool("helpers", o.Helpers), visits: budget.NewPool("visits", atDesk), rates: make(map[budget.Account]*allowance)}
 }
 
 // account returns who is charged for work on the caches of owner.
@@ -58,7 +59,7 @@ func account(o ccstore.Owner) budget.Account {
 // announces it (ccstore.Renewed). A failure is noted with the cache and announced
 // (ccstore.RenewalFailed), and returned. It fails with ccstore.ErrNoCache.
 func (d *Desk) Renew(ctx context.Context, owner ccstore.Owner, cache uuid.UUID) (*ccstore.Credential, error) {
-	release, err := d.admit(owner)
+	release, err := d.admit(ctx, owner)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +83,7 @@ func (d *Desk) renew(ctx context.Context, owner ccstore.Owner, id uuid.UUID) (*c
 // Validate has the KDC validate the postdated TGT of a cache, and puts the valid one in
 // its place. It fails with ccstore.ErrNoCache.
 func (d *Desk) Validate(ctx context.Context, owner ccstore.Owner, id uuid.UUID) (*ccstore.Credential, error) {
-	release, err := d.admit(owner)
+	release, err := d.admit(ctx, owner)
 	if err != nil {
 		return nil, err
 	}
@@ -127,6 +128,8 @@ func obstacle(op kdc.Op, tgt *ccache.Credential, now time.Time) *kdc.Failure {
 		return &kdc.Failure{Reason: kdc.Expired, Text: "the ticket has expired"}
 	case state == ccache.NotYetValid:
 		return &kdc.Failure{Reason: kdc.NotYetValid, Text: "the ticket is not yet valid"}
+	case op == kdc.Verify && state == ccache.Invalid:
+		return &kdc.Failure{Reason: kdc.NotYetValid, Text: "the ticket must be validated first"}
 	case op == kdc.Validate && state != ccache.Invalid:
 		return &kdc.Failure{Reason: kdc.NotSupported, Text: "the ticket is valid already"}
 	case op == kdc.Renew && state == ccache.Invalid:
@@ -261,10 +264,46 @@ const (
 
 var busy = &kdc.Failure{Reason: kdc.Busy, Text: "too many requests to the KDC; try again later"}
 
-// admit takes a helper for owner, who gives it back by release.
-func (d *Desk) admit(owner ccstore.Owner) (release func(), err error) {
+// atDesk bounds the calls of users that are under way or wait for a helper.
+var atDesk = budget.Bounds{Account: 8, Whole: 64, Reserve: 2}
+
+// admit takes a helper for owner, who gives it back by release. Some calls wait for one.
+func (d *Desk) admit(ctx context.Context, owner ccstore.Owner) (release func(), err error) {
+	leave, err := d.enter(owner)
+	if err != nil {
+		return nil, err
+	}
+	giveBack, err := d.takeHelper(ctx, owner)
+	if err != nil {
+		leave()
+		return nil, err
+	}
+	return func() {
+		giveBack()
+		leave()
+	}, nil
+}
+
+// enter counts a call of owner until leave is called.
+func (d *Desk) enter(owner ccstore.Owner) (leave func(), err error) {
 	a := account(owner)
-	if !d.allow(a) || d.helpers.Take(a, 1) != nil {
+	if d.visits.Take(a, 1) != nil {
+		return nil, busy
+	}
+	if !d.allow(a) {
+		d.visits.Give(a, 1)
+		return nil, busy
+	}
+	return func() { d.visits.Give(a, 1) }, nil
+}
+
+// takeHelper waits for a helper, which is given back by release.
+func (d *Desk) takeHelper(ctx context.Context, owner ccstore.Owner) (release func(), err error) {
+	a := account(owner)
+	if err := d.helpers.Wait(ctx, a, 1, 0); err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		return nil, busy
 	}
 	return func() { d.helpers.Give(a, 1) }, nil
@@ -294,54 +333,4 @@ func (d *Desk) allow(a budget.Account) bool {
 
 func (r *allowance) after(now time.Duration) float64 {
 	return min(burst, r.left+perSecond*(now-r.at).Seconds())
-}
-
-// Acquire has the KDC give a TGT to the client principal, by a keytab, and puts it into
-// the cache of that name, whose service tickets stay if it is the client's already. The
-// keytab is overwritten.
-func (d *Desk) Acquire(ctx context.Context, owner ccstore.Owner, name, principal string, keytab []byte) (*ccstore.Credential, error) {
-	defer clear(keytab)
-	a := account(owner)
-	if err := d.helpers.Wait(ctx, a, 1, 0); err != nil {
-		return nil, busy
-	}
-	defer d.helpers.Give(a, 1)
-	reply, err := d.KDC.Do(ctx, &kdc.Request{Op: kdc.Acquire, Principal: principal, Keytab: keytab})
-	if err != nil {
-		return nil, err
-	}
-	if reply.TGT() == nil {
-		return nil, &kdc.Failure{Reason: kdc.Broken, Text: "the KDC helper has no ticket"}
-	}
-	var cache *ccstore.Cache
-	err = d.store.Update(ctx, owner, func(tx *ccstore.Tx) (err error) {
-		if err := fill(tx, name, reply); err != nil {
-			return err
-		}
-		cache, err = tx.Cache(name)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return cache.TGT(), nil
-}
-
-// fill puts what the KDC gave into a cache.
-func fill(tx *ccstore.Tx, name string, reply *kdc.Reply) error {
-	client := reply.TGT().Client
-	cache, err := tx.Cache(name)
-	if err != nil || cache.TGT() == nil || !cache.Principal.Equal(client) {
-		tx.Replace(name, client, reply.KDCOffset, reply.Credentials)
-		return nil
-	}
-	if _, err := tx.Renew(cache.UUID, cache.TGT().UUID, reply.TGT()); err != nil {
-		return err
-	}
-	for _, c := range reply.Credentials[1:] {
-		if err := tx.Store(name, c); err != nil {
-			return err
-		}
-	}
-	return tx.SetKDCOffset(name, reply.KDCOffset)
 }

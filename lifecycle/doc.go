@@ -5,6 +5,7 @@
 // such as dbus, get its notices as events of the store.
 //
 // Files, in the order in which to read them: alarm.go (sleep until a deadline), reaper.go,
-// announcer.go, desk.go (requests to KDCs), renewer.go (when), active.go (for whom),
-// keeper.go (caches from keytabs).
+// announcer.go, desk.go (requests to KDCs), acquire.go (those for new tickets),
+// renewer.go (when TGTs are renewed), active.go (for whom), keeper.go (caches from
+// keytabs).
 package lifecycle

@@ -3,7 +3,6 @@ package lifecycle
 import (
 	"context"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -84,13 +83,7 @@ func (k *keeping) lost(e ccstore.Event) bool {
 		return false
 	}
 	has, err := e.After.Cache(k.Cache)
-	return err != nil || has.TGT() == nil || !k.isClient(has)
-}
-
-// isClient reports whether a cache is of the client.
-func (k *keeping) isClient(c *ccstore.Cache) bool {
-	name := c.Principal.String()
-	return name == k.Principal || !strings.Contains(k.Principal, "@") && strings.HasPrefix(name, k.Principal+"@")
+	return err != nil || has.TGT() == nil || !isClient(has, k.Principal)
 }
 
 func (k *keeping) run(ctx context.Context, timer clock.Timer) {
@@ -143,8 +136,7 @@ func (k *keeping) acquire(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = k.desk.Acquire(ctx, k.Owner, k.Cache, k.Principal, keytab)
-	return err
+	return k.desk.refill(ctx, k.Owner, k.Cache, k.Principal, keytab)
 }
 
 // due returns when the cache needs another ticket: at half of the life of the one that
@@ -155,7 +147,7 @@ func (k *keeping) due(ctx context.Context) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	cache, err := c.Cache(k.Cache)
-	if err != nil || cache.TGT() == nil || !k.isClient(cache) {
+	if err != nil || cache.TGT() == nil || !isClient(cache, k.Principal) {
 		return time.Time{}, false
 	}
 	tgt := cache.TGT()

@@ -30,15 +30,16 @@ func (d *daemon) newBus(desk *lifecycle.Desk) *dbus.Service {
 			Tickets: uint32(d.limits.Tickets),
 			Bytes:   uint64(d.limits.Bytes),
 		},
-		Once:   startedByBus(),
-		Logger: d.log,
-		Renews: desk != nil && d.renew != renewNone,
+		Once:     startedByBus(),
+		Logger:   d.log,
+		Acquires: d.acquires(),
+		Renews:   desk != nil && d.renew != renewNone,
 	}
 	if d.policy != nil {
 		c.Level = selinux.Level
 	}
 	if desk != nil { // a nil *Desk in an interface is not nil
-		c.KDC = desk
+		c.KDC = callDesk{desk}
 	}
 	return dbus.New(d.store, c)
 }

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 
+	"github.com/google/uuid"
+
 	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/dbus"
 	"kcmd.org/kcmd/lifecycle"
 	"kcmd.org/kcmd/lifecycle/kdc"
 )
@@ -24,6 +28,44 @@ const (
 	helperChild = "child"
 	helperNone  = "none"
 )
+
+// Values of the setting acquire.
+const (
+	acquireAuto = "auto" // on a bus of one user
+	acquireYes  = "yes"
+	acquireNo   = "no"
+)
+
+// acquires reports whether passwords and keytabs are taken on D-Bus. The daemon of all
+// users need not see their passwords.
+func (c *config) acquires() bool {
+	return c.acquire == acquireYes || c.acquire == acquireAuto && c.broadcasts()
+}
+
+// A callDesk is a desk for the calls on D-Bus.
+type callDesk struct{ *lifecycle.Desk }
+
+// Acquire implements dbus.KDC.
+func (d callDesk) Acquire(ctx context.Context, owner ccstore.Owner, a dbus.Acquisition) (uuid.UUID, error) {
+	return d.Desk.Acquire(ctx, owner, &lifecycle.Acquisition{
+		Client: a.Client, Password: lifecycle.Secret(a.Password), Keytab: lifecycle.Secret(a.Keytab),
+		Cache: a.Cache, IfNeeded: a.IfNeeded,
+		Ticket: kdc.TicketOptions{
+			StartIn: a.StartIn, Lifetime: a.Lifetime, RenewableFor: a.RenewableFor,
+			Forwardable: a.Forwardable, Proxiable: a.Proxiable, Addressless: a.Addressless, Service: a.Service,
+		},
+	})
+}
+
+// ChangePassword implements dbus.KDC.
+func (d callDesk) ChangePassword(ctx context.Context, owner ccstore.Owner, client string, old, next dbus.Secret) error {
+	return d.Desk.ChangePassword(ctx, owner, client, lifecycle.Secret(old), lifecycle.Secret(next))
+}
+
+// Verify implements dbus.KDC.
+func (d callDesk) Verify(ctx context.Context, owner ccstore.Owner, cache uuid.UUID, service string, optional bool) error {
+	return d.Desk.Verify(ctx, owner, cache, kdc.HostOptions{Service: service, Optional: optional})
+}
 
 // newDesk returns what has KDCs renew tickets, nil if there is no way to a KDC.
 func (d *daemon) newDesk() *lifecycle.Desk {

@@ -38,6 +38,7 @@ type config struct {
 	renew             string // yes, active or no
 	renewParallel     int
 	kdcHelper         string // auto, child, none, or the path of a socket
+	acquire           string // auto, yes or no
 	keep              []keepConfig
 	selinux           bool // use SELinux labels, if the machine has them
 	logLevel          slog.Level
@@ -156,6 +157,8 @@ var settings = []setting{
 			return slices.Contains([]string{helperAuto, helperChild, helperNone}, s) || ok && path == s && len(s) <= maxSocketPath
 		},
 	},
+	choice("acquire", acquireAuto, "MODE", "take passwords and keytabs on D-Bus to get tickets: yes; no; auto: on the bus of one user",
+		func(c *config, s string) { c.acquire = s }, acquireAuto, acquireYes, acquireNo),
 	choice("selinux", "auto", "MODE", "auto: SELinux labels separate the caches of a user; off: labels are ignored",
 		func(c *config, s string) { c.selinux = s == "auto" }, "auto", "off"),
 	choice("log_level", "info", "LEVEL", "what to log: debug, info, warn, error",

@@ -2,7 +2,9 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"iter"
+	"os"
 	"time"
 
 	godbus "github.com/godbus/dbus/v5"
@@ -23,6 +25,99 @@ func (c *Client) SetDefault(ctx context.Context, collection, cache ObjectPath) e
 func (c *Client) DestroyAll(ctx context.Context, collection ObjectPath) (destroyed uint32, err error) {
 	err = c.call(ctx, collection, collectionInterface, "DestroyAll", nil, &destroyed)
 	return destroyed, err
+}
+
+// AcquireOptions say which tickets to get, and where to put them. krb5.conf decides what
+// is zero.
+type AcquireOptions struct {
+	Cache        string // name; "": the cache of the client, or a new one
+	IfNeeded     bool   // not if the cache has a valid TGT
+	StartIn      time.Duration
+	Lifetime     time.Duration
+	RenewableFor time.Duration
+	Forwardable  *bool
+	Proxiable    *bool
+	Addressless  *bool
+	Service      string // "": a TGT
+}
+
+func (o AcquireOptions) dictionary() map[string]godbus.Variant {
+	d := make(map[string]godbus.Variant)
+	for key, value := range map[string]string{"cache": o.Cache, "service": o.Service} {
+		if value != "" {
+			d[key] = godbus.MakeVariant(value)
+		}
+	}
+	for key, value := range map[string]time.Duration{"start-in": o.StartIn, "lifetime": o.Lifetime, "renewable-for": o.RenewableFor} {
+		if value > 0 {
+			d[key] = godbus.MakeVariant(uint32(value / time.Second))
+		}
+	}
+	for key, value := range map[string]*bool{"forwardable": o.Forwardable, "proxiable": o.Proxiable, "addressless": o.Addressless} {
+		if value != nil {
+			d[key] = godbus.MakeVariant(*value)
+		}
+	}
+	if o.IfNeeded {
+		d["if-needed"] = godbus.MakeVariant(true)
+	}
+	return d
+}
+
+// AcquireWithPassword has the KDC give tickets to a client with a password, and returns
+// the cache with them. The caller overwrites the password.
+func (c *Client) AcquireWithPassword(ctx context.Context, collection ObjectPath, client string, password []byte, o AcquireOptions) (cache ObjectPath, err error) {
+	err = c.callWithSecrets(ctx, collection, "AcquireWithPassword", [][]byte{password}, func(fd ...any) []any {
+		return []any{client, fd[0], o.dictionary()}
+	}, &cache)
+	return cache, err
+}
+
+// AcquireWithKeytab has the KDC give tickets to a client with a key, to the one of the
+// first key if client is "", and returns the cache with them. The caller overwrites the
+// keytab.
+func (c *Client) AcquireWithKeytab(ctx context.Context, collection ObjectPath, client string, keytab []byte, o AcquireOptions) (cache ObjectPath, err error) {
+	err = c.callWithSecrets(ctx, collection, "AcquireWithKeytab", [][]byte{keytab}, func(fd ...any) []any {
+		return []any{client, fd[0], o.dictionary()}
+	}, &cache)
+	return cache, err
+}
+
+// ChangePassword has the KDC change the password of a client. The caller overwrites both.
+func (c *Client) ChangePassword(ctx context.Context, collection ObjectPath, client string, password, next []byte) error {
+	return c.callWithSecrets(ctx, collection, "ChangePassword", [][]byte{password, next}, func(fd ...any) []any {
+		return append([]any{client}, fd...)
+	})
+}
+
+// callWithSecrets calls a method of a collection with pipes that hold secrets.
+func (c *Client) callWithSecrets(ctx context.Context, collection ObjectPath, method string, secrets [][]byte, in func(fd ...any) []any, out ...any) error {
+	var ends []any
+	for _, secret := range secrets {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return fmt.Errorf("%s: %w", method, err)
+		}
+		defer r.Close()
+		stop := context.AfterFunc(ctx, func() { w.Close() })
+		defer stop()
+		go func() {
+			_, _ = w.Write(secret)
+			w.Close()
+		}()
+		ends = append(ends, godbus.UnixFD(r.Fd()))
+	}
+	return c.call(ctx, collection, collectionInterface, method, in(ends...), out...)
+}
+
+// Verify verifies that the TGT of a cache is of a KDC that knows the key of a service of
+// this host, "" for any. Without requireKeytab, a host without a keytab verifies all.
+func (c *Client) Verify(ctx context.Context, cache ObjectPath, service string, requireKeytab bool) error {
+	options := map[string]godbus.Variant{"require-keytab": godbus.MakeVariant(requireKeytab)}
+	if service != "" {
+		options["service"] = godbus.MakeVariant(service)
+	}
+	return c.call(ctx, cache, cacheInterface, "Verify", []any{options})
 }
 
 // GetCacheProperties returns the properties of a cache.

@@ -48,6 +48,12 @@ var (
 	ErrSuperseded     = errors.New("the ticket was replaced meanwhile")
 	ErrBusy           = errors.New("too many requests under way")
 	ErrNotSupported   = errors.New("kcmd cannot do this here")
+	ErrPreauthFailed  = errors.New("the password or the key is wrong")
+	ErrPasswordOld    = errors.New("the password has expired")
+	ErrRejected       = errors.New("the new password is not allowed")
+	ErrUnverified     = errors.New("the KDC does not know the key of the host")
+	ErrKeytab         = errors.New("there is no keytab with a key that fits")
+	ErrDescriptor     = errors.New("the password or keytab cannot be read")
 )
 
 // meanings maps D-Bus errors to those above.
@@ -74,6 +80,13 @@ var meanings = map[string]error{
 	"org.kcmd.KCM1.Error.Superseded":                              ErrSuperseded,
 	"org.kcmd.KCM1.Error.Busy":                                    ErrBusy,
 	"org.kcmd.KCM1.Error.NotSupported":                            ErrNotSupported,
+	"org.kcmd.KCM1.Error.PreauthFailed":                           ErrPreauthFailed,
+	"org.kcmd.KCM1.Error.PasswordExpired":                         ErrPasswordOld,
+	"org.kcmd.KCM1.Error.PasswordRejected":                        ErrRejected,
+	"org.kcmd.KCM1.Error.VerificationFailed":                      ErrUnverified,
+	"org.kcmd.KCM1.Error.NoKeytab":                                ErrKeytab,
+	"org.kcmd.KCM1.Error.InvalidKeytab":                           ErrKeytab,
+	"org.kcmd.KCM1.Error.InvalidFileDescriptor":                   ErrDescriptor,
 	"org.kcmd.KCM1.Error.Failed":                                  ErrFailed,
 }
 

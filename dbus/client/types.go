@@ -54,6 +54,7 @@ type Cache struct {
 	RenewalError    string
 	PreauthType     int32
 	RefreshTime     time.Time
+	PasswordExpires time.Time
 	Impersonator    string
 }
 

@@ -33,14 +33,16 @@ type Call struct {
 	conn   *Conn
 	sender string
 	size   int
-	ended  bool // guarded by calls.mu
+	fds    []int // that it came with, -1 for one that was taken
+	ended  bool  // guarded by calls.mu
 }
 
-// End ends the call: it is answered or never will be. The second time it does
-// nothing.
+// End ends the call: it is answered or never will be. It closes the file descriptors
+// that nobody has taken. The second time it does nothing.
 func (c *Call) End() {
 	if c != nil && c.conn != nil {
 		c.conn.calls.end(c)
+		c.CloseDescriptors()
 	}
 }
 

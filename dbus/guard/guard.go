@@ -13,16 +13,16 @@
 //   - answers to calls of the service, from the connection that it called;
 //   - the signals of the bus itself about names.
 //
-// The guard drops the rest. No method takes file descriptors: the guard
-// does not negotiate them. If some arrive nevertheless, the kernel closes them,
-// because the guard does not receive control messages.
+// The guard drops the rest. It keeps the file descriptors of a call that passes, as
+// many as the method declares, for the service to take, and closes all others. The
+// library does not see them.
 //
 // It imports introspection and the leaf ratelog, and no D-Bus library.
 //
 // Files, in the order in which to read them: guard.go (a connection), receive.go
 // (from bytes to a message), header.go and wire.go (the formats), judge.go (which
-// messages pass), calls.go (how many calls may wait), send.go (what the service
-// sends).
+// messages pass), calls.go (how many calls may wait), descriptors.go (file descriptors
+// of calls), send.go (what the service sends).
 //
 // Reference: D-Bus specification, "Message Protocol".
 package guard
@@ -57,12 +57,14 @@ type Conn struct {
 	methods  methods
 	refusals *ratelog.Logger
 
-	begun atomic.Bool // authentication is over
-	calls calls
-	sent  sent
+	begun  atomic.Bool // authentication is over
+	passes bool        // the bus passes file descriptors
+	calls  calls
+	sent   sent
 
 	// Of the goroutine that reads.
 	message []byte // as received
+	fds     []int  // that came with it
 	buffer  []byte // as passed on
 	rest    []byte // the part of buffer that was not read yet
 	last    *Call  // the method call that was read last, or nil

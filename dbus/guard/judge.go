@@ -56,10 +56,7 @@ var (
 
 // bodyFault returns the fault of the body of a message, or "".
 func bodyFault(h header, body []byte) string {
-	if h.fds > 0 {
-		return "file descriptors are not accepted"
-	}
-	d := &decoder{order: h.order, b: body, variants: inVariants}
+	d := &decoder{order: h.order, b: body, variants: inVariants, fds: h.fds}
 	d.values(h.signature)
 	if d.bad == "" && d.at != len(body) {
 		d.fail("body longer than its signature")
@@ -86,6 +83,9 @@ func (c *Conn) judgeCall(h header, body []byte) {
 	}
 	bad := c.methods.refuses(h)
 	if bad == "" {
+		bad = c.descriptorFault(h)
+	}
+	if bad == "" {
 		bad = bodyFault(h, body)
 	}
 	call := &Call{Signature: h.signature, Refused: bad, conn: c, sender: h.sender}
@@ -96,6 +96,9 @@ func (c *Conn) judgeCall(h header, body []byte) {
 	if why := c.calls.admit(call, len(body)); why != "" {
 		c.overLimit(h, why)
 		return
+	}
+	if bad == "" {
+		call.fds, c.fds = c.fds, nil
 	}
 	c.last = call
 	c.pass(h, body)
@@ -118,12 +121,17 @@ func (c *Conn) judgeSignal(h header, body []byte) {
 	if signature, ok := busSignals[h.member]; ok && h.sender == busName && h.iface == busName && h.signature == signature {
 		bad = bodyFault(h, body)
 	}
+	if bad == "" && h.fds > 0 {
+		bad = noDescriptors
+	}
 	if bad != "" {
 		c.logRefusal(h, bad)
 		return
 	}
 	c.pass(h, body)
 }
+
+const noDescriptors = "file descriptors are not accepted"
 
 // judgeReply passes an expected answer on. It replaces an invalid one by an error,
 // so that the caller does not wait in vain.
@@ -132,6 +140,9 @@ func (c *Conn) judgeReply(h header, body []byte) {
 	bad := "answer of unexpected types"
 	if slices.Contains(answers, h.signature) {
 		bad = bodyFault(h, body)
+	}
+	if bad == "" && h.fds > 0 {
+		bad = noDescriptors
 	}
 	if h.kind == errorReply && (bad != "" || h.signature != "" && h.signature != "s") {
 		h.body, h.signature, body = 0, "", nil

@@ -37,6 +37,7 @@ func sizes(b []byte) (head, total uint64, ok bool) {
 // next receives one message and judges it. An error is the end of the connection.
 func (c *Conn) next() error {
 	c.Call().End() // the reader did not take it
+	defer c.closeDescriptors()
 	if max(cap(c.buffer), cap(c.message)) > 2*maxCall {
 		c.buffer, c.message = nil, nil
 	}
@@ -89,7 +90,7 @@ func (c *Conn) fill(n int) error {
 	for n > 0 {
 		step := min(n, max(len(c.message), 4<<10))
 		c.message = slices.Grow(c.message, step)
-		got, err := c.socket.Read(c.message[len(c.message) : len(c.message)+step])
+		got, err := c.receive(c.message[len(c.message) : len(c.message)+step])
 		if err != nil {
 			return err
 		}
@@ -103,7 +104,7 @@ func (c *Conn) fill(n int) error {
 func (c *Conn) discard(n uint64) error {
 	room := make([]byte, min(n, maxCall))
 	for n > 0 {
-		got, err := c.socket.Read(room[:min(n, uint64(len(room)))])
+		got, err := c.receive(room[:min(n, uint64(len(room)))])
 		if err != nil {
 			return err
 		}

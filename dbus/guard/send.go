@@ -62,6 +62,9 @@ func (c *Conn) Write(b []byte) (int, error) {
 			return 0, err
 		}
 	} else if bytes.Equal(b, begin) {
+		if err := c.negotiate(); err != nil {
+			return 0, err
+		}
 		c.begun.Store(true)
 	}
 	return c.send(b)

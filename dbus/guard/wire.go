@@ -47,6 +47,7 @@ type decoder struct {
 
 	variants []string // signatures that a variant may have; nil: any
 	depth    int      // variants around this value
+	fds      uint32   // file descriptors of the message
 }
 
 func (d *decoder) fail(why string) {
@@ -153,7 +154,9 @@ func (d *decoder) value(t string) {
 			d.fail("boolean that is neither 0 nor 1")
 		}
 	case 'h':
-		d.fail("file descriptor")
+		if d.uint32() >= d.fds {
+			d.fail("file descriptor that is not there")
+		}
 	case 'v':
 		d.variant()
 	case 'a':

@@ -13,7 +13,8 @@ import (
 
 // The arguments of a method are a Go struct with a field for each. A field that
 // is a struct itself is an options dictionary (a{sv}): its fields have the tag
-// "option" with the key, and a method SetDefaults if not all are zero.
+// "option" with the key, and a method SetDefaults if not all are zero. An option that is a
+// pointer is nil if it is left out. A Handle is a file descriptor (h).
 
 type defaulter interface{ SetDefaults() }
 
@@ -30,6 +31,10 @@ func Decode(body []any, to any) error {
 	}
 	for i := range v.NumField() {
 		field := v.Field(i)
+		if index, ok := body[i].(godbus.UnixFDIndex); ok {
+			field.Set(reflect.ValueOf(Handle(index)))
+			continue
+		}
 		if !isOptions(field.Type()) {
 			field.Set(reflect.ValueOf(body[i]))
 			continue
@@ -54,6 +59,11 @@ func setOption(options reflect.Value, key string, value godbus.Variant) error {
 			continue
 		}
 		field, v := options.Field(i), reflect.ValueOf(value.Value())
+		if field.Kind() == reflect.Pointer && v.Type() == field.Type().Elem() {
+			field.Set(reflect.New(v.Type()))
+			field.Elem().Set(v)
+			return nil
+		}
 		if n, isInteger := integer(v); isInteger && field.Kind() == reflect.Uint32 {
 			if n < 0 || n > math.MaxUint32 {
 				return fmt.Errorf("option %q is %v; allowed: 0 to %d", key, value.Value(), uint32(math.MaxUint32))
@@ -87,7 +97,11 @@ func list(options reflect.Type) string {
 	var s []string
 	for i := range options.NumField() {
 		f := options.Field(i)
-		s = append(s, fmt.Sprintf("%s (%s)", f.Tag.Get("option"), godbus.SignatureOfType(f.Type)))
+		t := f.Type
+		if t.Kind() == reflect.Pointer {
+			t = t.Elem()
+		}
+		s = append(s, fmt.Sprintf("%s (%s)", f.Tag.Get("option"), godbus.SignatureOfType(t)))
 	}
 	return strings.Join(s, ", ")
 }

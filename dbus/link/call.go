@@ -25,7 +25,11 @@ type Call struct {
 	noReply bool
 	member  *budget.Member
 	turn    budget.Turn
-	place   *place // of the answer, if it was reserved
+	place   *place                // of the answer, if it was reserved
+	later   func(context.Context) // see Later
+
+	charged     budget.Account // for that many file descriptors
+	descriptors int64
 }
 
 const (
@@ -82,13 +86,30 @@ func newCall(c *Conn, msg *godbus.Message) *Call {
 func (c *Conn) work(from *Peer) {
 	for call := c.peers.next(from); call != nil; call = c.peers.next(from) {
 		c.serve(call)
+		if call.later == nil {
+			call.End()
+			continue
+		}
+		c.peers.workers.Go(func() {
+			defer call.End()
+			call.later(from.ctx)
+		})
 	}
 }
 
+// End ends the call, and closes its file descriptors.
+func (c *Call) End() {
+	c.Call.End()
+	c.conn.descriptors.release(c)
+}
+
 func (c *Conn) serve(call *Call) {
-	defer call.End()
+	known := c.identify(call.From)
+	if known {
+		c.peers.settled(call)
+	}
 	switch {
-	case !c.identify(call.From):
+	case !known:
 		call.Fail(errAccessDenied, "the bus does not know your user id")
 	case !c.admit(call.From):
 		call.Fail(errLimitsExceeded, "your connections leave too many answers and signals unread; "+
@@ -115,13 +136,10 @@ func (c *Call) beginTurn(ctx context.Context) (err error) {
 	return err
 }
 
-// Outside calls f, which may take long, outside of the turn of the call: other calls of
-// the user have theirs meanwhile. The context of f ends when the caller leaves the bus.
-func (c *Call) Outside(f func(ctx context.Context)) error {
-	c.turn.End()
-	f(c.From.ctx)
-	return c.beginTurn(c.From.ctx)
-}
+// Later has f, which may take long, called when Serve has returned: it answers the call,
+// and later calls of the peer are served meanwhile. The context of f ends when the peer
+// leaves the bus.
+func (c *Call) Later(f func(ctx context.Context)) { c.later = f }
 
 // Reserve gives the answer its place: before all that is sent to the caller from
 // now on, and behind all that was sent before. The last one counts.

@@ -27,7 +27,9 @@ type Config struct {
 	Broadcast  bool                       // signals are broadcast; all peers are of one user
 	Unread     budget.Bounds              // bytes on their way to the peers of a uid, unless Broadcast
 	Requests   budget.Bounds              // calls served at once
-	Logger     *slog.Logger
+
+	Descriptors budget.Bounds // file descriptors of calls that are not answered
+	Logger      *slog.Logger
 }
 
 // A Server serves the calls that arrive on a connection.
@@ -53,7 +55,9 @@ type Conn struct {
 	peers  peers
 	all    *lane // the only one if Config.Broadcast
 	unread unread
-	turns  *budget.Turns // at serving calls
+
+	descriptors descriptors   // of calls
+	turns       *budget.Turns // at serving calls
 }
 
 // handshakeTimeout is for the bus to accept the connection.
@@ -67,6 +71,7 @@ func New(socket Socket, c Config, server Server) (*Conn, error) {
 		server: server,
 		guard:  guard.New(socket, guard.Config{Interfaces: c.Interfaces, Logger: c.Logger}),
 	}
+	conn.descriptors.pool = budget.NewPool("descriptors", c.Descriptors)
 	conn.turns = budget.NewTurns(c.Requests, runtime.NumCPU())
 	conn.all = &lane{send: conn.guard.Send}
 	conn.unread = unread{pool: budget.NewPool("unread", c.Unread), most: c.Unread.Account, pings: make(map[uint32]*Peer), off: c.Broadcast}
@@ -76,7 +81,7 @@ func New(socket Socket, c Config, server Server) (*Conn, error) {
 		conn.guard.Close()
 		return nil, fmt.Errorf("cannot use the connection to the bus: %w", err)
 	}
-	conn.peers = peers{byName: make(map[string]*Peer), new: conn.newPeer}
+	conn.peers = peers{byName: make(map[string]*Peer), new: conn.newPeer, descriptors: &conn.descriptors}
 	return conn, nil
 }
 

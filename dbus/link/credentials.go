@@ -18,7 +18,7 @@ const busTimeout = 10 * time.Second
 func (c *Conn) identify(p *Peer) bool {
 	if p.identity.Load() == nil {
 		if identity, ok := c.credentials(p.Name); ok {
-			p.identity.Store(&identity)
+			c.peers.identified(p, &identity)
 		}
 	}
 	return p.identity.Load() != nil

@@ -9,7 +9,8 @@
 // Files, in the order in which to read them: address.go (where the bus is),
 // conn.go (the life of a connection), peers.go (who calls, and its queue),
 // credentials.go (whose connection that is), call.go (a call and its answer),
-// arguments.go (its arguments as a Go struct), lane.go (the order of answers and
+// arguments.go (its arguments as a Go struct), descriptors.go (its file descriptors),
+// lane.go (the order of answers and
 // signals), unread.go (how much of them a user may leave unread), polkit.go
 // (questions to polkit).
 //

@@ -16,7 +16,8 @@ type peers struct {
 	byName map[string]*Peer
 	new    func(name string) *Peer
 
-	workers sync.WaitGroup // goroutines that serve calls
+	workers     sync.WaitGroup // goroutines that serve calls
+	descriptors *descriptors
 }
 
 // A Peer is another connection on the bus.
@@ -92,6 +93,7 @@ func (p *peers) enqueue(sender string, c *Call) (start bool) {
 		return false
 	}
 	c.From = from
+	p.descriptors.charge(c)
 	from.queue = append(from.queue, c)
 	start = !from.working
 	from.working = true

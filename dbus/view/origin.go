@@ -4,10 +4,15 @@ import (
 	"strconv"
 )
 
+// passwordExpires is the configuration entry of kcmd's own in which lifecycle notes when
+// the password of the client expires (kdc.PasswordExpires).
+const passwordExpires = "kcmd_password_expires"
+
 // addOrigin adds the properties about how the TGT was got, which libkrb5 notes in
 // configuration entries.
 func (c Cache) addOrigin(p map[string]any) {
 	p["PreauthType"], p["RefreshTime"], p["Impersonator"] = int32(0), int64(0), ""
+	p["PasswordExpires"] = c.number(64, passwordExpires)
 	if tgt := c.TGT(); tgt != nil {
 		p["PreauthType"] = int32(c.number(32, "pa_type", tgt.Server.String()))
 	}
