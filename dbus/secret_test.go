@@ -1,6 +1,7 @@
 package dbus
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -177,10 +178,7 @@ func TestEndlessSecrets(t *testing.T) {
 	must[uint32](hostile, own, "Collection.DestroyAll")
 	for _, call := range calls[most:] {
 		var err godbus.Error
-		if e, ok := (<-call.Done).Err.(godbus.Error); ok {
-			err = e
-		}
-		if err.Name != "org.freedesktop.DBus.Error.LimitsExceeded" {
+		if !errors.As((<-call.Done).Err, &err) || err.Name != "org.freedesktop.DBus.Error.LimitsExceeded" {
 			t.Errorf("one more: %v", err)
 		}
 	}
