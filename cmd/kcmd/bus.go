@@ -9,6 +9,7 @@ import (
 	"kcmd.org/kcmd/dbus"
 	"kcmd.org/kcmd/kcmserver/selinux"
 	"kcmd.org/kcmd/lifecycle"
+	"kcmd.org/kcmd/version"
 )
 
 // busPatience limits the wait for the bus at the start and at the end. KCM requests
@@ -21,7 +22,7 @@ func (d *daemon) newBus(desk *lifecycle.Desk) *dbus.Service {
 		Address:       d.bus,
 		Session:       d.broadcasts(),
 		SocketPath:    defaultPath(d.sockets),
-		Version:       programVersion(),
+		Version:       version.Version(),
 		ExpiryWarning: d.expiryWarning,
 		Clock:         d.clock,
 		Budgets:       d.budgets,

@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"kcmd.org/kcmd/version"
 )
 
 // run runs the program. It returns nil when ctx is done, or the error that
@@ -39,7 +41,7 @@ All options but --config, --session and --version can also be set in the
 configuration file, where "_" replaces "-" (log_level = "debug"), and in the
 environment (KCMD_LOG_LEVEL=debug). Flags take precedence over the environment,
 and the environment over files.`,
-		Version:           programVersion(),
+		Version:           version.Version(),
 		Args:              noArguments,
 		SilenceErrors:     true, // main prints the error
 		SilenceUsage:      true,

@@ -20,7 +20,7 @@
 //   - store.go, key.go: opening the store, and reading its key
 //   - kdc.go: the way to KDCs, and the renewal of tickets
 //   - bus.go, systemd.go: D-Bus, and reports to systemd
-//   - log.go, harden.go, version.go: log lines, protection of the memory, the version
+//   - log.go, harden.go: log lines, protection of the memory
 //   - inspect.go, check.go, dump.go: the commands that read a database
 //   - rekey.go: the command that changes the key of a database
 //   - kdchelper.go: the command that makes one request to a KDC

@@ -41,19 +41,30 @@ func Required() bool { return os.Getenv("LAB_REQUIRED") == "1" }
 // Build builds kcmd into the lab and returns the path of the binary. With
 // race it has the race detector in it, which needs a C compiler. The program
 // that calls it must run inside the module.
-func (l *Lab) Build(race bool) (string, error) {
-	program := filepath.Join(l.Dir, "kcmd")
+func (l *Lab) Build(race bool) (string, error) { return l.build("kcmd", race) }
+
+// Kcmctl builds kcmctl as Build builds kcmd, with the race detector if LAB_RACE is 1.
+// root is the directory of the module.
+func (l *Lab) Kcmctl(root string) (string, error) {
+	if err := lookAtSources(root); err != nil {
+		return "", err
+	}
+	return l.build("kcmctl", os.Getenv("LAB_RACE") == "1")
+}
+
+func (l *Lab) build(name string, race bool) (string, error) {
+	program := filepath.Join(l.Dir, name)
 	cmd := exec.Command("go", "build", "-o", program)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if race {
 		cmd.Args = append(cmd.Args, "-race")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
 	}
-	cmd.Args = append(cmd.Args, "kcmd.org/kcmd/cmd/kcmd")
+	cmd.Args = append(cmd.Args, "kcmd.org/kcmd/cmd/"+name)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := Run(cmd); err != nil {
-		return "", fmt.Errorf("cannot build kcmd: %w\n%s", err, out.String())
+		return "", fmt.Errorf("cannot build %s: %w\n%s", name, err, out.String())
 	}
 	return program, nil
 }

@@ -49,8 +49,16 @@ func (w *world) client(dir string, env, words []string) outcome {
 	}
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir, cmd.Env = dir, slices.Clone(env)
-	if args[0] == "kinit" {
+	switch args[0] {
+	case "kinit":
 		c.givePassword(cmd)
+	case "kcmctl":
+		path, err := kcmctl()
+		if err != nil {
+			return outcome{Err: err}
+		}
+		cmd = exec.Command(path, args[1:]...)
+		cmd.Dir, cmd.Env = dir, slices.Clone(env)
 	}
 	if err := c.arrange(w, cmd); err != nil {
 		return outcome{Err: err}
@@ -145,6 +153,9 @@ func (c *circumstances) arrange(w *world, cmd *exec.Cmd) error {
 	cmd.Env = append(cmd.Env, "KRB5_CONFIG="+w.roomConf())
 	return room.Enter(cmd)
 }
+
+// kcmctl returns kcmctl, built once.
+var kcmctl = sync.OnceValues(func() (string, error) { return shared.Kcmctl("../..") })
 
 // heimdal are Heimdal's clients, for all tests.
 var heimdal = sync.OnceValues(func() (*lab.Heimdal, error) { return shared.NewHeimdal() })

@@ -29,6 +29,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"kdestroy": clientCommand("kdestroy"),
 	"busctl":   clientCommand("busctl"),
 	"gdbus":    clientCommand("gdbus"),
+	"kcmctl":   clientCommand("kcmctl"),
 	"as":       clientCommand("as"),
 	"via":      clientCommand("via"),
 	"in":       clientCommand("in"),

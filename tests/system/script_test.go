@@ -38,6 +38,7 @@ import (
 //	gss-acquired SERVICE    with a credential that was acquired first
 //	klist, kvno, kswitch, kdestroy, busctl, gdbus
 //	                        the real programs
+//	kcmctl [argument...]    kcmctl
 //	as UID COMMAND...       one of the commands above (not kcmd), or any
 //	                        program, as another user; needs root
 //	via NAME COMMAND...     through the socket $SOCKETS/NAME.sock

@@ -1,0 +1,14 @@
+// Command kcmctl shows and changes credential caches, through kcmd on a bus. It is
+// for people at a terminal and for scripts.
+//
+// It imports dbus/client, render and doctor below it, and leaves. Other packages do
+// not import it. Everything that it can do, another program can do over D-Bus.
+//
+// Files, in the order in which to read them:
+//
+//   - main.go, command.go: the program and its command line
+//   - exit.go: exit statuses, and what to do about an error
+//   - terminal.go: the terminal
+//   - bus.go: the connection to kcmd
+//   - list.go: the commands, one in each file
+package main
