@@ -15,6 +15,7 @@ import (
 // A bus is a connection to kcmd, for the caches of one user.
 type bus struct {
 	*client.Client
+	options    *options
 	name       string // "system" or "session"
 	uid        uint32
 	collection client.ObjectPath
@@ -68,10 +69,10 @@ func dial(ctx context.Context, name string, o *options) (*bus, error) {
 	if isTerminal(os.Stdin) {
 		c = c.Interactive()
 	}
-	b := &bus{Client: c, name: name}
+	b := &bus{Client: c, options: o, name: name}
 	b.collection, err = c.GetCollection(ctx, client.Own)
 	if err == nil {
-		return b, b.choose(ctx, o)
+		return b, b.choose(ctx)
 	}
 	_ = c.Close()
 	if errors.Is(err, client.ErrNotRunning) {
@@ -101,11 +102,11 @@ func sessionAddress() (string, error) {
 
 // choose finds the collection of --uid. Without it, the connection sees that of the
 // caller only, also for root.
-func (b *bus) choose(ctx context.Context, o *options) error {
+func (b *bus) choose(ctx context.Context) error {
 	scope := "own"
 	b.uid = uint32(os.Getuid())
-	if o.user != "" {
-		uid, err := lookUp(o.user)
+	if b.options.user != "" {
+		uid, err := lookUp(b.options.user)
 		if err != nil {
 			return err
 		}
@@ -124,7 +125,7 @@ func (b *bus) choose(ctx context.Context, o *options) error {
 		return fail(exitNotFound, "uid %d has no caches", b.uid)
 	}
 	if err != nil {
-		return explain("find the caches of "+o.user, err)
+		return explain("find the caches of "+b.options.user, err)
 	}
 	b.collection = path
 	return nil

@@ -59,7 +59,11 @@ func newCommand() *cobra.Command {
 	flags.StringVar(&o.user, "uid", "", "use the caches of another `USER` (name or uid), for administrators")
 	flags.BoolVar(&o.json, "json", false, "print JSON")
 	cmd.MarkFlagsMutuallyExclusive("system", "session")
-	cmd.AddCommand(newList(o))
+	cmd.AddCommand(newList(o), newShow(o), newStatus(o), newUsers(o), newWatch(o))
+	for _, c := range changes {
+		cmd.AddCommand(newChange(o, c))
+	}
+	cmd.AddCommand(newDestroy(o), newRemove(o), newWait(o))
 	cmd.InitDefaultCompletionCmd()
 	setBadArguments(cmd)
 	return cmd

@@ -10,5 +10,10 @@
 //   - exit.go: exit statuses, and what to do about an error
 //   - terminal.go: the terminal
 //   - bus.go: the connection to kcmd
-//   - list.go: the commands, one in each file
+//   - choose.go: the cache or the ticket that an argument means
+//   - list.go, show.go, status.go, users.go: commands that read
+//   - watch.go: the command that follows events
+//   - change.go, remove.go, progress.go: commands that change something, and the line
+//     while a KDC is asked
+//   - wait.go: the command that waits for a valid TGT
 package main

@@ -16,24 +16,21 @@ func newList(o *options) *cobra.Command {
 }
 
 func list(cmd *cobra.Command, o *options) error {
-	b, err := connect(cmd.Context(), o)
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	caches, err := b.caches(cmd.Context())
-	if err != nil {
-		return err
-	}
-	return print(func(p *render.Page) {
-		if !o.json {
-			p.Caches(caches)
-			return
+	return o.with(cmd.Context(), func(b *bus) error {
+		caches, err := b.caches(cmd.Context())
+		if err != nil {
+			return err
 		}
-		forms := []render.Cache{}
-		for _, c := range caches {
-			forms = append(forms, render.NewCache(c, b.uid))
-		}
-		p.JSON(forms)
+		return print(func(p *render.Page) {
+			if !o.json {
+				p.Caches(caches)
+				return
+			}
+			forms := []render.Cache{}
+			for _, c := range caches {
+				forms = append(forms, render.NewCache(c, b.uid))
+			}
+			p.JSON(forms)
+		})
 	})
 }

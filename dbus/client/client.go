@@ -60,6 +60,7 @@ var (
 var meanings = map[string]error{
 	"org.freedesktop.DBus.Error.ServiceUnknown":                   ErrNotRunning,
 	"org.freedesktop.DBus.Error.NameHasNoOwner":                   ErrNotRunning,
+	"org.freedesktop.DBus.Error.NoReply":                          ErrNotRunning, // it ended before it answered
 	"org.freedesktop.DBus.Error.UnknownObject":                    ErrUnknownObject,
 	"org.freedesktop.DBus.Error.InvalidArgs":                      ErrInvalidArgs,
 	"org.freedesktop.DBus.Error.AccessDenied":                     ErrAccessDenied,

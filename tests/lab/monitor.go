@@ -11,7 +11,8 @@ import (
 // BusName is the name that kcmd has on a bus.
 const BusName = "org.kcmd.KCM1"
 
-// A Monitor is a running "gdbus monitor" on the signals of kcmd.
+// A Monitor is a running "gdbus monitor" on the signals of kcmd, or another program
+// whose output is read while it runs.
 type Monitor struct {
 	proc *process
 	path string
@@ -46,6 +47,14 @@ func (b *Bus) NewMonitor(name string, uid uint32) (*Monitor, error) {
 		return nil, fmt.Errorf("cannot subscribe the monitor: %w\n%s", err, out.String())
 	}
 	return m, nil
+}
+
+// Follow starts a program in the background.
+func (l *Lab) Follow(name string, cmd *exec.Cmd) (*Monitor, error) {
+	m := &Monitor{path: l.Path("monitor-" + name)}
+	var err error
+	m.proc, err = l.background(cmd, m.path)
+	return m, err
 }
 
 // client returns a command that finds the bus, to be run as the user uid.

@@ -42,10 +42,19 @@ func execute(cmd *exec.Cmd) outcome {
 // client runs a client with an environment, in the circumstances that the words before
 // it describe (see TestScripts).
 func (w *world) client(dir string, env, words []string) outcome {
+	cmd, err := w.command(dir, env, words)
+	if err != nil {
+		return outcome{Err: err}
+	}
+	return execute(cmd)
+}
+
+// command returns the command that client runs.
+func (w *world) command(dir string, env, words []string) (*exec.Cmd, error) {
 	c := circumstances{uid: -1, socket: w.daemon.Socket}
 	args, err := c.read(w, words)
 	if err != nil {
-		return outcome{Err: err}
+		return nil, err
 	}
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Dir, cmd.Env = dir, slices.Clone(env)
@@ -55,15 +64,15 @@ func (w *world) client(dir string, env, words []string) outcome {
 	case "kcmctl":
 		path, err := kcmctl()
 		if err != nil {
-			return outcome{Err: err}
+			return nil, err
 		}
 		cmd = exec.Command(path, args[1:]...)
 		cmd.Dir, cmd.Env = dir, slices.Clone(env)
 	}
 	if err := c.arrange(w, cmd); err != nil {
-		return outcome{Err: err}
+		return nil, err
 	}
-	return execute(cmd)
+	return cmd, nil
 }
 
 // circumstances are the user, the socket and the namespaces of a client.

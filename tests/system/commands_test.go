@@ -45,6 +45,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"offset": cmdOffset,
 	"bus":    cmdBus,
 	"watch":  cmdWatch,
+	"follow": cmdFollow,
 	"seen":   cmdSeen,
 	"forget": cmdForget,
 }
@@ -270,6 +271,18 @@ func cmdWatch(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	w := worldOf(ts)
 	m, err := w.daemon.Bus.NewMonitor(args[0], uint32(uid))
+	ts.Check(err)
+	w.monitors[args[0]] = &monitor{Monitor: m}
+}
+
+func cmdFollow(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: follow NAME COMMAND...")
+	}
+	w := worldOf(ts)
+	cmd, err := w.command(ts.MkAbs("."), scriptEnv(ts), args[1:])
+	ts.Check(err)
+	m, err := w.lab.Follow(args[0], cmd)
 	ts.Check(err)
 	w.monitors[args[0]] = &monitor{Monitor: m}
 }

@@ -60,9 +60,10 @@ import (
 //	bus session|system      start a bus, on which kcmd will appear
 //	bus stop, bus start     end the bus; start it again at the same address
 //	watch NAME [UID]        start "gdbus monitor" on kcmd, as a user
-//	seen NAME REGEX         wait until the monitor has such a line; with "!":
+//	follow NAME COMMAND...  start a client in the background
+//	seen NAME REGEX         wait until that has printed such a line; with "!":
 //	                        it has none so far
-//	forget NAME             ignore the monitor's output so far
+//	forget NAME             ignore its output so far
 //
 // Conditions: [root]; programs are installed: [bus] (a bus and its clients), [cc] (a C
 // compiler), [faketime], [activation] (systemd-socket-activate), [heimdal]; namespaces

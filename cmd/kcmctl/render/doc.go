@@ -10,6 +10,8 @@
 //   - times.go: times and durations
 //   - table.go: columns
 //   - words.go: states in words
-//   - caches.go: the list of caches
+//   - caches.go, cache.go: the list of caches, and one cache with its tickets
+//   - event.go, users.go: events, and users, with their JSON forms
+//   - status.go, metrics.go: the status, for people and as OpenMetrics
 //   - json.go: the JSON form of caches and tickets
 package render

@@ -37,7 +37,7 @@ type Cache struct {
 	PreauthType  int32    `json:"preauth_type"`
 	RefreshTime  int64    `json:"refresh_time"`
 	Impersonator string   `json:"impersonator"`
-	Tickets      []Ticket `json:"tickets,omitempty"` // of "show"
+	Tickets      []Ticket `json:"tickets,omitzero"` // of "show"
 }
 
 // A Ticket is the JSON form of a ticket.
@@ -59,6 +59,16 @@ type Ticket struct {
 	Size              uint32   `json:"size"` // bytes in the store
 }
 
+// Destroyed is the JSON form of the result of "destroy".
+type Destroyed struct {
+	Destroyed uint32 `json:"destroyed"` // caches
+}
+
+// Removed is the JSON form of the result of "remove".
+type Removed struct {
+	Removed uint32 `json:"removed"` // tickets
+}
+
 // NewCache returns the JSON form of a cache of uid.
 func NewCache(c *client.Cache, uid uint32) Cache {
 	return Cache{
@@ -70,6 +80,16 @@ func NewCache(c *client.Cache, uid uint32) Cache {
 		RenewalError: c.RenewalError, PreauthType: c.PreauthType, RefreshTime: seconds(c.RefreshTime),
 		Impersonator: c.Impersonator,
 	}
+}
+
+// NewCacheWithTickets returns the JSON form of a cache with its tickets.
+func NewCacheWithTickets(c *client.Cache, uid uint32, tickets []client.Ticket) Cache {
+	form := NewCache(c, uid)
+	form.Tickets = []Ticket{}
+	for i := range tickets {
+		form.Tickets = append(form.Tickets, NewTicket(&tickets[i]))
+	}
+	return form
 }
 
 // NewTicket returns the JSON form of a ticket.
@@ -91,6 +111,7 @@ func enctype(n int32) string {
 	return ccache.EnctypeName(int16(n))
 }
 
+// seconds returns a time in seconds since 1970, 0 for none.
 func seconds(t time.Time) int64 {
 	if t.IsZero() {
 		return 0

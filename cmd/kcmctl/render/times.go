@@ -62,3 +62,11 @@ func (p *Page) when(t time.Time, offset int32) string {
 	}
 	return p.clock(t) + " (" + p.relative(t, offset) + ")"
 }
+
+// unix returns the time that a number of seconds in JSON stands for.
+func unix(seconds int64) time.Time {
+	if seconds == 0 {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0)
+}

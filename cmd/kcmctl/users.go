@@ -1,0 +1,80 @@
+package main
+
+import (
+	"cmp"
+	"os/user"
+	"slices"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"kcmd.org/kcmd/cmd/kcmctl/render"
+	"kcmd.org/kcmd/dbus/client"
+)
+
+func newUsers(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "users",
+		Short: "list the users who have caches, for administrators",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return o.with(cmd.Context(), func(b *bus) error {
+				users, err := b.users(cmd)
+				if err != nil {
+					return err
+				}
+				return print(func(p *render.Page) {
+					if o.json {
+						p.JSON(users)
+					} else {
+						p.Users(users)
+					}
+				})
+			})
+		},
+	}
+}
+
+// users returns all users, by uid.
+func (b *bus) users(cmd *cobra.Command) ([]render.User, error) {
+	if err := b.SetScope(cmd.Context(), "all"); err != nil {
+		return nil, explain("see the caches of other users", err)
+	}
+	objects, err := b.GetManagedObjects(cmd.Context())
+	if err != nil {
+		return nil, explain("list the users", err)
+	}
+	caches := make(map[client.ObjectPath][]*client.Cache)
+	for _, c := range objects.Caches {
+		caches[c.Collection] = append(caches[c.Collection], c)
+	}
+	users := []render.User{}
+	for path, c := range objects.Collections {
+		if len(c.Caches) > 0 {
+			users = append(users, userOf(c, caches[path]))
+		}
+	}
+	slices.SortFunc(users, func(a, b render.User) int { return cmp.Compare(a.UID, b.UID) })
+	return users, nil
+}
+
+// userOf describes the owner of a collection.
+func userOf(c *client.Collection, caches []*client.Cache) render.User {
+	u := render.User{
+		UID: c.UID, Name: accountName(c.UID), Caches: len(c.Caches), States: make(map[string]int),
+		Tickets: c.TicketCount, Bytes: c.BytesUsed, MaxBytes: c.MaxBytes, NextExpiry: render.Seconds(c.NextExpiry),
+	}
+	for _, cache := range caches {
+		u.States[cache.State]++
+	}
+	return u
+}
+
+// accountName returns the name of a uid, "" if it has no account.
+func accountName(uid uint32) string {
+	u, err := user.LookupId(strconv.FormatUint(uint64(uid), 10))
+	if err != nil {
+		return ""
+	}
+	return u.Username
+}
