@@ -117,13 +117,23 @@ func from(index *btree.BTreeG[*Credential], first *Credential) iter.Seq[*Credent
 }
 
 // TGT returns the ticket-granting ticket that the cache depends on
-// (ccache.Credential.IsTGT): of several the one that expires last. It is nil if
-// there is none.
-func (c *Cache) TGT() *Credential {
-	if last, ok := c.byEnd.Max(); ok && last.kind == tgt {
-		return last
+// (ccache.Credential.IsTGT): of several the one that expires last, a postdated one that
+// is not validated only if there is no other. It is nil if there is none.
+func (c *Cache) TGT() (best *Credential) {
+	last, ok := c.byEnd.Max()
+	if !ok || last.kind != tgt {
+		return nil
 	}
-	return nil
+	best = last
+	if last.Flags&ccache.FlagInvalid != 0 {
+		c.byEnd.Descend(last, func(cred *Credential) bool {
+			if cred.kind == tgt && cred.Flags&ccache.FlagInvalid == 0 {
+				best = cred
+			}
+			return cred.kind == tgt && best == last
+		})
+	}
+	return best
 }
 
 // lastService returns the service ticket that expires last, or nil.

@@ -132,32 +132,46 @@ func configEntry() *ccache.Credential {
 	}
 }
 
-// TestTime has a ticket go through its states while nothing is stored.
+// A step is a time, and the state of a ticket from then on.
+type step struct {
+	at   int64
+	want string
+}
+
+// TestTime has tickets go through their states while nothing is stored.
 func TestTime(t *testing.T) {
+	const start, end = 1_800_000_000, 1_800_036_000
+	// The KDC's clock is three seconds ahead.
+	for flags, steps := range map[ccache.TicketFlags][]step{
+		ccache.FlagInitial: {
+			{start - 10, "valid"}, {end - 3 - 600, "expiring"}, {end - 3, "expired"}, {start, "valid"},
+		},
+		ccache.FlagInvalid | ccache.FlagInitial: {
+			{start - 10, "not-yet-valid"}, {start - 3, "invalid"}, {end - 3, "expired"}, {start, "invalid"}, {start - 100, "not-yet-valid"},
+		},
+	} {
+		t.Run(steps[0].want, func(t *testing.T) { testTime(t, flags, start, end, steps) })
+	}
+}
+
+func testTime(t *testing.T, flags ccache.TicketFlags, start, end int64, steps []step) {
 	bus := startBus(t, "system")
 	store := newStore(t)
 	uid := uint32(os.Geteuid())
-	const start, end = 1_800_000_000, 1_800_036_000
-	clock := keepTime(t, store, start-10)
+	clock := keepTime(t, store, steps[0].at)
 	startService(t, store, Config{Address: bus.address, Clock: clock})
 	c := bus.connect(t)
-	update(t, store, uid, func(tx *ccstore.Tx) {
-		tx.Replace("x", alice(), 3, []*ccache.Credential{withStart(tgt(alice(), time.Unix(end, 0)), time.Unix(start, 0))})
-	})
+	ticket := withStart(tgt(alice(), time.Unix(end, 0)), time.Unix(start, 0))
+	ticket.Flags = flags
+	update(t, store, uid, func(tx *ccstore.Tx) { tx.Replace("x", alice(), 3, []*ccache.Credential{ticket}) })
 	cache := pathOf(t, store, uid, "x")
 	if err := c.call(rootPath, "Manager.Subscribe", map[string]godbus.Variant{}).Err; err != nil {
 		t.Fatal(err)
 	}
-	if got := c.property(cache, "Cache", "State"); got != "not-yet-valid" {
-		t.Fatalf("State %v before the start", got)
+	if got := c.property(cache, "Cache", "State"); got != steps[0].want {
+		t.Fatalf("State %v at first, want %s", got, steps[0].want)
 	}
-	// The KDC's clock is three seconds ahead.
-	for _, step := range []struct {
-		at   int64
-		want string
-	}{
-		{start - 3, "valid"}, {end - 3 - 600, "expiring"}, {end - 3, "expired"}, {start, "valid"}, {start - 100, "not-yet-valid"},
-	} {
+	for _, step := range steps[1:] {
 		c.forget()
 		clock.Set(time.Unix(step.at, 0))
 		eventually(t, "the state changes", func() bool {

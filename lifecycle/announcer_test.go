@@ -97,6 +97,15 @@ func (s *stage) tgt(uid uint32, name string, start, end, offset time.Duration) {
 	s.put(uid, name, tgt, offset)
 }
 
+// postdated fills a cache with a TGT that is to be validated at start.
+func (s *stage) postdated(uid uint32, name string, start, end time.Duration) {
+	s.t.Helper()
+	tgt := storetest.TGT("alice@EXAMPLE.COM")
+	tgt.StartTime, tgt.EndTime = uint32(s.start.Add(start).Unix()), uint32(s.start.Add(end).Unix())
+	tgt.Flags |= ccache.FlagInvalid
+	s.put(uid, name, tgt, 0)
+}
+
 func (s *stage) put(uid uint32, name string, cred *ccache.Credential, offset time.Duration) {
 	s.t.Helper()
 	err := s.store.Update(s.t.Context(), owner(uid), func(tx *ccstore.Tx) error {
@@ -125,7 +134,7 @@ func TestAnnounce(t *testing.T) {
 	announcing(t, memory.New(), func(s *stage) {
 		defer s.hold(1)()
 		s.tgt(1, "usual", 0, 2*time.Hour, 0)
-		s.tgt(1, "later", time.Hour, 3*time.Hour, 0)
+		s.postdated(1, "later", time.Hour, 3*time.Hour)
 		s.tgt(1, "skewed", 72*time.Hour, 74*time.Hour, 72*time.Hour)
 		s.tgt(1, "over", -2*time.Hour, -time.Hour, 0)
 		s.tgt(1, "nearly", -2*time.Hour, time.Minute, 0)
@@ -138,7 +147,7 @@ func TestAnnounce(t *testing.T) {
 		s.advance(time.Minute)
 		s.hears("1 nearly expired")
 		s.advance(time.Hour)
-		s.hears("1 later valid")
+		s.hears("1 later invalid")
 		s.advance(110*time.Minute - time.Second)
 		s.hears()
 		s.advance(110 * time.Minute)
@@ -160,7 +169,7 @@ func TestAnnounceOnce(t *testing.T) {
 		s.set(0)
 		s.hears("1 x valid again")
 		s.set(-time.Hour)
-		s.hears("1 x not-yet-valid again")
+		s.hears()
 		s.set(115 * time.Minute)
 		s.hears("1 x expiring again")
 		s.set(2 * time.Hour)

@@ -8,8 +8,8 @@ type State string
 
 // The states of a ticket, in the order in which it goes through them.
 const (
-	NotYetValid State = "not-yet-valid" // its start time has not come
-	Invalid     State = "invalid"       // flagged so: a postdated ticket that was not validated
+	NotYetValid State = "not-yet-valid" // flagged invalid, and its start time has not come
+	Invalid     State = "invalid"       // flagged so: a postdated ticket that must be validated
 	Valid       State = "valid"
 	Expiring    State = "expiring" // valid, but not for long
 	Expired     State = "expired"  // its end time has come
@@ -35,14 +35,16 @@ func (c *Credential) Expires() (time.Time, bool) {
 	return time.Unix(int64(c.EndTime), 0), c.EndTime != 0
 }
 
-// State returns the state of c at a time of the KDC's clock. It is Expiring from
+// State returns the state of c at a time of the KDC's clock. A start time that has not
+// come makes only a ticket not yet valid that the KDC has flagged invalid, as in KIM: of
+// any other, a clock that is slow is to blame. It is Expiring from
 // warning before its end.
 func (c *Credential) State(at time.Time, warning time.Duration) State {
 	end, ends := c.Expires()
 	switch {
 	case ends && !at.Before(end):
 		return Expired
-	case at.Unix() < int64(c.Start()):
+	case c.Flags&FlagInvalid != 0 && at.Unix() < int64(c.Start()):
 		return NotYetValid
 	case c.Flags&FlagInvalid != 0:
 		return Invalid
@@ -65,7 +67,9 @@ func (c *Credential) NextChange(at time.Time, warning time.Duration) (time.Time,
 			next = t
 		}
 	}
-	consider(time.Unix(int64(c.Start()), 0))
+	if c.Flags&FlagInvalid != 0 {
+		consider(time.Unix(int64(c.Start()), 0))
+	}
 	if ends {
 		consider(end.Add(-warning))
 		consider(end)

@@ -18,16 +18,16 @@ func TestState(t *testing.T) {
 		turns []string // state at 0 and at each change, with the time of the change
 	}{
 		{"usual", ccache.Credential{StartTime: 1000, EndTime: 2000},
-			[]string{"0 not-yet-valid", "1000 valid", "1900 expiring", "2000 expired"}},
+			[]string{"0 valid", "1900 expiring", "2000 expired"}},
 		{"without start", ccache.Credential{AuthTime: 500, EndTime: 2000},
-			[]string{"0 not-yet-valid", "500 valid", "1900 expiring", "2000 expired"}},
+			[]string{"0 valid", "1900 expiring", "2000 expired"}},
 		{"short", ccache.Credential{StartTime: 1950, EndTime: 2000},
-			[]string{"0 not-yet-valid", "1900 not-yet-valid", "1950 expiring", "2000 expired"}},
+			[]string{"0 valid", "1900 expiring", "2000 expired"}},
 		{"renewable", ccache.Credential{EndTime: 2000, RenewTill: 9000, Flags: ccache.FlagRenewable},
 			[]string{"0 valid", "1900 expiring", "2000 expired"}},
 		{"postdated", ccache.Credential{StartTime: 1000, EndTime: 2000, Flags: ccache.FlagInvalid},
 			[]string{"0 not-yet-valid", "1000 invalid", "1900 invalid", "2000 expired"}},
-		{"without end", ccache.Credential{StartTime: 1000}, []string{"0 not-yet-valid", "1000 valid"}},
+		{"without end", ccache.Credential{StartTime: 1000}, []string{"0 valid"}},
 		{"gssproxy's", ccache.Credential{}, []string{"0 valid"}},
 		{"of 1970", ccache.Credential{EndTime: 50}, []string{"0 expiring", "50 expired"}},
 	} {

@@ -347,6 +347,21 @@ func testStore(t *testing.T, open Open) {
 	if tgt := c.TGT(); tgt == nil || !tgt.IsTGT() {
 		t.Errorf("TGT: %v", tgt)
 	}
+	postdated := TGT(alice)
+	postdated.EndTime += 3600
+	postdated.Flags |= ccache.FlagInvalid
+	postdated.Key.Type++
+	update(t, s, owner, func(tx *ccstore.Tx) error { return tx.Store("1000", postdated) })
+	if tgt := cacheOf(t, s, owner, "1000").TGT(); tgt != c.TGT() {
+		t.Errorf("beside a postdated one, the TGT is %v", tgt)
+	}
+	update(t, s, owner, func(tx *ccstore.Tx) error {
+		_, err := tx.RemoveByUUID("1000", []uuid.UUID{c.TGT().UUID})
+		return err
+	})
+	if tgt := cacheOf(t, s, owner, "1000").TGT(); tgt == nil || tgt.Key.Type != postdated.Key.Type {
+		t.Errorf("without another one, the TGT is %v", tgt)
+	}
 	server := Principal("host/3@EXAMPLE.COM")
 	if found, err := c.Find(&ccache.Match{Server: &server}); err != nil || !found.Server.Equal(server) {
 		t.Errorf("Find: %v, %v", found, err)
