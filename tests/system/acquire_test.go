@@ -134,6 +134,10 @@ func TestAcquire(t *testing.T) {
 		t.Errorf("by a keytab: %v", err)
 	}
 
+	if out := runReadme(t, d.world, manExample(t, "passes a password so:")); !strings.Contains(out, string(alice)) {
+		t.Errorf("the example of kcmd(8) prints %q, not %s", out, alice)
+	}
+
 	// KIM's states of a postdated ticket.
 	later := d.login("carol", client.AcquireOptions{StartIn: 2 * time.Second})
 	if p := d.properties(later); p.State != "not-yet-valid" {
