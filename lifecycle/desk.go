@@ -27,6 +27,7 @@ type KDC interface {
 type Desk struct {
 	store *ccstore.Store
 	DeskOptions
+	network *Network
 	helpers *budget.Pool
 	visits  *budget.Pool // calls under way or waiting
 	mu      sync.Mutex
@@ -43,8 +44,13 @@ type DeskOptions struct {
 
 // NewDesk returns a desk for store.
 func NewDesk(store *ccstore.Store, o DeskOptions) *Desk {
-	return &Desk{store: store, DeskOptions: o, helpers: budget.NewPool("helpers", o.Helpers), visits: budget.NewPool("visits", atDesk), rates: make(map[budget.Account]*allowance)}
+	d := &Desk{store: store, DeskOptions: o, helpers: budget.NewPool("helpers", o.Helpers), visits: budget.NewPool("visits", atDesk), rates: make(map[budget.Account]*allowance)}
+	d.network = newNetwork(d)
+	return d
 }
+
+// Network returns what watches the network for those who work at the desk.
+func (d *Desk) Network() *Network { return d.network }
 
 // account returns who is charged for work on the caches of owner.
 func account(o ccstore.Owner) budget.Account {

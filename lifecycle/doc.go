@@ -7,5 +7,5 @@
 // Files, in the order in which to read them: alarm.go (sleep until a deadline), reaper.go,
 // announcer.go, desk.go (requests to KDCs), acquire.go (those for new tickets),
 // renewer.go (when TGTs are renewed), active.go (for whom), keeper.go (caches from
-// keytabs).
+// keytabs), network.go (when it comes back).
 package lifecycle

@@ -2,12 +2,14 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
 
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/clock"
+	"kcmd.org/kcmd/lifecycle/kdc"
 )
 
 // A Kept is a cache that a Keeper keeps filled from a keytab.
@@ -29,8 +31,9 @@ type Keeper struct {
 func NewKeeper(desk *Desk, caches []Kept, log *slog.Logger) *Keeper {
 	k := &Keeper{desk: desk, log: log}
 	for _, kept := range caches {
-		k.list = append(k.list, &keeping{Kept: kept, desk: desk, log: log, wake: make(chan struct{}, 1)})
+		k.list = append(k.list, &keeping{Kept: kept, desk: desk, log: log, wake: make(chan struct{}, 1), again: make(chan struct{}, 1)})
 	}
+	desk.network.onBack(k.networkBack)
 	return k
 }
 
@@ -54,6 +57,13 @@ func (k *Keeper) Run(ctx context.Context) error {
 	return nil
 }
 
+// networkBack has those try again at once that failed.
+func (k *Keeper) networkBack(context.Context) {
+	for _, kept := range k.list {
+		wakeUp(kept.again)
+	}
+}
+
 // noteEvent wakes those whose collections changed.
 func (k *Keeper) noteEvent(e ccstore.Event) {
 	if len(e.Changes) == 0 {
@@ -72,6 +82,7 @@ type keeping struct {
 	desk     *Desk
 	log      *slog.Logger
 	wake     chan struct{}
+	again    chan struct{} // a pause after a failure ends
 	failures int
 	retry    time.Duration // by the boot clock: not before
 }
@@ -97,6 +108,8 @@ func (k *keeping) run(ctx context.Context, timer clock.Timer) {
 			return
 		case <-timer.C():
 		case <-k.wake:
+		case <-k.again:
+			k.retry, k.failures = 0, 0
 		}
 	}
 }
@@ -118,6 +131,9 @@ func (k *keeping) step(ctx context.Context) time.Time {
 	if err != nil {
 		pause = min(firstPause<<min(k.failures, 16), mostPause)
 		k.failures++
+		if failure := (*kdc.Failure)(nil); errors.As(err, &failure) && failure.Reason == kdc.Unreachable {
+			k.desk.network.unreachable()
+		}
 		k.log.Error("cannot get a ticket with a keytab, trying again", "owner", k.Owner, "cache", k.Cache, "principal", k.Principal, "err", err, "in", pause)
 	} else {
 		k.failures = 0

@@ -53,12 +53,14 @@ type renewal struct {
 
 // NewRenewer returns a renewer that works at a desk.
 func NewRenewer(desk *Desk, o RenewerOptions) *Renewer {
-	return &Renewer{
+	r := &Renewer{
 		desk: desk, RenewerOptions: o, alarm: newAlarm(ccstore.Renewing),
 		lines:   ratelog.NewEach[ccstore.Owner](o.Logger, lineBurst, lineEvery),
 		running: make(map[uuid.UUID]*renewal), owners: make(map[ccstore.Owner]bool), realms: make(map[string]int),
 		outages: make(map[string]*outage), held: make(map[uuid.UUID]hold), rests: make(map[ccstore.Owner]time.Duration),
 	}
+	desk.network.onBack(r.networkBack)
+	return r
 }
 
 // Run renews until ctx is done, and returns nil once no renewal is under way. It fails
@@ -291,6 +293,9 @@ func (r *Renewer) renew(ctx context.Context, job *renewal) {
 		r.lines.Info(job.owner, "renewed a ticket", "owner", job.owner, "realm", job.realm, "until", end)
 	case errors.As(err, &failure):
 		r.noteRealm(job, failure.Reason != kdc.Unreachable)
+		if failure.Reason == kdc.Unreachable {
+			r.desk.network.unreachable()
+		}
 		r.refused(ctx, job, failure)
 	case errors.Is(err, ccstore.ErrNoCache) || ctx.Err() != nil:
 	default:

@@ -31,11 +31,15 @@ type fakeKDC struct {
 	fail    func(tgt *ccache.Credential) error // nil: nothing fails
 	delay   chan struct{}                      // if not nil, an answer waits for a value
 	asked   []string                           // clients
+	routes  chan string                        // gives the routes of the machine when they change
 	working map[string]int                     // by realm, and "" for all
 	most    map[string]int
 }
 
 func (k *fakeKDC) Do(ctx context.Context, r *kdc.Request) (*kdc.Reply, error) {
+	if r.Op == kdc.Network {
+		return k.await(ctx, r.Routes)
+	}
 	realm := r.TGT.Client.Realm
 	k.mu.Lock()
 	k.asked = append(k.asked, r.TGT.Client.String())
@@ -71,6 +75,19 @@ func (k *fakeKDC) Do(ctx context.Context, r *kdc.Request) (*kdc.Reply, error) {
 	}
 	parsed, err := ccache.ParseCredential(next.Append(nil))
 	return &kdc.Reply{Credentials: []*ccache.Credential{parsed}}, err
+}
+
+// await returns other routes than those known.
+func (k *fakeKDC) await(ctx context.Context, known string) (*kdc.Reply, error) {
+	if known == "" {
+		return &kdc.Reply{Routes: "at first"}, nil
+	}
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case routes := <-k.routes:
+		return &kdc.Reply{Routes: routes}, nil
+	}
 }
 
 // requests returns how often the KDC was asked since the last call.
@@ -112,7 +129,7 @@ func renewing(t *testing.T, b ccstore.Backend, f func(a *act)) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clocktest.New(time.Unix(2_000_000_000, 0))
 		a := &act{t: t, clock: c, start: c.Now(), store: ccstore.Open(b, ccstore.Options{Clock: c})}
-		a.kdc = &fakeKDC{clock: c, working: make(map[string]int), most: make(map[string]int)}
+		a.kdc = &fakeKDC{clock: c, routes: make(chan string), working: make(map[string]int), most: make(map[string]int)}
 		log := slog.New(slog.DiscardHandler)
 		a.desk = lifecycle.NewDesk(a.store, lifecycle.DeskOptions{KDC: a.kdc, Clock: c, Logger: log, Helpers: budget.Bounds{Account: 2, Whole: 16, Reserve: 1}})
 		a.store.Watch(a.hear)
@@ -122,11 +139,14 @@ func renewing(t *testing.T, b ccstore.Backend, f func(a *act)) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- r.Run(ctx) }()
+		go func() { done <- a.desk.Network().Run(ctx) }()
 		synctest.Wait()
 		f(a)
 		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Run: %v", err)
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Errorf("Run: %v", err)
+			}
 		}
 		if err := a.store.Close(); err != nil {
 			t.Errorf("Close: %v", err)
@@ -279,6 +299,37 @@ func TestRenewerFails(t *testing.T) {
 		a.fill(1, "x", alice, 10*time.Hour, 24*time.Hour)
 		a.until(60 * time.Hour) // suspended meanwhile
 		a.hears("x Expired never")
+	})
+}
+
+// TestRenewerNetwork has the network come back: what waits for that is renewed at once,
+// and the routes are not watched for ever.
+func TestRenewerNetwork(t *testing.T) {
+	renewing(t, memory.New(), func(a *act) {
+		a.kdc.failing(unreachable)
+		for uid := range uint32(20) {
+			a.fill(1+uid, "x", alice, 10*time.Hour, 24*time.Hour)
+		}
+		a.until(5*time.Hour + time.Minute)
+		a.until(5*time.Hour + 8*time.Minute)
+		a.kdc.failing(nil)
+		a.kdc.requests()
+		a.kdc.routes <- "others"
+		synctest.Wait()
+		for uid := range uint32(20) {
+			a.ends(1+uid, "x", 15*time.Hour+8*time.Minute)
+		}
+		if n := a.kdc.requests(); n != 20 {
+			t.Errorf("asked the KDC %d times for 20 tickets", n)
+		}
+		a.until(5*time.Hour + 30*time.Minute)
+		a.kdc.routes <- "others" // it has waited for long enough
+		synctest.Wait()
+		select {
+		case a.kdc.routes <- "yet others":
+			t.Error("the routes are watched though every KDC answers")
+		default:
+		}
 	})
 }
 

@@ -101,6 +101,9 @@ func (d *daemon) parts(hangups <-chan os.Signal) []row {
 		reaper := lifecycle.NewReaper(d.store, d.clock, d.log)
 		rows = append(rows, row{name: "the removal of expired caches", part: task(reaper.Run)})
 	}
+	if desk != nil {
+		rows = append(rows, row{name: "the watch over the network", part: task(desk.Network().Run)})
+	}
 	if desk != nil && d.renew != renewNone {
 		rows = append(rows, row{name: "the renewal of tickets", part: task(d.newRenewer(desk).Run)})
 	}

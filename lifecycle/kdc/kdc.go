@@ -10,7 +10,7 @@ import (
 // An Op is what the helper does.
 type Op string
 
-// What the helper can do. Each is done by a program of libkrb5.
+// What the helper can do. Each but Network is done by a program of libkrb5.
 const (
 	Renew    Op = "renew"    // kinit -R
 	Validate Op = "validate" // kinit -v
@@ -18,7 +18,14 @@ const (
 	Verify   Op = "verify"   // kvno, and the keytab of the host
 
 	ChangePassword Op = "change-password" // kpasswd
+
+	// Network waits until the routes of the machine are others than those of the request,
+	// or for Wait. The daemon itself may see no network.
+	Network Op = "network"
 )
+
+// Wait is how long the helper waits for other routes.
+const Wait = Timeout - 5*time.Second
 
 // A Request asks the helper for one operation.
 type Request struct {
@@ -31,6 +38,7 @@ type Request struct {
 	Next      []byte             // ChangePassword: the new one
 	Ticket    TicketOptions      // Acquire: what to ask for
 	Host      HostOptions        // Verify
+	Routes    string             // Network: of an earlier reply; "": answer at once
 }
 
 // TicketOptions says what ticket to ask a KDC for. krb5.conf decides what is not set.
@@ -57,6 +65,7 @@ const MaxPassword = 1022
 type Reply struct {
 	KDCOffset   int32                // as libkrb5 measured it, in seconds
 	Credentials []*ccache.Credential // the ticket first, then configuration entries
+	Routes      string               // Network: a hash of the routes
 }
 
 // PasswordExpires is the name of a configuration entry of kcmd's own: when the password

@@ -31,6 +31,7 @@ type requestHeader struct {
 	Password  bool          `json:"password,omitempty"` // acquire with one, not with a keytab
 	Ticket    TicketOptions `json:"ticket,omitzero"`
 	Host      HostOptions   `json:"host,omitzero"`
+	Routes    string        `json:"routes,omitempty"`
 }
 
 // secrets returns where the parts of a request without a TGT are, nil for one with.
@@ -57,16 +58,17 @@ type replyHeader struct {
 	Reason    Reason `json:"reason,omitempty"` // "" for success
 	Text      string `json:"text,omitempty"`
 	KDCOffset int32  `json:"kdc_offset,omitempty"`
+	Routes    string `json:"routes,omitempty"`
 }
 
 // Write writes the request.
 func (r *Request) Write(w io.Writer) error {
-	h := requestHeader{Op: r.Op, KDCOffset: r.KDCOffset, Principal: r.Principal, Password: r.Password != nil, Ticket: r.Ticket, Host: r.Host}
+	h := requestHeader{Op: r.Op, KDCOffset: r.KDCOffset, Principal: r.Principal, Password: r.Password != nil, Ticket: r.Ticket, Host: r.Host, Routes: r.Routes}
 	var parts [][]byte
 	for _, secret := range r.secrets(h.Password) {
 		parts = append(parts, *secret)
 	}
-	if parts == nil {
+	if r.TGT != nil {
 		parts = append(parts, r.TGT.Bytes())
 	}
 	return write(w, h, parts...)
@@ -79,15 +81,19 @@ func ReadRequest(r io.Reader) (*Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	request := &Request{Op: h.Op, KDCOffset: h.KDCOffset, Principal: h.Principal, Ticket: h.Ticket, Host: h.Host}
+	request := &Request{Op: h.Op, KDCOffset: h.KDCOffset, Principal: h.Principal, Ticket: h.Ticket, Host: h.Host, Routes: h.Routes}
 	secrets := request.secrets(h.Password)
-	if want := max(1, len(secrets)); len(parts) != want {
+	want := max(1, len(secrets))
+	if h.Op == Network {
+		want = 0
+	}
+	if len(parts) != want {
 		return nil, fmt.Errorf("%w: it has %d parts, not %d", errMessage, len(parts), want)
 	}
 	for i, secret := range secrets {
 		*secret = parts[i]
 	}
-	if secrets != nil {
+	if secrets != nil || want == 0 {
 		return request, nil
 	}
 	defer clear(parts[0])
@@ -106,7 +112,7 @@ func (r *Reply) Write(w io.Writer, failure *Failure) error {
 	for _, c := range r.Credentials {
 		parts = append(parts, c.Bytes())
 	}
-	return write(w, replyHeader{KDCOffset: r.KDCOffset}, parts...)
+	return write(w, replyHeader{KDCOffset: r.KDCOffset, Routes: r.Routes}, parts...)
 }
 
 // readReply reads a reply up to the end of the stream. It returns the Failure of the
@@ -120,7 +126,7 @@ func readReply(r io.Reader) (*Reply, error) {
 	case h.Reason != "":
 		return nil, &Failure{Reason: h.Reason, Text: h.Text[:min(len(h.Text), MaxText)]}
 	}
-	reply := &Reply{KDCOffset: h.KDCOffset}
+	reply := &Reply{KDCOffset: h.KDCOffset, Routes: h.Routes}
 	for _, part := range parts {
 		c, err := parse(part)
 		if err != nil {

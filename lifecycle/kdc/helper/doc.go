@@ -8,5 +8,5 @@
 // private directory), filecache.go (the cache in it), program.go (a program of
 // libkrb5), outcome.go (what its messages mean), acquire.go (tickets by passwords and
 // keytabs), verify.go (of what KDC a ticket is), keytab.go (keys of the host),
-// decrypt.go (a ticket by such a key), confine.go (limits of the process).
+// decrypt.go (a ticket by such a key), routes.go (of the machine), confine.go (limits of the process).
 package helper

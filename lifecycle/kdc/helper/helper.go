@@ -33,6 +33,10 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 
 // do does what a request asks for in a directory of its own.
 func do(ctx context.Context, r *kdc.Request) (*kdc.Reply, error) {
+	if r.Op == kdc.Network {
+		routes, err := awaitRoutes(ctx, r.Routes)
+		return &kdc.Reply{Routes: routes}, err
+	}
 	room, err := newRoom()
 	if err != nil {
 		return nil, err
