@@ -39,6 +39,7 @@ var mayImport = map[string][]string{
 	"lifecycle":            {"budget", "ccstore", "ccstore/ccache", "clock", "lifecycle/kdc", "ratelog"},
 	"lifecycle/kdc":        {"ccstore/ccache"},
 	"lifecycle/kdc/helper": {"ccstore/ccache", "flock", "lifecycle/kdc", "safetext"},
+	"lifecycle/logind":     {},
 	"kcmserver/kcm":        {"ccstore/ccache"},
 	"kcmserver/selinux":    {},
 	"kcmserver":            {"budget", "ccstore", "ccstore/ccache", "kcmserver/kcm", "kcmserver/selinux", "ratelog", "userns"},
@@ -53,7 +54,7 @@ var mayImport = map[string][]string{
 	"dbus/link":            {"budget", "introspection", "safetext", "dbus/guard", "dbus/view"},
 	"dbus/client":          {},
 	"dbus":                 {"budget", "ccstore", "clock", "introspection", "dbus/link", "dbus/view", "ratelog"},
-	"cmd/kcmd":             {"budget", "flock", "private", "ccstore", "ccstore/describe", "ccstore/memory", "ccstore/sqlite", "kcmserver", "kcmserver/selinux", "dbus", "lifecycle", "lifecycle/kdc", "lifecycle/kdc/helper", "safetext", "clock", "kcmserver/kcm/client", "version"},
+	"cmd/kcmd":             {"budget", "flock", "private", "ccstore", "ccstore/describe", "ccstore/memory", "ccstore/sqlite", "kcmserver", "kcmserver/selinux", "dbus", "lifecycle", "lifecycle/kdc", "lifecycle/kdc/helper", "lifecycle/logind", "safetext", "clock", "kcmserver/kcm/client", "version"},
 	"cmd/kcmctl":           {"cmd/kcmctl/render", "dbus/client", "safetext", "version"},
 	"cmd/kcmctl/render":    {"ccstore/ccache", "dbus/client", "safetext"},
 	"version":              {},
@@ -69,7 +70,7 @@ var mayImport = map[string][]string{
 // onlyIn lists modules that few rooms hide from the others. dbus/view has of
 // godbus only the types of object paths and variants, tests/lab only the messages.
 var onlyIn = map[string][]string{
-	"github.com/godbus/dbus/v5": {"dbus/link", "dbus/view", "dbus/client", "tests/lab"},
+	"github.com/godbus/dbus/v5": {"dbus/link", "dbus/view", "dbus/client", "lifecycle/logind", "tests/lab"},
 	"modernc.org/sqlite":        {"ccstore/sqlite"},
 }
 

@@ -108,6 +108,12 @@ func (d *daemon) parts(hangups <-chan os.Signal) []row {
 		rows = append(rows, row{name: "the renewal of tickets", part: task(d.newRenewer(desk).Run)})
 	}
 	switch {
+	case d.destroyAtLogout && d.session:
+		d.log.Warn("the caches of a session stay after logout: logout = destroy is for the daemon of all users")
+	case d.destroyAtLogout:
+		rows = append(rows, row{name: "the destruction of caches at logout", part: task(d.newLogout().Run)})
+	}
+	switch {
 	case len(d.keep) == 0:
 	case desk == nil:
 		d.log.Error("cannot keep caches filled from keytabs: there is no way to a KDC")

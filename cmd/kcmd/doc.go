@@ -18,7 +18,7 @@
 //   - session.go, refuse.go: when a daemon of the session is not needed, and errors for
 //     clients of a daemon that cannot start
 //   - store.go, key.go: opening the store, and reading its key
-//   - kdc.go: the way to KDCs, and the renewal of tickets
+//   - kdc.go, logout.go: the way to KDCs, the renewal of tickets, and logout
 //   - bus.go, systemd.go: D-Bus, and reports to systemd
 //   - log.go, harden.go: log lines, protection of the memory
 //   - inspect.go, check.go, dump.go: the commands that read a database

@@ -40,6 +40,7 @@ type config struct {
 	kdcHelper         string // auto, child, none, or the path of a socket
 	acquire           string // auto, yes or no
 	keep              []keepConfig
+	destroyAtLogout   bool
 	selinux           bool // use SELinux labels, if the machine has them
 	logLevel          slog.Level
 }
@@ -159,6 +160,8 @@ var settings = []setting{
 	},
 	choice("acquire", acquireAuto, "MODE", "take passwords and keytabs on D-Bus to get tickets: yes; no; auto: on the bus of one user",
 		func(c *config, s string) { c.acquire = s }, acquireAuto, acquireYes, acquireNo),
+	choice("logout", "keep", "MODE", "destroy: the caches of a user go when logind says that the last session ended; keep: they stay",
+		func(c *config, s string) { c.destroyAtLogout = s == "destroy" }, "keep", "destroy"),
 	choice("selinux", "auto", "MODE", "auto: SELinux labels separate the caches of a user; off: labels are ignored",
 		func(c *config, s string) { c.selinux = s == "auto" }, "auto", "off"),
 	choice("log_level", "info", "LEVEL", "what to log: debug, info, warn, error",
@@ -176,7 +179,8 @@ func choice(key, value, word, meaning string, set func(*config, string), values 
 	}
 }
 
-// maxParallel is how many connections kcmd-kdc.socket accepts at once.
+// maxParallel is how many requests to KDCs may be under way: kcmd-kdc.socket accepts a few
+// more connections.
 const maxParallel = 32
 
 // number returns a setting for a whole number that is not below least.

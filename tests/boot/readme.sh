@@ -1,5 +1,5 @@
-# readme HEADING NUMBER prints the commands of a block of a section of README.md, which
-# is in the working directory. To be sourced.
+# readme HEADING NUMBER [FILE] prints the commands of a block of a section of README.md,
+# or another file, which is in the working directory. To be sourced.
 readme() {
 	awk -v heading="$1" -v wanted="$2" '
 		/^#/ { inside = $0 == heading; block = code = 0; next }
@@ -9,5 +9,5 @@ readme() {
 			if (block == wanted) { print substr($0, 5); found = 1 }
 		}
 		inside && !/^    / { code = 0 }
-		END { exit !found }' README.md
+		END { exit !found }' "${3:-README.md}"
 }
