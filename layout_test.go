@@ -54,7 +54,7 @@ var mayImport = map[string][]string{
 	"dbus/link":            {"budget", "introspection", "safetext", "dbus/guard", "dbus/view"},
 	"dbus/client":          {},
 	"dbus":                 {"budget", "ccstore", "clock", "introspection", "dbus/link", "dbus/view", "ratelog"},
-	"cmd/kcmd":             {"budget", "flock", "private", "ccstore", "ccstore/describe", "ccstore/memory", "ccstore/sqlite", "kcmserver", "kcmserver/selinux", "dbus", "lifecycle", "lifecycle/kdc", "lifecycle/kdc/helper", "lifecycle/logind", "safetext", "clock", "kcmserver/kcm/client", "version"},
+	"cmd/kcmd":             {"budget", "flock", "private", "ccstore", "ccstore/describe", "ccstore/memory", "ccstore/sqlite", "kcmserver", "kcmserver/selinux", "dbus", "lifecycle", "lifecycle/kdc", "lifecycle/kdc/helper", "lifecycle/logind", "safetext", "clock", "clock/clocktest", "kcmserver/kcm/client", "version"},
 	"cmd/kcmctl":           {"cmd/kcmctl/render", "dbus/client", "safetext", "version"},
 	"cmd/kcmctl/render":    {"ccstore/ccache", "dbus/client", "safetext"},
 	"version":              {},

@@ -1,7 +1,7 @@
 // Package clocktest has a clock for tests that stands still until a test moves
-// it.
+// it, and one that runs along with the machine until a test moves it away.
 //
-// It imports clock.
+// It imports clock. Files: manual.go, moved.go.
 package clocktest
 
 import (

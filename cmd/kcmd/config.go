@@ -270,6 +270,9 @@ func syntaxError(path string, err error) error {
 // pass on a variable that they do not have as an empty one.
 func mergeVariables(v *viper.Viper) error {
 	known := map[string]*setting{"KCMD_CONFIG": nil}
+	for _, name := range clockVariables {
+		known[name] = nil
+	}
 	for i := range settings {
 		s := &settings[i]
 		known[s.variable()] = s

@@ -41,7 +41,10 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 		return err
 	}
 	defer removeSockets(sockets)
-	clk := clock.System{}
+	clk, err := newClock()
+	if err != nil {
+		return err
+	}
 	budgets := limits(c, log)
 	useThreads()
 	store, err := openStore(ctx, c, budgets, clk, log)
