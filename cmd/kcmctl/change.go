@@ -49,7 +49,7 @@ func newChange(o *options, a change) *cobra.Command {
 		args = cobra.ExactArgs(1)
 	}
 	return &cobra.Command{
-		Use: a.use, Short: a.short, Args: args,
+		Use: a.use, Short: a.short, Args: args, ValidArgsFunction: o.completeCaches(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			return o.with(ctx, func(b *bus) error {

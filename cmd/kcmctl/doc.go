@@ -15,5 +15,9 @@
 //   - watch.go: the command that follows events
 //   - change.go, remove.go, progress.go: commands that change something, and the line
 //     while a KDC is asked
+//   - acquire.go, password.go, verify.go: tickets from a password or a keytab, how a
+//     password is read, and the verification of a TGT
 //   - wait.go: the command that waits for a valid TGT
+//   - complete.go: what the shell completes
+//   - doctor.go: the command that checks the machine
 package main

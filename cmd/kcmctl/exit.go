@@ -51,6 +51,9 @@ var statuses = []struct {
 	{client.ErrClientUnknown, exitKDC},
 	{client.ErrClientRevoked, exitKDC},
 	{client.ErrClockSkew, exitKDC},
+	{client.ErrPreauthFailed, exitKDC},
+	{client.ErrPasswordOld, exitKDC},
+	{client.ErrUnverified, exitNotValid},
 }
 
 // exitStatus returns the exit status of the program for an error, 0 for nil.
@@ -82,6 +85,8 @@ var advice = []struct {
 	{client.ErrNotSupported, "see kdc_helper in kcmd(8)"},
 	{client.ErrKDCUnreachable, "check the network, and [realms] in krb5.conf"},
 	{client.ErrClockSkew, "set the clock of this machine"},
+	{client.ErrPasswordOld, "change it with kpasswd"},
+	{client.ErrKeytab, "see VERIFICATION in kcmd(8)"},
 	{client.ErrBusy, "try again"},
 	{client.ErrLimit, "try again later"},
 	{client.ErrFailed, "its log has the reason: journalctl -u kcmd"},

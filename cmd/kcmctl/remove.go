@@ -12,8 +12,9 @@ import (
 func newDestroy(o *options) *cobra.Command {
 	all := false
 	cmd := &cobra.Command{
-		Use:   "destroy [CACHE|PRINCIPAL]...",
-		Short: "destroy caches, the default one if none is named",
+		Use:               "destroy [CACHE|PRINCIPAL]...",
+		Short:             "destroy caches, the default one if none is named",
+		ValidArgsFunction: o.completeManyCaches(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if all && len(args) > 0 {
 				return badCommandLine(cmd, errors.New("--all and a cache together are not allowed"))
@@ -70,9 +71,10 @@ func (b *bus) destroy(cmd *cobra.Command, args []string, all bool) (uint32, erro
 func newRemove(o *options) *cobra.Command {
 	cache := ""
 	cmd := &cobra.Command{
-		Use:   "remove TICKET...",
-		Short: "remove tickets, each by its id or its server principal",
-		Args:  cobra.MinimumNArgs(1),
+		Use:               "remove TICKET...",
+		Short:             "remove tickets, each by its id or its server principal",
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: o.completeTickets(&cache),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			return o.with(ctx, func(b *bus) error {
@@ -103,6 +105,7 @@ func newRemove(o *options) *cobra.Command {
 		},
 	}
 	addCacheFlag(cmd, &cache)
+	completeFlag(cmd, "cache", o.completeManyCaches())
 	return cmd
 }
 

@@ -11,7 +11,7 @@ func newShow(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show [CACHE|PRINCIPAL]",
 		Short: "show a cache and its tickets",
-		Args:  cobra.MaximumNArgs(1),
+		Args:  cobra.MaximumNArgs(1), ValidArgsFunction: o.completeCaches(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
 			return o.with(ctx, func(b *bus) error {

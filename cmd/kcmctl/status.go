@@ -44,6 +44,7 @@ tickets: of the user, or for root of all users.`,
 		},
 	}
 	cmd.Flags().StringVar(&format, "format", "", "print in this `FORMAT`: openmetrics, for Prometheus and node_exporter")
+	completeFlag(cmd, "format", cobra.FixedCompletions([]string{"openmetrics"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
@@ -60,7 +61,7 @@ func (b *bus) status(cmd *cobra.Command, o *options) (*render.Status, error) {
 	s := render.NewStatus(m, b.name, own)
 	var caches []*client.Cache
 	if b.uid == 0 && o.user == "" && m.Mode == "system" {
-		if s.Users, err = b.users(cmd); err != nil {
+		if s.Users, err = b.users(ctx); err != nil {
 			return nil, err
 		}
 		objects, err := b.GetManagedObjects(ctx)

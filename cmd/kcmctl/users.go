@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"os/user"
 	"slices"
 	"strconv"
@@ -19,7 +20,7 @@ func newUsers(o *options) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return o.with(cmd.Context(), func(b *bus) error {
-				users, err := b.users(cmd)
+				users, err := b.users(cmd.Context())
 				if err != nil {
 					return err
 				}
@@ -36,11 +37,11 @@ func newUsers(o *options) *cobra.Command {
 }
 
 // users returns all users, by uid.
-func (b *bus) users(cmd *cobra.Command) ([]render.User, error) {
-	if err := b.SetScope(cmd.Context(), "all"); err != nil {
+func (b *bus) users(ctx context.Context) ([]render.User, error) {
+	if err := b.SetScope(ctx, "all"); err != nil {
 		return nil, explain("see the caches of other users", err)
 	}
-	objects, err := b.GetManagedObjects(cmd.Context())
+	objects, err := b.GetManagedObjects(ctx)
 	if err != nil {
 		return nil, explain("list the users", err)
 	}

@@ -18,7 +18,7 @@ func newWait(o *options) *cobra.Command {
 		Short: "wait until a cache has a valid TGT",
 		Long: `kcmctl wait waits until the default cache, or the named one, has a TGT that is
 valid for a while. The cache may be missing at first.`,
-		Args: cobra.MaximumNArgs(1),
+		Args: cobra.MaximumNArgs(1), ValidArgsFunction: o.completeCaches(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.with(cmd.Context(), func(b *bus) error {
 				ctx := cmd.Context()

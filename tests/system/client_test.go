@@ -68,6 +68,9 @@ func (w *world) command(dir string, env, words []string) (*exec.Cmd, error) {
 		}
 		cmd = exec.Command(path, args[1:]...)
 		cmd.Dir, cmd.Env = dir, slices.Clone(env)
+		if slices.Contains(args, "--password-fd") {
+			c.givePassword(cmd)
+		}
 	}
 	if err := c.arrange(w, cmd); err != nil {
 		return nil, err

@@ -29,6 +29,9 @@ func (p *Page) Cache(c *client.Cache, tickets []client.Ticket) {
 	if !c.RefreshTime.IsZero() {
 		p.line("From a keytab", "next "+p.when(c.RefreshTime, c.KdcOffset))
 	}
+	if !c.PasswordExpires.IsZero() {
+		p.line("Password expires", p.when(c.PasswordExpires, c.KdcOffset))
+	}
 	if c.Impersonator != "" {
 		p.line("Obtained by", c.Impersonator)
 	}

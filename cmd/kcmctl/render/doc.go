@@ -2,7 +2,7 @@
 // OpenMetrics for programs. All text that a client of kcmd chose is escaped.
 //
 // It imports dbus/client, whose types it shows, ccache for the names of encryption
-// types, and safetext. It calls nothing on a bus.
+// types, doctor for its findings, and safetext. It calls nothing on a bus.
 //
 // Files, in the order in which to read them:
 //
@@ -13,5 +13,6 @@
 //   - caches.go, cache.go: the list of caches, and one cache with its tickets
 //   - event.go, users.go: events, and users, with their JSON forms
 //   - status.go, metrics.go: the status, for people and as OpenMetrics
+//   - findings.go: the findings of doctor
 //   - json.go: the JSON form of caches and tickets
 package render

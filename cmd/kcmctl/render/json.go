@@ -37,7 +37,9 @@ type Cache struct {
 	PreauthType  int32    `json:"preauth_type"`
 	RefreshTime  int64    `json:"refresh_time"`
 	Impersonator string   `json:"impersonator"`
-	Tickets      []Ticket `json:"tickets,omitzero"` // of "show"
+
+	PasswordExpires int64    `json:"password_expires"`
+	Tickets         []Ticket `json:"tickets,omitzero"` // of "show"
 }
 
 // A Ticket is the JSON form of a ticket.
@@ -78,7 +80,7 @@ func NewCache(c *client.Cache, uid uint32) Cache {
 		KDCOffset: c.KdcOffset, TicketCount: c.TicketCount, Changed: seconds(c.LastChanged),
 		AutoRenew: c.AutoRenew, RenewalState: c.RenewalState, NextRenewal: seconds(c.NextRenewal),
 		RenewalError: c.RenewalError, PreauthType: c.PreauthType, RefreshTime: seconds(c.RefreshTime),
-		Impersonator: c.Impersonator,
+		Impersonator: c.Impersonator, PasswordExpires: seconds(c.PasswordExpires),
 	}
 }
 

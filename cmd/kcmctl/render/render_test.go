@@ -29,6 +29,7 @@ func alice() *client.Cache {
 		EndTime: in(7*time.Hour + 41*time.Minute), RenewUntil: in(6*day + 23*time.Hour),
 		Flags: []string{"forwardable", "renewable", "initial", "pre-authenticated"}, TicketCount: 2,
 		LastChanged: in(-5 * time.Minute), AutoRenew: true, RenewalState: "planned", NextRenewal: in(3 * time.Hour),
+		PasswordExpires: in(5*day + 2*time.Hour),
 	}
 }
 

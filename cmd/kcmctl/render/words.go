@@ -11,6 +11,9 @@ var states = map[string]cell{
 	"expired":       {"expired", red},
 }
 
+// State returns the words for a state.
+func State(state string) string { return stateCell(state).text }
+
 // stateCell returns the words for a state. A later kcmd may have others.
 func stateCell(state string) cell {
 	if c, ok := states[state]; ok {

@@ -1,0 +1,17 @@
+package doctor
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// accounts is whether there are caches of users who are gone.
+func (s *System) accounts() []Finding {
+	var findings []Finding
+	for _, uid := range slices.Sorted(maps.Keys(s.Strays)) {
+		findings = append(findings, finding("accounts", Warning, fmt.Sprintf("uid %d has %d caches, but no account; if the user is gone, destroy them", uid, s.Strays[uid])).
+			run(fmt.Sprintf("kcmctl destroy --all --uid %d", uid)))
+	}
+	return findings
+}

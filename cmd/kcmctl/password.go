@@ -1,0 +1,115 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"kcmd.org/kcmd/safetext"
+)
+
+// maxPassword is the longest password that kcmd takes.
+const maxPassword = 1022
+
+var errNoTerminal = failure{errors.New("there is no terminal to ask for the password; use --password-fd or --keytab"), exitUsage}
+
+// past is a deadline that ends a read at once.
+var past = time.Unix(1, 0)
+
+// harden keeps passwords out of core dumps, and other processes of the user out of the
+// memory.
+func harden() error {
+	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
+		return fmt.Errorf("cannot switch off core dumps: %w", err)
+	}
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("cannot switch off core dumps: %w", err)
+	}
+	return nil
+}
+
+// readPassword reads a line from a file descriptor. The caller overwrites it.
+func readPassword(fd int) ([]byte, error) {
+	f := os.NewFile(uintptr(fd), fmt.Sprintf("file descriptor %d", fd))
+	if f == nil {
+		return nil, fail(exitUsage, "--password-fd %d is not allowed; allowed: an open file descriptor", fd)
+	}
+	return readLine(f)
+}
+
+// readLine reads a line. It reads byte by byte into one buffer, so that no copy of the
+// line remains, nor is more taken from a pipe.
+func readLine(f *os.File) ([]byte, error) {
+	line := make([]byte, 0, maxPassword+1)
+	for len(line) < cap(line) {
+		n, err := f.Read(line[len(line) : len(line)+1])
+		line = line[:len(line)+n]
+		if bytes.HasSuffix(line, []byte("\n")) {
+			return line[:len(line)-1], nil
+		}
+		if err != nil {
+			if len(line) > 0 {
+				return line, nil
+			}
+			return nil, fmt.Errorf("cannot read the password: %w", err)
+		}
+	}
+	clear(line)
+	return nil, fail(exitUsage, "the password is too long; allowed: %d bytes", maxPassword)
+}
+
+// promptPassword asks for a password on the terminal, which does not show it.
+func promptPassword(ctx context.Context, prompt string) ([]byte, error) {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return nil, errNoTerminal
+	}
+	defer tty.Close()
+	restore, err := echoOff(tty)
+	if err != nil {
+		return nil, fmt.Errorf("cannot ask for the password: %w", err)
+	}
+	defer restore()
+	// An interrupt ends the read, so that the terminal is as it was.
+	stop := context.AfterFunc(ctx, func() { _ = tty.SetReadDeadline(past) })
+	defer stop()
+	fmt.Fprint(tty, safetext.Escape(prompt))
+	line, err := readLine(tty)
+	fmt.Fprintln(tty)
+	if ctx.Err() != nil {
+		clear(line)
+		return nil, ctx.Err()
+	}
+	return line, err
+}
+
+// echoOff makes the terminal not show what is typed, until restore.
+func echoOff(tty *os.File) (restore func(), err error) {
+	raw, err := tty.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var before *unix.Termios
+	change := func(fd uintptr) {
+		if before, err = unix.IoctlGetTermios(int(fd), unix.TCGETS); err != nil {
+			return
+		}
+		silent := *before
+		silent.Lflag &^= unix.ECHO
+		err = unix.IoctlSetTermios(int(fd), unix.TCSETS, &silent)
+	}
+	if e := raw.Control(change); e != nil {
+		return nil, e
+	}
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		_ = raw.Control(func(fd uintptr) { _ = unix.IoctlSetTermios(int(fd), unix.TCSETS, before) })
+	}, nil
+}
