@@ -255,7 +255,7 @@ func TestRenewOthers(t *testing.T) {
 	needRoot(t)
 	bus := startBus(t, "system")
 	store := newStore(t)
-	startService(t, store, Config{Address: bus.address, KDC: &fakeKDC{store: store}})
+	startService(t, store, Config{Address: bus.address, KDC: &fakeKDC{store: store}, Acquires: true})
 	kinit(t, store, 1, "x", alice())
 	cache := pathOf(t, store, 1, "x")
 	c := bus.connectAs(t, 2)
@@ -265,6 +265,21 @@ func TestRenewOthers(t *testing.T) {
 			args = nil
 		}
 		if name, _ := c.fails(cache, call, args...); name != errUnknownObject {
+			t.Errorf("%s of another user: %s", call, name)
+		}
+	}
+	noOptions := map[string]godbus.Variant{}
+	for call, args := range map[string][]any{
+		"Cache.Verify":                   {noOptions},
+		"Collection.AcquireWithPassword": {"alice", pipeWith(t, "x"), noOptions},
+		"Collection.AcquireWithKeytab":   {"alice", pipeWith(t, "x"), noOptions},
+		"Collection.ChangePassword":      {"alice", pipeWith(t, "x"), pipeWith(t, "y")},
+	} {
+		path := cache
+		if strings.HasPrefix(call, "Collection") {
+			path = collectionPath(1)
+		}
+		if name, _ := c.fails(path, call, args...); name != errUnknownObject {
 			t.Errorf("%s of another user: %s", call, name)
 		}
 	}

@@ -335,6 +335,7 @@ func TestBadFile(t *testing.T) {
 		{`renew_parallel = 0`, `: renew_parallel: 0 is not allowed; allowed: a whole number from 1 to 32`},
 		{`renew_parallel = 33`, `: renew_parallel: 33 is not allowed; allowed: a whole number from 1 to 32`},
 		{`kdc_helper = "kdc.sock"`, `: kdc_helper: "kdc.sock" is not allowed; allowed: auto, child, none, or an absolute path of at most 107 bytes without control characters`},
+		{`acquire = "maybe"`, `: acquire: "maybe" is not allowed; allowed: auto, yes, no`},
 		{`log_level = "loud"`, `: log_level: "loud" is not allowed; allowed: debug, info, warn, error`},
 		{"bus = \"none\"\nbus = \"system\"", `:2:1: toml: key bus is already defined`},
 		{"\nbus = \"none", `:2:11: toml: unterminated basic string`},

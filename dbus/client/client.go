@@ -39,6 +39,7 @@ var (
 	ErrKDCUnreachable = errors.New("no KDC answers")
 	ErrKDC            = errors.New("the KDC refuses")
 	ErrClientUnknown  = errors.New("the KDC does not know the client")
+	ErrServerUnknown  = errors.New("the KDC does not know the service")
 	ErrClientRevoked  = errors.New("the client is locked or disabled")
 	ErrExpired        = errors.New("the ticket has expired")
 	ErrNotRenewable   = errors.New("the ticket is not renewable")
@@ -72,6 +73,7 @@ var meanings = map[string]error{
 	"org.kcmd.KCM1.Error.KdcUnreachable":                          ErrKDCUnreachable,
 	"org.kcmd.KCM1.Error.KdcError":                                ErrKDC,
 	"org.kcmd.KCM1.Error.ClientUnknown":                           ErrClientUnknown,
+	"org.kcmd.KCM1.Error.ServerUnknown":                           ErrServerUnknown,
 	"org.kcmd.KCM1.Error.ClientRevoked":                           ErrClientRevoked,
 	"org.kcmd.KCM1.Error.Expired":                                 ErrExpired,
 	"org.kcmd.KCM1.Error.NotRenewable":                            ErrNotRenewable,

@@ -96,6 +96,7 @@ const (
 	Unreachable   Reason = "KdcUnreachable" // no KDC answered
 	Refused       Reason = "KdcError"       // the KDC refused for another reason than these
 	ClientUnknown Reason = "ClientUnknown"
+	ServerUnknown Reason = "ServerUnknown" // the service
 	ClientRevoked Reason = "ClientRevoked" // locked or disabled
 	Expired       Reason = "Expired"       // of the ticket
 	NotRenewable  Reason = "NotRenewable"  // not at all, or not any more

@@ -27,7 +27,8 @@ var outcomes = []struct {
 	{"Resource temporarily unavailable", kdc.Unreachable},
 	{"unable to reach any KDC", kdc.Unreachable}, // Heimdal
 
-	// What it says of the client.
+	// What it says of the service and the client.
+	{"Server not found in Kerberos database", kdc.ServerUnknown},
 	{"not found in Kerberos database", kdc.ClientUnknown}, // the server is a krbtgt of the KDC's own
 	{"Client not found", kdc.ClientUnknown},
 	{"Client's entry in database has expired", kdc.ClientRevoked},
