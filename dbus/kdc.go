@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/google/uuid"
@@ -241,9 +242,14 @@ func (q *request) password(h link.Handle) Secret {
 	}
 }
 
+// secretPatience is how long the end of a secret may take to come.
+const secretPatience = 10 * time.Second
+
 // secret returns the Secret that is read from a file descriptor of the call.
 func (q *request) secret(h link.Handle, most int) Secret {
 	return func(ctx context.Context) ([]byte, error) {
+		ctx, cancel := context.WithTimeout(ctx, secretPatience)
+		defer cancel()
 		d, err := q.Take(h)
 		if err == nil {
 			defer d.Close()

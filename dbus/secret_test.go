@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	godbus "github.com/godbus/dbus/v5"
 	"golang.org/x/sys/unix"
@@ -204,27 +203,6 @@ func TestEndlessSecrets(t *testing.T) {
 	eventually(t, "a user may go on", func() bool {
 		return bus.connect(t).call(own, "Collection.AcquireWithPassword", "alice", pipeWith(t, "x"), map[string]godbus.Variant{}).Err == nil
 	})
-}
-
-// TestSecretWithoutEnd waits for the end of a pipe for some seconds.
-func TestSecretWithoutEnd(t *testing.T) {
-	if testing.Short() {
-		t.Skip("-short: it takes 10 seconds")
-	}
-	t.Parallel()
-	bus := startBus(t, "system")
-	store := newStore(t)
-	startService(t, store, Config{Address: bus.address, KDC: &fakeKDC{store: store}, Acquires: true})
-	c := bus.connect(t)
-	r, w := openPipe(t)
-	if _, err := w.WriteString("half"); err != nil {
-		t.Fatal(err)
-	}
-	start := time.Now()
-	name, text := c.fails(collectionPath(uint32(os.Geteuid())), "Collection.AcquireWithPassword", "alice", r, map[string]godbus.Variant{})
-	if name != errDescriptor || time.Since(start) < 9*time.Second {
-		t.Errorf("%s (%s) after %v", name, text, time.Since(start))
-	}
 }
 
 // TestStrayDescriptors sends file descriptors that no method takes, or another number.

@@ -52,10 +52,12 @@ func (c *Conn) receive(b []byte) (int, error) {
 	if !ok || !c.passes {
 		return c.socket.Read(b)
 	}
-	control := make([]byte, syscall.CmsgSpace(4*maxDescriptors))
-	n, controls, _, _, err := socket.ReadMsgUnix(b, control)
+	if c.control == nil {
+		c.control = make([]byte, syscall.CmsgSpace(4*maxDescriptors))
+	}
+	n, controls, _, _, err := socket.ReadMsgUnix(b, c.control)
 	if controls > 0 {
-		c.fds = append(c.fds, descriptorsIn(control[:controls])...)
+		c.fds = append(c.fds, descriptorsIn(c.control[:controls])...)
 	}
 	return n, err
 }

@@ -65,6 +65,7 @@ type Conn struct {
 	// Of the goroutine that reads.
 	message []byte // as received
 	fds     []int  // that came with it
+	control []byte // in which they come
 	buffer  []byte // as passed on
 	rest    []byte // the part of buffer that was not read yet
 	last    *Call  // the method call that was read last, or nil

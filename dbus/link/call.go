@@ -105,7 +105,7 @@ func (c *Call) End() {
 
 func (c *Conn) serve(call *Call) {
 	known := c.identify(call.From)
-	if known {
+	if known && call.descriptors > 0 {
 		c.peers.settled(call)
 	}
 	switch {

@@ -73,8 +73,7 @@ func (p *peers) settled(c *Call) {
 // A Handle is an argument of type h.
 type Handle uint32
 
-// A Descriptor is a file descriptor of a caller. Nothing that the caller does with its
-// own end makes a method of it wait for longer than that says.
+// A Descriptor is a file descriptor of a caller.
 type Descriptor struct{ fd int }
 
 // ErrDescriptor is wrapped by errors that are for the caller.
@@ -92,24 +91,20 @@ func (c *Call) Take(h Handle) (*Descriptor, error) {
 // Close closes the descriptor.
 func (d *Descriptor) Close() { _ = unix.Close(d.fd) }
 
-// readPatience is how long the end of a descriptor may take to come.
-const readPatience = 10 * time.Second
-
 // errAgain is the error of a read that would have to wait.
 var errAgain = errors.New("nothing to read yet")
 
 // ReadAll reads up to the end of a pipe, a stream socket or a file in memory
 // (memfd_create(2)), of at most that many bytes. The result is not copied anywhere, and
-// overwritten after an error. A caller may share the descriptor, so its flags say
-// nothing: each read asks not to wait.
+// overwritten after an error. It waits no longer than ctx, whatever the caller does with
+// its own end: the flags of the descriptor are the caller's too and say nothing, so each
+// read asks not to wait.
 func (d *Descriptor) ReadAll(ctx context.Context, most int) ([]byte, error) {
 	read, done, err := d.reader()
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	ctx, cancel := context.WithTimeout(ctx, readPatience)
-	defer cancel()
 	b := make([]byte, most+1)
 	n := 0
 	for n < len(b) {
@@ -205,7 +200,7 @@ func (d *Descriptor) await(ctx context.Context) error {
 		}
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return fmt.Errorf("%w: its end did not come within %v; close the other one", ErrDescriptor, readPatience)
+		return fmt.Errorf("%w: its end did not come in time; close the other one", ErrDescriptor)
 	}
 	return ctx.Err()
 }
