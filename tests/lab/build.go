@@ -52,15 +52,31 @@ func (l *Lab) Kcmctl(root string) (string, error) {
 	return l.build("kcmctl", os.Getenv("LAB_RACE") == "1")
 }
 
-func (l *Lab) build(name string, race bool) (string, error) {
-	program := filepath.Join(l.Dir, name)
+// MovedClock builds a kcmd whose clock a test moves, see cmd/kcmd/movedclock.go. root is
+// the directory of the module.
+func (l *Lab) MovedClock(root string) (string, error) {
+	if err := lookAtSources(root); err != nil {
+		return "", err
+	}
+	dir := filepath.Join(l.Dir, "moved")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	return l.buildIn(dir, "kcmd", os.Getenv("LAB_RACE") == "1", "-tags=movedclock")
+}
+
+func (l *Lab) build(name string, race bool) (string, error) { return l.buildIn(l.Dir, name, race) }
+
+// buildIn builds a program into a directory.
+func (l *Lab) buildIn(dir, name string, race bool, flags ...string) (string, error) {
+	program := filepath.Join(dir, name)
 	cmd := exec.Command("go", "build", "-o", program)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if race {
 		cmd.Args = append(cmd.Args, "-race")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
 	}
-	cmd.Args = append(cmd.Args, "kcmd.org/kcmd/cmd/"+name)
+	cmd.Args = append(append(cmd.Args, flags...), "kcmd.org/kcmd/cmd/"+name)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := Run(cmd); err != nil {
