@@ -4,7 +4,7 @@
 // builds and starts it.
 //
 // A soak has an actor for each kind of client (player.go, mayfly.go, glutton.go,
-// intruder.go, programs.go, readers.go, subscribers.go, witness.go), bounded in
+// intruder.go, programs.go, renewal.go, readers.go, subscribers.go, witness.go), bounded in
 // what they store and ask for, and hostile ones without bounds (enemy.go). They play
 // in the phases of a plan (main.go, plan.go): between them are quiet points (quiet.go),
 // at which nobody is connected and the daemon must be what it was at the quiet point

@@ -134,6 +134,7 @@ func (s *stage) cast() error {
 		actor{name: "intruder", play: newIntruder(s).play},
 		actor{name: "MIT", play: newMIT(s, mitUID).play},
 		actor{name: "another MIT", play: newMIT(s, mitUID+1).play},
+		actor{name: "renewer", play: newRenewer(s).play},
 		actor{name: "reader", play: newReader(s, 0).play},
 		actor{name: "another reader", play: newReader(s, 1).play},
 		actor{name: "subscriber", play: newSubscriber(s, playerUIDs[0]).play},
