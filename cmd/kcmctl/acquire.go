@@ -40,6 +40,9 @@ or reads it from a file descriptor. Where kcmd takes no passwords (acquire in
 kcmd(8)) it runs kinit.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := exclusive(cmd, "keytab", "password-fd"); err != nil {
+				return err
+			}
 			if cmd.Flags().Changed("forwardable") {
 				a.Forwardable = &a.forwardable
 			}
@@ -65,7 +68,6 @@ kcmd(8)) it runs kinit.`,
 	flags.DurationVarP(&a.StartIn, "start-in", "s", 0, "get a ticket that becomes valid after this `DURATION`")
 	flags.BoolVarP(&a.forwardable, "forwardable", "f", false, "get a ticket that can be forwarded")
 	flags.StringVarP(&a.Service, "service", "S", "", "get a ticket for this `SERVICE` instead of a TGT")
-	cmd.MarkFlagsMutuallyExclusive("keytab", "password-fd")
 	completeFlag(cmd, "cache", o.completeManyCaches())
 	return cmd
 }

@@ -48,7 +48,8 @@ func newCommand() *cobra.Command {
 			}
 			return list(cmd, o) // as loginctl and nmcli do
 		},
-		Args: cobra.ArbitraryArgs,
+		Args:              cobra.ArbitraryArgs,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return exclusive(cmd, "system", "session") },
 	}
 	cmd.SetVersionTemplate("kcmctl {{.Version}}\n")
 	cmd.SetFlagErrorFunc(badCommandLine)
@@ -58,7 +59,6 @@ func newCommand() *cobra.Command {
 	flags.BoolVar(&o.session, "session", false, "use kcmd on the session bus")
 	flags.StringVar(&o.user, "uid", "", "use the caches of another `USER` (name or uid), for administrators")
 	flags.BoolVar(&o.json, "json", false, "print JSON")
-	cmd.MarkFlagsMutuallyExclusive("system", "session")
 	cmd.AddCommand(newList(o), newShow(o), newStatus(o), newUsers(o), newWatch(o))
 	for _, c := range changes {
 		cmd.AddCommand(newChange(o, c))
@@ -88,6 +88,14 @@ func setBadArguments(cmd *cobra.Command) {
 // badCommandLine returns the error for a command line that cmd does not allow.
 func badCommandLine(cmd *cobra.Command, err error) error {
 	return fail(exitUsage, "cannot read the command line: %w; see %s --help", err, cmd.CommandPath())
+}
+
+// exclusive refuses two flags together.
+func exclusive(cmd *cobra.Command, a, b string) error {
+	if cmd.Flags().Changed(a) && cmd.Flags().Changed(b) {
+		return badCommandLine(cmd, fmt.Errorf("--%s and --%s together are not allowed", a, b))
+	}
+	return nil
 }
 
 // newPage returns the page that a command prints.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -19,11 +18,11 @@ func newStatus(o *options) *cobra.Command {
 tickets: of the user, or for root of all users.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			switch {
-			case format != "" && format != "openmetrics":
+			if format != "" && format != "openmetrics" {
 				return badCommandLine(cmd, fmt.Errorf("--format %q is not allowed; allowed: openmetrics", format))
-			case format != "" && o.json:
-				return badCommandLine(cmd, errors.New("--format and --json together are not allowed"))
+			}
+			if err := exclusive(cmd, "format", "json"); err != nil {
+				return err
 			}
 			return o.with(cmd.Context(), func(b *bus) error {
 				s, err := b.status(cmd, o)

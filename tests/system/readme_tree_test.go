@@ -189,7 +189,8 @@ func TestReadmeBuild(t *testing.T) {
 	cmd.Dir = tree
 	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "DESTDIR="+dest)
 	runInTree(t, cmd)
-	for _, file := range []string{"usr/bin/kcmd", "usr/share/man/man8/kcmd.8", "usr/share/dbus-1/system.d/org.kcmd.KCM1.conf"} {
+	for _, file := range []string{"usr/bin/kcmd", "usr/bin/kcmctl", "usr/share/man/man8/kcmd.8", "usr/share/man/man1/kcmctl.1",
+		"usr/share/bash-completion/completions/kcmctl", "usr/share/dbus-1/system.d/org.kcmd.KCM1.conf"} {
 		if _, err := os.Stat(filepath.Join(dest, file)); err != nil {
 			t.Errorf("not installed: %v", err)
 		}

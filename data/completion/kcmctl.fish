@@ -1,0 +1,1 @@
+kcmctl completion fish | source
