@@ -188,6 +188,7 @@ func TestDueAtOnce(t *testing.T) {
 		return due == 0
 	})
 	tickets, requests := h.count()
+	t.Logf("%v of processor time for each renewal", processorTime(t, w.daemon.PID())/time.Duration(tickets))
 	t.Logf("%d tickets in %v, %.0f a second; at most %v at once", tickets, took.Round(time.Millisecond), float64(tickets)/took.Seconds(), h.most)
 	t.Logf("an answer takes %v, 1 of 100 more than %v; meanwhile %v and %v: %.1f and %.1f times as long", median, slow, busyMedian, busySlow,
 		float64(busyMedian)/float64(median), float64(busySlow)/float64(slow))
