@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -95,13 +96,26 @@ func runLogout(t *testing.T, store *ccstore.Store, l *fakeLogind, file string, l
 	}
 }
 
+// full is a backend whose disk may be full.
+type full struct {
+	ccstore.Backend
+	is atomic.Bool
+}
+
+func (b *full) Commit(ctx context.Context, c *ccstore.Commit) error {
+	if b.is.Load() {
+		return errors.New("disk full")
+	}
+	return b.Backend.Commit(ctx, c)
+}
+
 // TestLogout has users log in and out: those who had a session lose their caches, after a
 // failure of the store later. Others, and root, keep them.
 func TestLogout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lines bytes.Buffer
 		log := slog.New(slog.NewTextHandler(&lines, nil))
-		b := &failing{Backend: memory.New(), owner: owner(3)}
+		b := &full{Backend: memory.New()}
 		all := []uint32{0, 1, 2, 3, 4}
 		store := logoutStore(t, b, all...)
 		l := &fakeLogind{users: make(chan map[uint32]bool)}
@@ -116,10 +130,10 @@ func TestLogout(t *testing.T) {
 		expect("logged in", all...)
 		l.says(2, 3)
 		expect("1 and root have logged out", 0, 2, 3, 4)
-		b.err = errors.New("disk full")
+		b.is.Store(true)
 		l.says(2)
 		expect("3 has logged out while nothing can be stored", 0, 2, 3, 4)
-		b.err = nil
+		b.is.Store(false)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		expect("a minute later", 0, 2, 4)
