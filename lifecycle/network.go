@@ -100,14 +100,14 @@ func (r *Renewer) networkBack(ctx context.Context) {
 	r.mu.Unlock()
 	now := r.desk.Clock.Now().Unix()
 	for after := now; ; {
-		due, err := r.desk.store.Due(ctx, ccstore.Renewing, after, now+int64(watchFor/time.Second), renewalBatch)
+		due, err := r.desk.store.Due(ctx, ccstore.Renewing, after, now+int64(watchFor/time.Second), batch)
 		if err != nil {
 			r.Logger.Debug("cannot find out which tickets to renew now", "err", err)
 		}
 		for _, d := range due {
 			r.expedite(ctx, d, now)
 		}
-		if len(due) < renewalBatch {
+		if len(due) < batch {
 			break
 		}
 		after = due[len(due)-1].At // those at this very time may be left: they are due soon

@@ -70,17 +70,18 @@ func (r *Renewer) Run(ctx context.Context) error {
 	return r.alarm.run(ctx, r.desk.store, r.desk.Clock, r.begin)
 }
 
-// renewalBatch is how many deadlines are listed at once.
-const renewalBatch = 256
+// renewalBatch is how many deadlines are listed at once, at first: most often the first
+// few keep the renewer busy.
+const renewalBatch = 16
 
 // begin begins the renewals that are due, as many as may run at once, and returns when
 // to look again.
 func (r *Renewer) begin(ctx context.Context) time.Time {
 	now := r.desk.Clock.Now()
 	r.alarm.next.Store(math.MaxInt64) // a change wakes us until the first deadline is known
-	after := int64(math.MinInt64)
+	after, limit := int64(math.MinInt64), renewalBatch
 	for {
-		due, err := r.desk.store.Due(ctx, ccstore.Renewing, after, ccstore.Never, renewalBatch)
+		due, err := r.desk.store.Due(ctx, ccstore.Renewing, after, ccstore.Never, limit)
 		if err != nil {
 			if ctx.Err() == nil {
 				r.Logger.Warn("cannot find out which tickets to renew, trying again", "err", err, "in", retryAfter)
@@ -98,12 +99,14 @@ func (r *Renewer) begin(ctx context.Context) time.Time {
 			}
 			r.beginOne(ctx, d, now)
 		}
-		if len(due) < renewalBatch {
+		if len(due) < limit {
 			return r.lookAgain(now, now.AddDate(1, 0, 0))
 		}
-		after = max(due[len(due)-1].At-1, after+1) // others may be due at the same time
-		if due[0].At == due[len(due)-1].At {
-			after++
+		last := due[len(due)-1].At
+		if due[0].At == last {
+			limit *= 2 // others may be due at the same time
+		} else {
+			after = last - 1
 		}
 	}
 }
