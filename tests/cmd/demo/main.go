@@ -18,7 +18,7 @@ import (
 )
 
 func main() {
-	programs := flag.String("programs", "", "the `directory` with the program kcmd, to be removed in the end")
+	programs := flag.String("programs", "", "the `directory` with kcmd and kcmctl, to be removed in the end")
 	shell := flag.Bool("shell", false, "end in a shell")
 	flag.Parse()
 	if err := run(*programs, *shell); err != nil {
@@ -39,6 +39,9 @@ func run(programs string, shell bool) error {
 		return errors.New("--shell needs a terminal")
 	}
 	if err := lab.UseSystemPath(); err != nil {
+		return err
+	}
+	if err := os.Setenv("PATH", programs+":"+os.Getenv("PATH")); err != nil {
 		return err
 	}
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 
 	"kcmd.org/kcmd/tests/lab"
 )
@@ -22,6 +21,7 @@ func (s *stage) shell() error {
 		fmt.Printf("#   %-6s %s\n", user, lab.Password(user))
 	}
 	fmt.Println("# A service:  kvno " + lab.Service)
+	fmt.Println("# The caches: kcmctl list, kcmctl show, kcmctl watch")
 	fmt.Println("# The bus:    busctl --user tree " + lab.BusName)
 	fmt.Println("# The log:    " + s.lab.Path("kcmd.log"))
 	fmt.Println("# The store:  " + s.daemon.Database + "  (kcmd check, kcmd dump)")
@@ -45,7 +45,7 @@ func (s *stage) shell() error {
 	return err
 }
 
-// shellCommand returns bash, or else sh, with kcmd in PATH.
+// shellCommand returns bash, or else sh.
 func (s *stage) shellCommand() (*exec.Cmd, error) {
 	file := s.lab.Path("bashrc")
 	if err := os.WriteFile(file, []byte(shellFile), 0o644); err != nil {
@@ -56,7 +56,7 @@ func (s *stage) shellCommand() (*exec.Cmd, error) {
 		cmd = exec.Command(bash, "--rcfile", file, "-i")
 	}
 	cmd.Env = append(os.Environ(),
-		"PATH="+filepath.Dir(s.daemon.Program)+":"+os.Getenv("PATH"), "PS1=(kcmd) $ ",
+		"PS1=(kcmd) $ ",
 		"KRB5_CONFIG="+s.krb5conf, "KRB5CCNAME=KCM:", "KCMD_STORE=sqlite:"+s.daemon.Database, s.bus.Env())
 	return cmd, nil
 }

@@ -37,6 +37,10 @@ func (s *stage) tell() error {
 	s.startDaemon()
 	s.run("klist -A")
 
+	s.say("kcmctl shows the same in one table, and each ticket of a cache.")
+	s.run("kcmctl --session list")
+	s.run("kcmctl --session show bob")
+
 	s.say("On D-Bus the collection and the caches are objects...")
 	s.until("(?s)/cache/.*/cache/", "busctl --user tree "+lab.BusName)
 
