@@ -100,15 +100,15 @@ func (b *bus) ambiguous(ctx context.Context, principal string, found []client.Ob
 	return fail(exitUsage, "%s has %d caches; name one of them: %s", principal, len(names), strings.Join(names, ", "))
 }
 
-// ticket returns the ticket of a cache that an argument means: its id or the beginning
-// of it, or its server principal.
+// ticket returns the ticket of a cache that an argument means: its id or the end of
+// it, or its server principal.
 func (b *bus) ticket(ctx context.Context, c chosen, arg string) (*client.Ticket, error) {
 	var found []client.Ticket
 	for t, err := range b.Tickets(ctx, c.path, client.TicketQuery{}) {
 		if err != nil {
 			return nil, explain("list the tickets of "+c.Name, err)
 		}
-		if t.ID == arg || t.Server == arg || len(arg) >= 4 && strings.HasPrefix(t.ID, arg) {
+		if t.ID == arg || t.Server == arg || len(arg) >= 4 && strings.HasSuffix(t.ID, arg) {
 			found = append(found, t)
 		}
 	}

@@ -81,8 +81,9 @@ func (p *Page) tickets(c *client.Cache, tickets []client.Ticket) {
 	p.table(t)
 }
 
-// shortID returns the beginning of a ticket's id, which "kcmctl remove" understands.
-func shortID(id string) string { return id[:min(len(id), 8)] }
+// shortID returns the end of a ticket's id, which "kcmctl remove" understands. Ids of
+// one cache begin alike.
+func shortID(id string) string { return id[max(0, len(id)-8):] }
 
 // server returns the server principal of a ticket, and the client's if that is not
 // the one of the cache.

@@ -75,7 +75,7 @@ func parseKey(b []byte) (k key, err error) {
 // maxKeytab bounds the keytab of the host, in bytes.
 const maxKeytab = 1 << 20
 
-var noKeytab = &kdc.Failure{Reason: kdc.NoKeytab, Text: "the host has no keytab that the KDC helper sees; see VERIFICATION in kcmd(8)"}
+var noKeytab = &kdc.Failure{Reason: kdc.NoKeytab, Text: "the host has no keytab that the KDC helper sees"}
 
 // hostKeytab returns the path of the keytab of the host: a credential of the unit, or
 // that of libkrb5. An empty credential stands for a host without one.
