@@ -166,29 +166,29 @@ func flood(t *testing.T, c net.Conn) {
 }
 
 func TestNotify(t *testing.T) {
-	dir := shortDir(t)
-	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: dir + "/notify", Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer manager.Close()
-	said := func() string {
-		buf := make([]byte, 1000)
-		_ = manager.SetReadDeadline(time.Now().Add(patience))
-		n, err := manager.Read(buf)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(buf[:n])
-	}
 	for _, tt := range []struct{ name, bus, watchdog, ready string }{
 		{"no bus", "none", "", "READY=1\nSTATUS=Serving credential caches"},
 		{"no watchdog", "none", "WATCHDOG_USEC=", "READY=1\nSTATUS=Serving credential caches"},
 		{"watchdog", "none", "WATCHDOG_USEC=100000", "READY=1\nSTATUS=Serving credential caches"},
-		{"bus that is away", "unix:path=" + dir + "/nobus", "", "READY=1\nSTATUS=Serving credential caches, not on D-Bus yet"},
+		{"bus that is away", "unix:path=nobus", "", "READY=1\nSTATUS=Serving credential caches, not on D-Bus yet"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p := kcmd(t, []string{"--socket", dir + "/s", "--bus", tt.bus, "--store", "memory:"},
+			dir := shortDir(t)
+			manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: dir + "/notify", Net: "unixgram"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer manager.Close()
+			said := func() string {
+				buf := make([]byte, 1000)
+				_ = manager.SetReadDeadline(time.Now().Add(patience))
+				n, err := manager.Read(buf)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return string(buf[:n])
+			}
+			p := kcmd(t, []string{"--socket", dir + "/s", "--bus", strings.Replace(tt.bus, "nobus", dir+"/nobus", 1), "--store", "memory:"},
 				"NOTIFY_SOCKET="+dir+"/notify", tt.watchdog)
 			p.startServing(dir + "/s")
 			if got := said(); got != tt.ready {
