@@ -167,18 +167,15 @@ func appendPart(b, part []byte) []byte {
 
 // read reads a message. The parts share no bytes with the buffer, which is overwritten.
 func read(r io.Reader, header any) ([][]byte, error) {
-	b := make([]byte, maxMessage+1)
+	b, err := readAll(r)
 	defer clear(b)
-	n, err := io.ReadFull(r, b)
 	switch {
-	case err == nil:
-		return nil, fmt.Errorf("%w: more than %d bytes", errMessage, maxMessage)
-	case !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF):
+	case err != nil:
 		return nil, err
-	case n < len(version) || string(b[:len(version)]) != version:
+	case len(b) < len(version) || string(b[:len(version)]) != version:
 		return nil, fmt.Errorf("%w: it does not begin with the version", errMessage)
 	}
-	d := ccache.NewDecoder(b[len(version):n])
+	d := ccache.NewDecoder(b[len(version):])
 	text := d.Data("header")
 	if d.Err() != nil || json.Unmarshal(text, header) != nil {
 		return nil, fmt.Errorf("%w: it has no header", errMessage)
@@ -192,6 +189,30 @@ func read(r io.Reader, header any) ([][]byte, error) {
 		parts = append(parts, bytes.Clone(part))
 	}
 	return parts, nil
+}
+
+// readAll reads up to the end of the stream. It overwrites the buffers that became too
+// small: most messages fit into the first one.
+func readAll(r io.Reader) ([]byte, error) {
+	b, n := make([]byte, 8<<10), 0
+	for {
+		got, err := io.ReadFull(r, b[n:])
+		n += got
+		switch {
+		case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
+			return b[:n], nil
+		case err == nil && n > maxMessage:
+			err = fmt.Errorf("%w: more than %d bytes", errMessage, maxMessage)
+		}
+		if err != nil {
+			clear(b)
+			return nil, err
+		}
+		larger := make([]byte, min(4*n, maxMessage+1))
+		copy(larger, b)
+		clear(b)
+		b = larger
+	}
 }
 
 func parse(b []byte) (*ccache.Credential, error) {
