@@ -125,11 +125,24 @@ func (c *Client) Interactive() *Client { return &Client{conn: c.conn, interactiv
 
 // call calls a method and stores its results in out.
 func (c *Client) call(ctx context.Context, object ObjectPath, iface, method string, in []any, out ...any) error {
-	var flags godbus.Flags
-	if c.interactive {
-		flags = godbus.FlagAllowInteractiveAuthorization
+	// Not by conn.Object, which sends none of the flags that it does not know.
+	m := &godbus.Message{
+		Type: godbus.TypeMethodCall,
+		Headers: map[godbus.HeaderField]godbus.Variant{
+			godbus.FieldDestination: godbus.MakeVariant(BusName),
+			godbus.FieldPath:        godbus.MakeVariant(object),
+			godbus.FieldInterface:   godbus.MakeVariant(iface),
+			godbus.FieldMember:      godbus.MakeVariant(method),
+		},
+		Body: in,
 	}
-	err := c.conn.Object(BusName, object).CallWithContext(ctx, iface+"."+method, flags, in...).Store(out...)
+	if len(in) > 0 {
+		m.Headers[godbus.FieldSignature] = godbus.MakeVariant(godbus.SignatureOf(in...))
+	}
+	if c.interactive {
+		m.Flags = godbus.FlagAllowInteractiveAuthorization
+	}
+	err := (<-c.conn.SendWithContext(ctx, m, make(chan *godbus.Call, 1)).Done).Store(out...)
 	if err == nil {
 		return nil
 	}
