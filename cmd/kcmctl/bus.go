@@ -19,6 +19,23 @@ type bus struct {
 	name       string // "system" or "session"
 	uid        uint32
 	collection client.ObjectPath
+	endAgent   func() // nil if there is none
+}
+
+// Close ends the connection, and the agent that asks for passwords.
+func (b *bus) Close() error {
+	if b.endAgent != nil {
+		b.endAgent()
+	}
+	return b.Client.Close()
+}
+
+// seeAll brings all collections into view, for which polkit may ask for a password.
+func (b *bus) seeAll(ctx context.Context) error {
+	if b.endAgent == nil && b.name == "system" {
+		b.endAgent = startAgent(ctx)
+	}
+	return b.SetScope(ctx, "all")
 }
 
 // connect connects to kcmd and finds the collection of the user. Without --system or
@@ -64,6 +81,9 @@ func dial(ctx context.Context, name string, o *options) (*bus, error) {
 	}
 	c, err := client.Dial(ctx, address)
 	if err != nil {
+		if accountName(uint32(os.Getuid())) == "" {
+			return nil, fmt.Errorf("cannot connect to the %s bus: %s; dbus-daemon refuses uids without an account, as %d is", name, reason(err), os.Getuid())
+		}
 		return nil, fmt.Errorf("cannot connect to the %s bus: %s", name, reason(err))
 	}
 	if isTerminal(os.Stdin) {
@@ -103,22 +123,20 @@ func sessionAddress() (string, error) {
 // choose finds the collection of --uid. Without it, the connection sees that of the
 // caller only, also for root.
 func (b *bus) choose(ctx context.Context) error {
-	scope := "own"
 	b.uid = uint32(os.Getuid())
+	uid := b.uid
 	if b.options.user != "" {
-		uid, err := lookUp(b.options.user)
-		if err != nil {
+		var err error
+		if uid, err = lookUp(b.options.user); err != nil {
 			return err
 		}
-		if uid != b.uid {
-			b.uid, scope = uid, "all"
-		}
 	}
-	if err := b.SetScope(ctx, scope); err != nil {
+	if uid == b.uid {
+		return explain("see your caches", b.SetScope(ctx, "own"))
+	}
+	b.uid = uid
+	if err := b.seeAll(ctx); err != nil {
 		return explain("see the caches of another user", err)
-	}
-	if scope == "own" {
-		return nil
 	}
 	path, err := b.GetCollection(ctx, b.uid)
 	if errors.Is(err, client.ErrUnknownObject) {

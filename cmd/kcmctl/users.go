@@ -38,7 +38,7 @@ func newUsers(o *options) *cobra.Command {
 
 // users returns all users, by uid.
 func (b *bus) users(ctx context.Context) ([]render.User, error) {
-	if err := b.SetScope(ctx, "all"); err != nil {
+	if err := b.seeAll(ctx); err != nil {
 		return nil, explain("see the caches of other users", err)
 	}
 	objects, err := b.GetManagedObjects(ctx)
