@@ -175,10 +175,16 @@ func (a *act) hear(e ccstore.Event) {
 	}
 }
 
+// waits lets everything that is due be done: renewals begin one after another.
+func (a *act) waits() {
+	time.Sleep(time.Minute)
+	synctest.Wait()
+}
+
 // hears fails the test if other notices came since the last call.
 func (a *act) hears(notices ...string) {
 	a.t.Helper()
-	synctest.Wait()
+	a.waits()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	slices.Sort(a.heard)
@@ -191,7 +197,7 @@ func (a *act) hears(notices ...string) {
 // until lets time pass until it is so long after the start.
 func (a *act) until(d time.Duration) {
 	a.clock.Advance(a.start.Add(d).Sub(a.clock.Now()))
-	synctest.Wait()
+	a.waits()
 }
 
 // fill fills a cache with a TGT that lives for life from now on and is renewable until
@@ -208,7 +214,7 @@ func (a *act) fill(uid uint32, name, client string, life, till time.Duration) {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	synctest.Wait()
+	a.waits()
 }
 
 func (a *act) cache(uid uint32, name string) *ccstore.Cache {
@@ -315,7 +321,7 @@ func TestRenewerNetwork(t *testing.T) {
 		a.kdc.failing(nil)
 		a.kdc.requests()
 		a.kdc.routes <- "others"
-		synctest.Wait()
+		a.waits()
 		for uid := range uint32(20) {
 			a.ends(1+uid, "x", 15*time.Hour+8*time.Minute)
 		}
@@ -324,7 +330,7 @@ func TestRenewerNetwork(t *testing.T) {
 		}
 		a.until(5*time.Hour + 30*time.Minute)
 		a.kdc.routes <- "others" // it has waited for long enough
-		synctest.Wait()
+		a.waits()
 		select {
 		case a.kdc.routes <- "yet others":
 			t.Error("the routes are watched though every KDC answers")
@@ -375,7 +381,7 @@ func TestRenewerSlow(t *testing.T) {
 		a.until(5 * time.Hour)
 		a.hears("fast renewed")
 		close(slow)
-		synctest.Wait()
+		a.waits()
 		if n := a.kdc.requests(); n > 10 {
 			t.Errorf("asked a dead KDC %d times at once", n)
 		}

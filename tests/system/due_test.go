@@ -20,7 +20,7 @@ import (
 	"kcmd.org/kcmd/lifecycle/kdc"
 )
 
-var dueCaches = flag.Int("due", 500, "how many caches TestDueAtOnce has (10000 for a measurement)")
+var dueCaches = flag.Int("due", 200, "how many caches TestDueAtOnce has (10000 for a measurement)")
 
 // A fakeHelper answers at the socket of the KDC helper: it renews every ticket.
 type fakeHelper struct {
@@ -154,7 +154,7 @@ func TestDueAtOnce(t *testing.T) {
 	w := newStoppedWorld(t, "due")
 	w.daemon.Verbose = false
 	h := newFakeHelper(t, w)
-	h.delay = time.Millisecond
+	h.delay = 100 * time.Millisecond // so that as many are under way as may be
 	if err := w.daemon.Start("--renew", "no", "--synchronous", "normal"); err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func TestDueAtOnce(t *testing.T) {
 	if err := w.daemon.Start("--renew", "yes", "--synchronous", "normal", "--kdc-helper", h.socket); err != nil {
 		t.Fatal(err)
 	}
-	deadline := began.Add(5 * patience)
+	deadline := began.Add(patience + time.Duration(*dueCaches)*h.delay)
 	busyMedian, busySlow := w.pace(t, func() bool {
 		n, _ := h.count()
 		return n == *dueCaches || time.Now().After(deadline)
