@@ -8,7 +8,8 @@
 // server.go. testing.go, need.go and main.go connect a lab to tests. Few tests use the
 // others: monitor.go and buswire.go (clients of the bus), dial.go (other users), disk.go
 // and room.go (file systems, and namespace.go, which tells where they can be made),
-// heimdal.go and others.go (programs that cannot be installed).
+// network.go (network namespaces), heimdal.go and others.go (programs that cannot be
+// installed).
 //
 // Nothing outlives a lab: every process is started so that the kernel ends it
 // with this program, and Close, which CloseOnSignal also calls on an interrupt,

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"runtime"
 	"strconv"
 	"strings"
@@ -21,21 +20,17 @@ import (
 // a keytab. When the network is back, kcmd gets it at once, not after the pause.
 func TestNetworkComesBack(t *testing.T) {
 	t.Parallel()
-	lab.Need(t, "unshare", "nsenter", "ip")
-	if os.Getuid() != 0 {
-		t.Skip("only root can make network namespaces")
-	}
+	n := network{lab.NewNetwork(t)}
 	w := newStoppedWorld(t, "network")
-	n := newNetwork(t)
-	n.ip(t, "link", "set", "lo", "up")
+	n.IP(t, "link", "set", "lo", "up")
 	n.forward(t, w.kdc.Port)
-	n.ip(t, "link", "set", "lo", "down")
+	n.IP(t, "link", "set", "lo", "down")
 	config := w.lab.Path("kcmd.toml")
 	keep := fmt.Sprintf("[[keep]]\nprincipal = %q\nkeytab = %q\nowner = %d\n", lab.Service, w.realm.Keytab, os.Getuid())
 	if err := os.WriteFile(config, []byte(keep), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w.daemon.Through = n.enter
+	w.daemon.Through = n.Enter
 	if err := w.daemon.Start("--config", config); err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +42,7 @@ func TestNetworkComesBack(t *testing.T) {
 		t.Fatal("there is a ticket without a network")
 	}
 	began := time.Now()
-	n.ip(t, "link", "set", "lo", "up")
+	n.IP(t, "link", "set", "lo", "up")
 	waitFor(t, "a ticket", logged("got a ticket"))
 	if !logged("the routes of the machine have changed")() {
 		t.Errorf("there is a ticket after %v, for another reason than the network", time.Since(began))
@@ -57,58 +52,17 @@ func TestNetworkComesBack(t *testing.T) {
 	}
 }
 
-// A network is a network namespace.
-type network struct {
-	path  string
-	enter []string // a command that runs another one in it
-}
-
-func newNetwork(t *testing.T) *network {
-	t.Helper()
-	holder := exec.Command("unshare", "--net", "--", "cat") // until its input ends
-	in, err := holder.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := holder.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		in.Close()
-		_ = holder.Wait()
-	})
-	path := "/proc/" + strconv.Itoa(holder.Process.Pid) + "/ns/net"
-	own, err := os.Readlink("/proc/self/ns/net")
-	if err != nil {
-		t.Fatal(err)
-	}
-	waitFor(t, "a network namespace", func() bool {
-		if holder.ProcessState != nil {
-			t.Skip("cannot make network namespaces here")
-		}
-		is, err := os.Readlink(path)
-		return err == nil && is != own
-	})
-	return &network{path: path, enter: []string{"nsenter", "--net=" + path, "--"}}
-}
-
-func (n *network) ip(t *testing.T, args ...string) {
-	t.Helper()
-	args = append(append(n.enter[1:len(n.enter):len(n.enter)], "ip"), args...)
-	if out, err := exec.Command(n.enter[0], args...).CombinedOutput(); err != nil {
-		t.Fatalf("ip %v: %v\n%s", args, err, out)
-	}
-}
+type network struct{ *lab.Network }
 
 // forward forwards a port of the namespace to that of this machine.
-func (n *network) forward(t *testing.T, port int) {
+func (n network) forward(t *testing.T, port int) {
 	t.Helper()
 	address := "127.0.0.1:" + strconv.Itoa(port)
 	made := make(chan error)
 	var l net.Listener
 	go func() {
 		runtime.LockOSThread() // and never unlocked: the thread ends with its namespace
-		ns, err := os.Open(n.path)
+		ns, err := os.Open(n.Path)
 		if err == nil {
 			err = unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET)
 			ns.Close()
