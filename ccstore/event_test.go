@@ -3,6 +3,7 @@ package ccstore_test
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"testing"
 
 	"kcmd.org/kcmd/ccstore"
@@ -33,6 +34,39 @@ func TestPublishedBeforeShown(t *testing.T) {
 	}
 	if !has(t, s, "second") {
 		t.Error("the update is not visible when it returns")
+	}
+}
+
+// TestLatest has an event wake a task, which looks at the collection before the other
+// watchers are done.
+func TestLatest(t *testing.T) {
+	s := storetest.New(t, memory.New())
+	if err := initialize(s, "first"); err != nil {
+		t.Fatal(err)
+	}
+	events, looking, seen := make(chan ccstore.Event, 1), make(chan bool), make(chan *ccstore.Collection, 1)
+	s.Watch(func(e ccstore.Event) { events <- e })
+	s.Watch(func(ccstore.Event) {
+		<-looking
+		for range 1000 {
+			runtime.Gosched()
+		}
+	})
+	var after *ccstore.Collection
+	go func() {
+		after = (<-events).After
+		close(looking)
+		c, err := s.Latest(t.Context(), owner)
+		if err != nil {
+			t.Error(err)
+		}
+		seen <- c
+	}()
+	if err := initialize(s, "second"); err != nil {
+		t.Fatal(err)
+	}
+	if c := <-seen; c != after {
+		t.Errorf("the task sees revision %d, the event left %d", c.Revision(), after.Revision())
 	}
 }
 

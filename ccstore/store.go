@@ -171,6 +171,20 @@ func (s *Store) Snapshot(ctx context.Context, owner Owner) (*Collection, error) 
 	return s.snapshot(ctx, st)
 }
 
+// Latest returns the collection of owner as the last event left it. A watcher is
+// called before readers see the change: a task that an event woke and that takes a
+// Snapshot may have the collection from before the event, and sleep again.
+func (s *Store) Latest(ctx context.Context, owner Owner) (*Collection, error) {
+	st, err := s.useState(owner)
+	if err != nil {
+		return nil, err
+	}
+	defer s.releaseState(st)
+	st.loading.Lock() // held from an event until readers see it
+	st.loading.Unlock()
+	return s.snapshot(ctx, st)
+}
+
 // Update calls f with a transaction on the collection of owner. If f returns
 // nil, what it changed is durable and visible when Update returns; otherwise
 // nothing is changed and Update returns f's error.

@@ -90,7 +90,7 @@ func (d *Desk) ask(ctx context.Context, owner ccstore.Owner, r *kdc.Request) (*k
 // present returns the cache where the client has a valid TGT already, nil if there is
 // none. A postdated TGT whose time has come is validated.
 func (d *Desk) present(ctx context.Context, owner ccstore.Owner, a *Acquisition) (*ccstore.Cache, error) {
-	c, err := d.store.Snapshot(ctx, owner)
+	c, err := d.store.Latest(ctx, owner)
 	if err != nil {
 		return nil, err
 	}

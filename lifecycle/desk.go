@@ -105,7 +105,7 @@ var noTGT = &kdc.Failure{Reason: kdc.NoTGT, Text: "the cache has no ticket-grant
 
 // tgt returns a cache and its TGT.
 func (d *Desk) tgt(ctx context.Context, owner ccstore.Owner, id uuid.UUID) (*ccstore.Cache, *ccstore.Credential, error) {
-	c, err := d.store.Snapshot(ctx, owner)
+	c, err := d.store.Latest(ctx, owner)
 	if err != nil {
 		return nil, nil, err
 	}

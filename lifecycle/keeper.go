@@ -158,7 +158,7 @@ func (k *keeping) acquire(ctx context.Context) error {
 // due returns when the cache needs another ticket: at half of the life of the one that
 // it has. It is false if it has none of the client.
 func (k *keeping) due(ctx context.Context) (time.Time, bool) {
-	c, err := k.desk.store.Snapshot(ctx, k.Owner)
+	c, err := k.desk.store.Latest(ctx, k.Owner)
 	if err != nil {
 		return time.Time{}, false
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -56,6 +57,12 @@ func TestKeeper(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- keeper.Run(ctx) }()
+		synctest.Wait()
+		store.Watch(func(ccstore.Event) { // slow, and called after the keeper, which is awake before readers see the change
+			for range 100 {
+				runtime.Gosched()
+			}
+		})
 		start := c.Now()
 		ends := func(want time.Duration) {
 			t.Helper()
