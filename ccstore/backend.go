@@ -33,6 +33,9 @@ type Backend interface {
 	// on disk or in memory. It takes no time.
 	Stored() int64
 
+	// Quarantined returns how many caches and credentials are quarantined.
+	Quarantined(ctx context.Context) (int, error)
+
 	// Close releases what the backend holds. No method is called after it.
 	Close() error
 }

@@ -22,5 +22,5 @@
 //	event.go, announce.go                 what watchers get
 //	apply.go, diff.go, follow.go          what other writers do
 //	levels.go, outage.go, errors.go       SELinux levels, failures of the backend
-//	check.go                              verifies all of it
+//	check.go, health.go                   verifies all of it; how it is
 package ccstore

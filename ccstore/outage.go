@@ -16,6 +16,7 @@ type outage struct {
 	verb string
 
 	mu     sync.Mutex
+	now    bool // the last use failed
 	logged bool // the log says that it began
 	failed int  // uses since the last one that the log says ended
 	limit  *rate.Limiter
@@ -36,6 +37,7 @@ func newOutage(log *slog.Logger, verb string) *outage {
 func (o *outage) note(err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.now = err != nil
 	switch {
 	case err != nil && !o.logged && o.limit.Allow():
 		o.logged = true
@@ -47,4 +49,11 @@ func (o *outage) note(err error) {
 		o.log.Info("can "+o.verb+" the store again", "failed", o.failed)
 		o.logged, o.failed = false, 0
 	}
+}
+
+// goesOn reports whether the last use of the backend failed.
+func (o *outage) goesOn() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.now
 }

@@ -118,10 +118,8 @@ func find(kind view.Kind, c *link.Call) (method, operation, error) {
 
 // run does what a call asks for, and answers it.
 func (b *bus) run(q *request, m method, op operation) error {
-	if m.permission == manage || op.permission == manage {
-		if err := b.mayManage(q); err != nil {
-			return err
-		}
+	if err := b.permit(q, max(m.permission, op.permission)); err != nil {
+		return err
 	}
 	switch {
 	case op.answer != nil:

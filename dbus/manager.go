@@ -21,6 +21,7 @@ var managerInterface = &iface{Interface: introspection.Manager, properties: mana
 	"SubscribeProcess": {visible, acting(subscribeProcess)},
 	"Unsubscribe":      {visible, acting(unsubscribe)},
 	"SetScope":         {visible, acting(setScope)}, // "all" needs to be authorized
+	"GetStatistics":    {inspect, acting(getStatistics)},
 }}
 
 // apiVersion counts up with each addition to the interfaces.

@@ -37,7 +37,8 @@ type permission int
 
 const (
 	visible permission = iota // nothing
-	manage                    // to own the object, or to be authorized; see permission.go
+	inspect                   // to see the collections of all, or to be authorized; see permission.go
+	manage                    // to own the object, or to be authorized
 )
 
 // A handler decodes arguments and returns the work, of one of four kinds.

@@ -18,6 +18,26 @@ const (
 // wait for an answer.
 var asking = budget.Bounds{Account: 4, Whole: 64}
 
+// permit returns nil if the caller has a permission.
+func (b *bus) permit(q *request, p permission) error {
+	switch p {
+	case manage:
+		return b.mayManage(q)
+	case inspect:
+		return b.mayInspect(q)
+	}
+	return nil
+}
+
+// mayInspect returns nil if the caller may see what is about all users. On the bus of a
+// session there is only the caller.
+func (b *bus) mayInspect(q *request) error {
+	if b.Session {
+		return nil
+	}
+	return b.authorize(q, actionInspectAll)
+}
+
 // mayManage returns nil if the caller may change the object that is called.
 func (b *bus) mayManage(q *request) error {
 	if q.place.UID == q.scope.UID {

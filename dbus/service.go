@@ -29,6 +29,8 @@ type Config struct {
 	Limits        Limits        // for clients to read
 	Budgets       budget.Limits // Requests, Unread, Collections and Descriptors; default: those of package budget
 
+	Statistics func(context.Context) (*Statistics, error) // default: of nothing
+
 	KDC      KDC  // default: none
 	Renews   bool // TGTs are renewed by themselves, for clients to read
 	Acquires bool // passwords and keytabs are taken
@@ -67,6 +69,9 @@ func New(store *ccstore.Store, c Config) *Service {
 	}
 	if s.Clock == nil {
 		s.Clock = clock.System{}
+	}
+	if s.Statistics == nil {
+		s.Statistics = func(context.Context) (*Statistics, error) { return &Statistics{}, nil }
 	}
 	if s.Budgets == (budget.Limits{}) {
 		s.Budgets = budget.Default()

@@ -749,8 +749,9 @@ func (emptyBackend) Owners(context.Context) ([]ccstore.Owner, error) { return ni
 func (emptyBackend) Due(context.Context, ccstore.DeadlineKind, int64, int64, int) ([]ccstore.Deadline, error) {
 	return nil, nil
 }
-func (emptyBackend) Stored() int64 { return 0 }
-func (emptyBackend) Close() error  { return nil }
+func (emptyBackend) Stored() int64                            { return 0 }
+func (emptyBackend) Quarantined(context.Context) (int, error) { return 0, nil }
+func (emptyBackend) Close() error                             { return nil }
 
 // TestQuota is told by the code that users read as "Disk quota exceeded".
 func TestQuota(t *testing.T) {

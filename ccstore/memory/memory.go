@@ -193,5 +193,24 @@ func (b *Backend) Due(_ context.Context, kind ccstore.DeadlineKind, after, until
 // Stored implements ccstore.Backend.
 func (b *Backend) Stored() int64 { return b.stored.Load() }
 
+// Quarantined implements ccstore.Backend. It looks at everything.
+func (b *Backend) Quarantined(context.Context) (n int, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range b.collections {
+		for id, cache := range c.caches {
+			if cache.Quarantined != "" {
+				n++
+			}
+			for _, cred := range c.credentials[id] {
+				if cred.Quarantined != "" {
+					n++
+				}
+			}
+		}
+	}
+	return n, nil
+}
+
 // Close implements ccstore.Backend.
 func (b *Backend) Close() error { return nil }

@@ -58,6 +58,14 @@ func listOwners(ctx context.Context, q querier, where string) ([]ccstore.Owner, 
 	return list, rows.Err()
 }
 
+// Quarantined implements ccstore.Backend.
+func (b *Backend) Quarantined(ctx context.Context) (n int, err error) {
+	err = b.read.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM caches WHERE quarantined IS NOT NULL)
+		+ (SELECT count(*) FROM credentials WHERE quarantined IS NOT NULL
+			AND generation NOT IN (SELECT generation FROM discarded))`).Scan(&n)
+	return n, b.noted(err)
+}
+
 // Close implements ccstore.Backend.
 func (b *Backend) Close() error {
 	close(b.requests)

@@ -14,9 +14,12 @@ const applicationID = 0x6b636d64
 //go:embed schema/0001_initial.sql
 var firstSchema string
 
+//go:embed schema/0002_quarantined.sql
+var quarantinedSchema string
+
 // migrations are the scripts that upgrade a database from each version to the next;
 // the first one starts from an empty file. Their number is the current version.
-var migrations = []string{firstSchema}
+var migrations = []string{firstSchema, quarantinedSchema}
 
 // migrate upgrades the database to the current version.
 func migrate(ctx context.Context, db *sql.DB) error {

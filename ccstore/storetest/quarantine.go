@@ -50,16 +50,33 @@ func testQuarantined(t *testing.T, open Open) {
 	for _, row := range r.Credentials {
 		want(t, "quarantined", row.UUID == junk.UUID && !shared, row.Quarantined != "")
 	}
+	stored := 1
+	if shared {
+		stored = 0
+	}
+	wantQuarantined(t, b, stored)
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s = New(t, open())
+	b = open()
+	s = New(t, b)
 	want(t, "quarantined when loaded again", 1, view(t, s, owner).Quarantined())
 	update(t, s, owner, func(tx *ccstore.Tx) error {
 		tx.Initialize("1000", Principal(alice))
 		return nil
 	})
 	want(t, "quarantined in an emptied cache", 0, view(t, s, owner).Quarantined())
+	wantQuarantined(t, b, 0)
+}
+
+// wantQuarantined counts what is quarantined in a backend.
+func wantQuarantined(t *testing.T, b ccstore.Backend, n int) {
+	t.Helper()
+	got, err := b.Quarantined(t.Context())
+	if err != nil {
+		t.Error(err)
+	}
+	want(t, "quarantined in the backend", n, got)
 }
 
 // testQuarantinedName stores a cache that cannot be decoded. Its name can be used

@@ -63,9 +63,9 @@ kcmd(8)) it runs kinit.`,
 	flags.StringVarP(&a.keytab, "keytab", "k", "", "use the keys in this `FILE` instead of a password")
 	flags.IntVar(&a.passwordFD, "password-fd", -1, "read the password, one line, from this file descriptor `N`")
 	flags.StringVarP(&a.Cache, "cache", "c", "", "put the tickets into this `CACHE`; default: that of the principal, or a new one")
-	flags.DurationVarP(&a.Lifetime, "lifetime", "l", 0, "lifetime of the ticket, a `DURATION` (8h)")
-	flags.DurationVarP(&a.RenewableFor, "renewable-for", "r", 0, "how long it can be renewed, a `DURATION` (168h)")
-	flags.DurationVarP(&a.StartIn, "start-in", "s", 0, "get a ticket that becomes valid after this `DURATION`")
+	durationFlag(flags, &a.Lifetime, "lifetime", "l", "lifetime of the ticket, a `DURATION` (8h)")
+	durationFlag(flags, &a.RenewableFor, "renewable-for", "r", "how long it can be renewed, a `DURATION` (168h)")
+	durationFlag(flags, &a.StartIn, "start-in", "s", "get a ticket that becomes valid after this `DURATION`")
 	flags.BoolVarP(&a.forwardable, "forwardable", "f", false, "get a ticket that can be forwarded")
 	flags.StringVarP(&a.Service, "service", "S", "", "get a ticket for this `SERVICE` instead of a TGT")
 	completeFlag(cmd, "cache", o.completeManyCaches())
@@ -119,9 +119,10 @@ func (a *acquisition) byDaemon(ctx context.Context, b *bus) (chosen, error) {
 	return chosen{c, path}, explain("read the cache", err)
 }
 
-func (a *acquisition) password(ctx context.Context) ([]byte, error) {
+func (a *acquisition) password(ctx context.Context) (password []byte, err error) {
 	if a.passwordFD >= 0 {
-		return readPassword(a.passwordFD)
+		err := readPasswords(a.passwordFD, &password)
+		return password, err
 	}
 	return promptPassword(ctx, "Password for "+a.principal+": ")
 }

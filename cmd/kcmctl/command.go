@@ -63,7 +63,7 @@ func newCommand() *cobra.Command {
 	for _, c := range changes {
 		cmd.AddCommand(newChange(o, c))
 	}
-	cmd.AddCommand(newDestroy(o), newRemove(o), newAcquire(o), newVerify(o), newWait(o), newDoctor(o))
+	cmd.AddCommand(newDestroy(o), newRemove(o), newAutoRenew(o), newAcquire(o), newPasswd(o), newVerify(o), newWait(o), newDoctor(o))
 	completeFlag(cmd, "uid", o.completeUsers())
 	cmd.InitDefaultCompletionCmd()
 	setBadArguments(cmd)

@@ -13,11 +13,11 @@
 //   - choose.go: the cache or the ticket that an argument means
 //   - list.go, show.go, status.go, users.go: commands that read
 //   - watch.go: the command that follows events
-//   - change.go, remove.go, progress.go: commands that change something, and the line
+//   - change.go, remove.go, autorenew.go, progress.go: commands that change something, and the line
 //     while a KDC is asked
-//   - acquire.go, password.go, verify.go: tickets from a password or a keytab, how a
-//     password is read, and the verification of a TGT
-//   - wait.go: the command that waits for a valid TGT
+//   - acquire.go, passwd.go, password.go, verify.go: tickets from a password or a keytab,
+//     the change of a password, how one is read, and the verification of a TGT
+//   - wait.go, duration.go: the command that waits for a valid TGT
 //   - complete.go: what the shell completes
 //   - doctor.go: the command that checks the machine
 package main

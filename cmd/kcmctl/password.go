@@ -33,13 +33,21 @@ func harden() error {
 	return nil
 }
 
-// readPassword reads a line from a file descriptor. The caller overwrites it.
-func readPassword(fd int) ([]byte, error) {
+// readPasswords reads a line for each password from a file descriptor. The caller
+// overwrites them.
+func readPasswords(fd int, passwords ...*[]byte) error {
 	f := os.NewFile(uintptr(fd), fmt.Sprintf("file descriptor %d", fd))
 	if f == nil {
-		return nil, fail(exitUsage, "--password-fd %d is not allowed; allowed: an open file descriptor", fd)
+		return fail(exitUsage, "--password-fd %d is not allowed; allowed: an open file descriptor", fd)
 	}
-	return readLine(f)
+	defer f.Close()
+	for _, password := range passwords {
+		var err error
+		if *password, err = readLine(f); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // readLine reads a line. It reads byte by byte into one buffer, so that no copy of the

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -77,5 +79,21 @@ func (b *bus) status(cmd *cobra.Command, o *options) (*render.Status, error) {
 		s.Users = []render.User{userOf(own, caches)}
 	}
 	s.Count(caches)
-	return s, nil
+	s.Daemon, err = b.daemon(ctx)
+	return s, err
+}
+
+// daemon returns the figures of kcmd itself, nil if the caller may not see them.
+func (b *bus) daemon(ctx context.Context) (*render.Daemon, error) {
+	if b.options.user != "" {
+		return nil, nil
+	}
+	s, err := b.NonInteractive().GetStatistics(ctx)
+	switch {
+	case err == nil:
+		return render.NewDaemon(s), nil
+	case errors.Is(err, client.ErrAccessDenied), errors.Is(err, client.ErrNotAuthorized), errors.Is(err, client.ErrUnknownMethod):
+		return nil, nil // or an older kcmd
+	}
+	return nil, explain("read the figures of kcmd", err)
 }

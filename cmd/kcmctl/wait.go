@@ -12,7 +12,7 @@ import (
 )
 
 func newWait(o *options) *cobra.Command {
-	var validFor, timeout time.Duration
+	validFor, timeout := time.Duration(0), time.Duration(-1)
 	cmd := &cobra.Command{
 		Use:   "wait [CACHE|PRINCIPAL]",
 		Short: "wait until a cache has a valid TGT",
@@ -44,8 +44,8 @@ valid for a while. The cache may be missing at first.`,
 			})
 		},
 	}
-	cmd.Flags().DurationVar(&validFor, "valid-for", 0, "the TGT must be valid for this `DURATION` (10m) from now")
-	cmd.Flags().DurationVar(&timeout, "timeout", -1, "wait no longer than this `DURATION`; 0: only look")
+	durationFlag(cmd.Flags(), &validFor, "valid-for", "", "the TGT must be valid for this `DURATION` (10m) from now")
+	durationFlag(cmd.Flags(), &timeout, "timeout", "", "wait no longer than this `DURATION`; 0: only look")
 	return cmd
 }
 

@@ -31,10 +31,11 @@ func (d *daemon) newBus(desk *lifecycle.Desk) *dbus.Service {
 			Tickets: uint32(d.limits.Tickets),
 			Bytes:   uint64(d.limits.Bytes),
 		},
-		Once:     startedByBus(),
-		Logger:   d.log,
-		Acquires: d.acquires(),
-		Renews:   desk != nil && d.renew != renewNone,
+		Statistics: d.statistics,
+		Once:       startedByBus(),
+		Logger:     d.log,
+		Acquires:   d.acquires(),
+		Renews:     desk != nil && d.renew != renewNone,
 	}
 	if d.policy != nil {
 		c.Level = selinux.Level

@@ -62,7 +62,7 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	for _, s := range sockets {
 		log.Info("serving", "socket", s.path(), "namespace", s.namespace, "store", c.store)
 	}
-	d := &daemon{config: c, budgets: budgets, store: store, sockets: sockets, clock: clk, log: log}
+	d := &daemon{config: c, budgets: budgets, store: store, sockets: sockets, clock: clk, started: clk.Now(), log: log}
 	if c.selinux {
 		d.policy = selinux.Load(log)
 	}
@@ -77,6 +77,8 @@ type daemon struct {
 	sockets []*socket
 	policy  *selinux.Policy // nil: ignore labels
 	clock   clock.Clock
+	started time.Time
+	server  *kcmserver.Server
 	log     *slog.Logger
 }
 
@@ -162,14 +164,14 @@ type servers struct {
 }
 
 func (d *daemon) newServers() *servers {
-	server := kcmserver.New(d.store, kcmserver.Options{
+	d.server = kcmserver.New(d.store, kcmserver.Options{
 		Logger:        d.log,
 		ClientTimeout: d.clientTimeout,
 		Limits:        d.budgets,
 		DefaultFirst:  d.defaultFirst,
 		SELinux:       d.policy,
 	})
-	return &servers{server: server, sockets: d.sockets, log: d.log}
+	return &servers{server: d.server, sockets: d.sockets, log: d.log}
 }
 
 // Ready returns a closed channel: the sockets queue clients before Run.

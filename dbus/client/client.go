@@ -30,6 +30,7 @@ var (
 	ErrNoSuchTicket  = errors.New("no such ticket in the cache")
 	ErrInvalidArgs   = errors.New("argument is not allowed")
 	ErrAccessDenied  = errors.New("access denied")
+	ErrUnknownMethod = errors.New("this version of kcmd has no such method")
 	ErrNotAuthorized = errors.New("a password is needed, which the call does not allow to ask for")
 	ErrNoProcess     = errors.New("the process is not on the bus")
 	ErrLimit         = errors.New("limit exceeded")
@@ -63,6 +64,7 @@ var meanings = map[string]error{
 	"org.freedesktop.DBus.Error.NameHasNoOwner":                   ErrNotRunning,
 	"org.freedesktop.DBus.Error.NoReply":                          ErrNotRunning, // it ended before it answered
 	"org.freedesktop.DBus.Error.UnknownObject":                    ErrUnknownObject,
+	"org.freedesktop.DBus.Error.UnknownMethod":                    ErrUnknownMethod,
 	"org.freedesktop.DBus.Error.InvalidArgs":                      ErrInvalidArgs,
 	"org.freedesktop.DBus.Error.AccessDenied":                     ErrAccessDenied,
 	"org.freedesktop.DBus.Error.InteractiveAuthorizationRequired": ErrNotAuthorized,
@@ -122,6 +124,10 @@ func (c *Client) Close() error { return c.conn.Close() }
 // Interactive returns a client over the same connection whose calls may have polkit
 // ask the user for a password.
 func (c *Client) Interactive() *Client { return &Client{conn: c.conn, interactive: true} }
+
+// NonInteractive returns a client over the same connection whose calls fail with
+// ErrNotAuthorized where a password would be needed.
+func (c *Client) NonInteractive() *Client { return &Client{conn: c.conn} }
 
 // call calls a method and stores its results in out.
 func (c *Client) call(ctx context.Context, object ObjectPath, iface, method string, in []any, out ...any) error {

@@ -121,3 +121,13 @@ func (c *Client) Unsubscribe(ctx context.Context) error {
 func (c *Client) SetScope(ctx context.Context, scope string) error {
 	return c.call(ctx, ManagerPath, managerInterface, "SetScope", []any{scope})
 }
+
+// GetStatistics returns figures of the daemon, for administrators.
+func (c *Client) GetStatistics(ctx context.Context) (*Statistics, error) {
+	var values map[string]godbus.Variant
+	if err := c.call(ctx, ManagerPath, managerInterface, "GetStatistics", nil, &values); err != nil {
+		return nil, err
+	}
+	s := new(Statistics)
+	return s, decode(values, s)
+}

@@ -15,6 +15,25 @@ type Manager struct {
 	ExpiryWarning uint32 // seconds
 }
 
+// Statistics are figures of the daemon since its start.
+type Statistics struct {
+	Started     time.Time `dbus:"started"`
+	Store       string    `dbus:"store"`
+	Encrypted   bool      `dbus:"encrypted"`
+	StoreBytes  uint64    `dbus:"store-bytes"`
+	Quarantined uint32    `dbus:"quarantined"` // caches and tickets that cannot be read
+	Unreadable  bool      `dbus:"unreadable"`
+	Unwritable  bool      `dbus:"unwritable"`
+	Collections uint32    `dbus:"collections"` // in memory
+	MemoryBytes uint64    `dbus:"memory-bytes"`
+	Connections uint32    `dbus:"connections"` // now
+	Accepted    uint64    `dbus:"accepted"`    // connections
+	Refused     uint64    `dbus:"refused"`
+	Cut         uint64    `dbus:"cut"`
+
+	Requests map[string]map[string]uint64 `dbus:"requests"` // answers by opcode and code
+}
+
 // A Collection has the properties of a collection.
 type Collection struct {
 	UID              uint32

@@ -8,7 +8,9 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -160,6 +162,22 @@ func TestAcquire(t *testing.T) {
 	}
 }
 
+// passwd has kcmctl change the password of carol, and wants what it prints.
+func (d *desk) passwd(old, next, want string) {
+	d.t.Helper()
+	path, err := kcmctl()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	cmd := exec.Command(path, "--session", "passwd", "--password-fd", "0", "carol")
+	cmd.Env = append(os.Environ(), "DBUS_SESSION_BUS_ADDRESS="+d.daemon.Bus.Address)
+	cmd.Stdin = strings.NewReader(old + "\n" + next + "\n")
+	out, _ := cmd.CombinedOutput()
+	if !regexp.MustCompile("(?i)^" + want).Match(out) {
+		d.t.Errorf("kcmctl passwd prints %q, want %q", out, want)
+	}
+}
+
 // TestAcquireRefused has the KDC refuse for each of its reasons, each of which is an
 // error of D-Bus, and changes a password that has expired.
 func TestAcquireRefused(t *testing.T) {
@@ -196,6 +214,11 @@ func TestAcquireRefused(t *testing.T) {
 	change(lab.Password("carol"), "short", client.ErrRejected)
 	change(lab.Password("carol"), "another-password", nil)
 	if _, err := d.bus.AcquireWithPassword(t.Context(), d.own, "carol", []byte("another-password"), client.AcquireOptions{}); err != nil {
+		t.Error(err)
+	}
+	d.passwd("another-password", "short", "kcmctl: cannot change the password of carol: .*too short")
+	d.passwd("another-password", "the-third-password", "The password of carol is changed")
+	if _, err := d.bus.AcquireWithPassword(t.Context(), d.own, "carol", []byte("the-third-password"), client.AcquireOptions{}); err != nil {
 		t.Error(err)
 	}
 

@@ -125,6 +125,11 @@ func (p *Page) Done(c *client.Cache, done string) {
 	p.printf("\n")
 }
 
+// Password says that the password of a principal is changed.
+func (p *Page) Password(principal string) {
+	p.printf("The password of %s is changed\n", p.paint(bold, principal))
+}
+
 // Count says how many things a command did something to.
 func (p *Page) Count(n uint32, thing, done string) {
 	if n != 1 {

@@ -12,7 +12,7 @@
 //   - words.go: states in words
 //   - caches.go, cache.go: the list of caches, and one cache with its tickets
 //   - event.go, users.go: events, and users, with their JSON forms
-//   - status.go, metrics.go: the status, for people and as OpenMetrics
+//   - status.go, daemon.go, metrics.go: the status, for people and as OpenMetrics
 //   - findings.go: the findings of doctor
 //   - json.go: the JSON form of caches and tickets
 package render

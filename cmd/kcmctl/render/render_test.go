@@ -68,6 +68,13 @@ func status() *Status {
 		{UID: 0, Name: "root", Caches: 1, States: map[string]int{"valid": 1}, Tickets: 1, Bytes: 900, NextExpiry: in(time.Hour).Unix()},
 		{UID: 4242, Caches: 3, States: map[string]int{"valid": 2, "expired": 1}, Tickets: 7, Bytes: 12 << 10, NextExpiry: in(2 * time.Hour).Unix()},
 	}
+	s.Daemon = NewDaemon(&client.Statistics{
+		Started: in(-time.Hour), Store: "sqlite:/var/lib/kcmd/kcmd.db", Encrypted: true, StoreBytes: 81920, Quarantined: 1, Unwritable: true,
+		Collections: 2, MemoryBytes: 13188, Connections: 1, Accepted: 17, Refused: 1, Cut: 2,
+		Requests: map[string]map[string]uint64{
+			"RETRIEVE": {"OK": 900, "KRB5_CC_NOTFOUND": 12, "EDQUOT": 1}, "STORE": {"OK": 30}, "UNKNOWN": {"KRB5_FCC_INTERNAL": 2},
+		},
+	})
 	s.Count([]*client.Cache{alice(), {RenewalState: "failing", NextRenewal: in(time.Minute)}})
 	return s
 }

@@ -21,7 +21,8 @@ type Status struct {
 	Limits        Limits         `json:"limits"`         // of one user
 	Renewals      map[string]int `json:"renewals"`       // caches in each renewal state
 	NextRenewal   int64          `json:"next_renewal"`
-	Users         []User         `json:"users"` // all users for root, else the caller
+	Users         []User         `json:"users"`            // all users for root, else the caller
+	Daemon        *Daemon        `json:"daemon,omitempty"` // for administrators
 }
 
 // Limits are the JSON form of the limits of one user, 0 for none.
@@ -75,6 +76,9 @@ func (p *Page) Status(s *Status) {
 	p.line("Caches", p.counts(caches, states))
 	p.line("Tickets", fmt.Sprintf("%d, in %s of memory", tickets, size(bytes)))
 	p.line("Renewal", p.renewals(s))
+	if s.Daemon != nil {
+		p.daemon(s.Daemon)
+	}
 }
 
 func limits(l Limits) string {

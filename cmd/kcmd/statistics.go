@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+
+	"kcmd.org/kcmd/dbus"
+	"kcmd.org/kcmd/kcmserver"
+)
+
+// statistics returns the figures of the daemon since its start.
+func (d *daemon) statistics(ctx context.Context) (*dbus.Statistics, error) {
+	health, err := d.store.Health(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := d.server.Stats()
+	return &dbus.Statistics{
+		Started: d.started, Store: d.config.store, Encrypted: d.encryptionKey != "" && d.config.store != memoryStore,
+		StoreBytes: health.Stored, Quarantined: uint32(health.Quarantined),
+		Unreadable: health.Unreadable, Unwritable: health.Unwritable,
+		Collections: uint32(health.Loaded), CacheBytes: health.InMemory,
+		Connections: uint32(s.Connections), Accepted: s.Accepted, Refused: s.Refused, Cut: s.Cut,
+		Requests: requestsByName(s),
+	}, nil
+}
+
+// requestsByName returns the answers by the names of opcodes and codes.
+func requestsByName(s kcmserver.Stats) map[string]map[string]uint64 {
+	byName := make(map[string]map[string]uint64)
+	for op, codes := range s.Requests {
+		name := op.String()
+		if op == kcmserver.UnknownOpcode {
+			name = "UNKNOWN"
+		}
+		byName[name] = make(map[string]uint64)
+		for code, n := range codes {
+			byName[name][code.String()] = n
+		}
+	}
+	return byName
+}
