@@ -64,6 +64,7 @@ func newCommand() *cobra.Command {
 		cmd.AddCommand(newChange(o, c))
 	}
 	cmd.AddCommand(newDestroy(o), newRemove(o), newAutoRenew(o), newAcquire(o), newPasswd(o), newVerify(o), newWait(o), newDoctor(o))
+	cmd.AddCommand(newImport(o), newExport(o), newAdopt(o))
 	completeFlag(cmd, "uid", o.completeUsers())
 	cmd.InitDefaultCompletionCmd()
 	setBadArguments(cmd)

@@ -1,7 +1,7 @@
 // Command kcmctl shows and changes credential caches, through kcmd on a bus. It is
 // for people at a terminal and for scripts.
 //
-// It imports dbus/client, render and doctor below it, and leaves. Other packages do
+// It imports dbus/client, render, transfer and doctor below it, and leaves. Other packages do
 // not import it. Everything that it can do, another program can do over D-Bus.
 //
 // Files, in the order in which to read them:
@@ -17,6 +17,7 @@
 //     while a KDC is asked
 //   - acquire.go, passwd.go, password.go, verify.go: tickets from a password or a keytab,
 //     the change of a password, how one is read, and the verification of a TGT
+//   - import.go, adopt.go: copies between kcmd and other places
 //   - wait.go, duration.go: the command that waits for a valid TGT
 //   - complete.go: what the shell completes
 //   - doctor.go: the command that checks the machine

@@ -13,6 +13,7 @@ import (
 
 	"kcmd.org/kcmd/cmd/kcmctl/doctor"
 	"kcmd.org/kcmd/cmd/kcmctl/render"
+	"kcmd.org/kcmd/cmd/kcmctl/transfer"
 	"kcmd.org/kcmd/tests/lab"
 )
 
@@ -63,7 +64,7 @@ func TestManJSON(t *testing.T) {
 	}
 	for _, form := range []any{
 		render.Cache{}, render.Ticket{}, render.Status{}, render.Limits{}, render.User{}, render.Event{},
-		render.Destroyed{}, render.Removed{}, doctor.Finding{},
+		render.Destroyed{}, render.Removed{}, doctor.Finding{}, transfer.Result{},
 	} {
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(form)) {
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")

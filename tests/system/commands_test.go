@@ -57,7 +57,7 @@ func worldOf(ts *testscript.TestScript) *world {
 // scriptEnv returns the script's environment as it is now: the variables of
 // its world, as "env" may have changed them since.
 func scriptEnv(ts *testscript.TestScript) []string {
-	names := []string{"KRB5_TRACE", "KRB5_KTNAME", "DBUS_SESSION_BUS_ADDRESS", "DBUS_SYSTEM_BUS_ADDRESS"}
+	names := []string{"KRB5_TRACE", "KRB5_KTNAME", "PAM_TYPE", "PAM_USER", "DBUS_SESSION_BUS_ADDRESS", "DBUS_SYSTEM_BUS_ADDRESS"}
 	for _, kv := range worldOf(ts).env() {
 		name, _, _ := strings.Cut(kv, "=")
 		names = append(names, name)

@@ -18,6 +18,14 @@ import (
 // DefaultSocket is the path that libkrb5 has without kcm_socket.
 const DefaultSocket = "/var/run/.heim_org.h5l.kcm-socket"
 
+// LibrarySocket returns the path of the socket to which libkrb5 connects.
+func (s *System) LibrarySocket() string {
+	if r := s.readProfile().get("libdefaults/kcm_socket"); r != nil {
+		return r.value
+	}
+	return DefaultSocket
+}
+
 // server is whether kcmd serves the socket that libkrb5 uses.
 func (s *System) server(ctx context.Context, p *profile) Finding {
 	path, why := DefaultSocket, "the default of libkrb5"

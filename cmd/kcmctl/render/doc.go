@@ -13,6 +13,6 @@
 //   - caches.go, cache.go: the list of caches, and one cache with its tickets
 //   - event.go, users.go: events, and users, with their JSON forms
 //   - status.go, daemon.go, metrics.go: the status, for people and as OpenMetrics
-//   - findings.go: the findings of doctor
+//   - findings.go, results.go: the findings of doctor, and what became of copied caches
 //   - json.go: the JSON form of caches and tickets
 package render
