@@ -39,7 +39,7 @@ func newCommand() *cobra.Command {
 		Use:           "kcmctl",
 		Short:         "show and change Kerberos credential caches",
 		Long:          "kcmctl shows and changes the Kerberos credential caches that kcmd keeps.",
-		Version:       version.Version(),
+		Version:       version.Full(),
 		SilenceErrors: true, // main prints the error
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -41,7 +41,7 @@ All options but --config, --session and --version can also be set in the
 configuration file, where "_" replaces "-" (log_level = "debug"), and in the
 environment (KCMD_LOG_LEVEL=debug). Flags take precedence over the environment,
 and the environment over files.`,
-		Version:           version.Version(),
+		Version:           version.Full(),
 		Args:              noArguments,
 		SilenceErrors:     true, // main prints the error
 		SilenceUsage:      true,

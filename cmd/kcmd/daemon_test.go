@@ -303,7 +303,7 @@ func TestProcessIsClosed(t *testing.T) {
 func TestVersion(t *testing.T) {
 	p := kcmd(t, []string{"--version"})
 	out, err := p.Output()
-	if err != nil || string(out) != "kcmd "+version.Version()+"\n" {
+	if err != nil || string(out) != "kcmd "+version.Full()+"\n" {
 		t.Errorf("got %q, %v", out, err)
 	}
 }
