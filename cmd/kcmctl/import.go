@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"kcmd.org/kcmd/ccstore/cckeyring"
 	"kcmd.org/kcmd/cmd/kcmctl/doctor"
 	"kcmd.org/kcmd/cmd/kcmctl/render"
 	"kcmd.org/kcmd/cmd/kcmctl/transfer"
@@ -33,8 +35,8 @@ func newImport(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import SOURCE...",
 		Short: "copy the caches of files, keyrings or another KCM server to kcmd",
-		Long: `kcmctl import copies whole collections to kcmd. A SOURCE is FILE:PATH, DIR:PATH
-or KCM:SOCKET for another KCM server. With
+		Long: `kcmctl import copies whole collections to kcmd. A SOURCE is FILE:PATH, DIR:PATH,
+KEYRING:NAME as in KRB5CCNAME, or KCM:SOCKET for another KCM server. With
 --all-users, root copies /tmp/krb5cc_* and the persistent keyrings to their owners'
 collections; arguments are then directories to look in instead.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -64,7 +66,7 @@ func newExport(o *options) *cobra.Command {
 		Use:   "export TARGET",
 		Short: "copy the caches of kcmd to files, a keyring or another KCM server",
 		Long: `kcmctl export copies the collection of the user in kcmd to another one: FILE:PATH for
-one cache, DIR:PATH, or KCM:SOCKET for another KCM
+one cache, DIR:PATH, KEYRING:NAME as in KRB5CCNAME, or KCM:SOCKET for another KCM
 server.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -219,6 +221,9 @@ func (k *copying) importAll(ctx context.Context, directories []string) ([]transf
 	sources := make(map[uint32][]string)
 	if len(directories) == 0 {
 		directories = []string{"/tmp"}
+		if err := findKeyrings(sources); err != nil {
+			return nil, err
+		}
 	}
 	for _, dir := range directories {
 		if err := findFiles(dir, sources); err != nil {
@@ -260,6 +265,30 @@ func findFiles(dir string, sources map[uint32][]string) error {
 			list = append(list[len(list)-1:], list[:len(list)-1]...)
 		}
 		sources[stat.Uid] = list
+	}
+	return nil
+}
+
+// findKeyrings adds the persistent keyrings of all users.
+func findKeyrings(sources map[uint32][]string) error {
+	uids, err := cckeyring.Users()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // a kernel without keyrings
+	}
+	if err != nil {
+		return err
+	}
+	for _, uid := range uids {
+		err := transfer.As(uid, func() error {
+			has, err := cckeyring.HasPersistent()
+			if has {
+				sources[uid] = append(sources[uid], fmt.Sprintf("KEYRING:persistent:%d", uid))
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("the keyrings of uid %d: %w", uid, err)
+		}
 	}
 	return nil
 }

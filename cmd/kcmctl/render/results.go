@@ -17,7 +17,7 @@ var reasons = map[string]string{
 	transfer.Empty:      "it has no tickets",
 	transfer.Exists:     "the same tickets are there",
 	transfer.Newer:      "the tickets there are newer",
-	transfer.OneOnly:    "a file has room for one cache only",
+	transfer.OneOnly:    "there is room for one cache only",
 	transfer.Unreadable: "it cannot be read",
 }
 

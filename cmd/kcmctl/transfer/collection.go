@@ -50,7 +50,7 @@ type Cache struct {
 const initial = ""
 
 var (
-	errOneOnly = errors.New("a file has one cache only")
+	errOneOnly = errors.New("there is room for one cache only")
 	errChanged = errors.New("it has changed meanwhile; try again")
 )
 
@@ -64,19 +64,21 @@ func Open(ctx context.Context, name string, uid uint32) (Collection, error) {
 	case kind == "MEMORY":
 		return nil, errors.New("a MEMORY cache exists only within one program; no other can read or write it")
 	case residual == "" && kind != "KEYRING":
-		return nil, fmt.Errorf("%q has no path; allowed: FILE:PATH, DIR:PATH, KCM:SOCKET", name)
+		return nil, fmt.Errorf("%q has no path; allowed: FILE:PATH, DIR:PATH, KEYRING:NAME, KCM:SOCKET", name)
 	case kind == "FILE":
 		return &file{path: residual, title: "FILE:" + residual, uid: uid}, nil
 	case kind == "DIR" && strings.HasPrefix(residual, ":"):
 		return &file{path: residual[1:], title: name, uid: uid}, nil
 	case kind == "DIR":
 		return newDir(residual), nil
+	case kind == "KEYRING":
+		return newKeyring(residual)
 	case kind == "KCM" && strings.HasPrefix(residual, "/"):
 		return Dial(ctx, residual, uid, " at "+residual)
 	case kind == "KCM":
 		return nil, fmt.Errorf("%q is not allowed; allowed: KCM: with the path of a socket, as KCM:/run/.heim_org.h5l.kcm-socket", name)
 	}
-	return nil, fmt.Errorf("%q is not allowed; allowed: FILE:PATH, DIR:PATH, KCM:SOCKET", name)
+	return nil, fmt.Errorf("%q is not allowed; allowed: FILE:PATH, DIR:PATH, KEYRING:NAME, KCM:SOCKET", name)
 }
 
 // randomName returns n random letters and digits.

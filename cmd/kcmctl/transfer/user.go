@@ -10,22 +10,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// As calls f in a thread whose effective user is uid, with that user's group alone: its
-// files, its keys and its connections are those of the user, and root's powers do not
-// follow a link that the user has made. f must start no goroutine for them.
+// As calls f in a thread of its own, whose effective user is uid, with that user's group
+// alone: its files, its keys and its connections are those of the user, and root's powers
+// do not follow a link that the user has made. f must start no goroutine for them.
 //
 // It fails if the process may not become that user.
 func As(uid uint32, f func() error) error {
-	if uid == uint32(os.Geteuid()) {
-		return f()
-	}
 	result := make(chan error)
 	go func() {
 		// The thread is not unlocked, and so ends with the goroutine.
 		runtime.LockOSThread()
-		if err := become(uid); err != nil {
-			result <- fmt.Errorf("cannot act as uid %d: %w; run it as root", uid, err)
-			return
+		if uid != uint32(os.Geteuid()) {
+			if err := become(uid); err != nil {
+				result <- fmt.Errorf("cannot act as uid %d: %w; run it as root", uid, err)
+				return
+			}
 		}
 		result <- f()
 	}()
