@@ -1,6 +1,6 @@
 // Report turns the output of "go test -json" into that of "go test": a line for
 // each package, and the output of failing tests. It also prints each skipped test
-// with its reason, and totals at the end. It exits with 1 if a test failed, or if
+// with its reason, and at the end the slowest tests and totals. It exits with 1 if a test failed, or if
 // none ran.
 //
 // A test that skips with a reason that begins with "not a test:" is a helper, such
@@ -11,10 +11,12 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -24,12 +26,20 @@ type event struct {
 	Package string
 	Test    string
 	Output  string
+	Elapsed float64 // seconds
 }
 
 // A test names a test, or with an empty name a package.
 type test struct{ pkg, name string }
 
+// A timed test has passed.
+type timed struct {
+	test
+	seconds float64
+}
+
 type report struct {
+	times                   []timed
 	out                     io.Writer
 	output                  map[test][]string
 	failing                 map[string]bool // packages in which a test has failed
@@ -71,6 +81,9 @@ func (r *report) line(line string) {
 		}
 		r.output[key] = append(r.output[key], e.Output)
 	case "pass", "fail", "skip":
+		if e.Action == "pass" && e.Test != "" && !strings.Contains(e.Test, "/") {
+			r.times = append(r.times, timed{key, e.Elapsed})
+		}
 		r.end(key, e.Action)
 	}
 }
@@ -124,6 +137,24 @@ func (r *report) finish() bool {
 			fmt.Fprintf(r.out, "%s %s did not end:\n%s", key.pkg, key.name, strings.Join(output, ""))
 		}
 	}
+	r.printSlowest()
 	fmt.Fprintf(r.out, "%d passed, %d failed, %d skipped\n", r.passed, r.failed, r.skipped)
 	return r.failed == 0 && r.passed > 0
+}
+
+// slowest is how many tests are named that took the longest, without their waits for
+// other tests.
+const slowest = 10
+
+func (r *report) printSlowest() {
+	slices.SortFunc(r.times, func(a, b timed) int { return cmp.Compare(b.seconds, a.seconds) })
+	var list []string
+	for _, t := range r.times[:min(len(r.times), slowest)] {
+		if t.seconds >= 1 {
+			list = append(list, fmt.Sprintf("%s %.0f s", t.name, t.seconds))
+		}
+	}
+	if len(list) > 0 {
+		fmt.Fprintf(r.out, "slowest: %s\n", strings.Join(list, ", "))
+	}
 }
