@@ -71,6 +71,15 @@ func NewPool(what string, limits Bounds) *Pool {
 	return &Pool{what: what, limits: limits, held: make(map[Account]int64)}
 }
 
+// SetLimits sets other limits. Accounts that hold more than these allow keep it, and
+// get no more.
+func (p *Pool) SetLimits(limits Bounds) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.limits = limits
+	p.grant()
+}
+
 // Take takes n for a, or fails at once with an ExceededError. n must not be
 // negative.
 func (p *Pool) Take(a Account, n int64) error {

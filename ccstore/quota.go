@@ -16,6 +16,9 @@ type Limits struct {
 	Whole   int64 // bytes that the backend keeps for all collections (Backend.Stored)
 }
 
+// SetLimits sets other limits for later updates. What is stored beyond them stays.
+func (s *Store) SetLimits(l Limits) { s.limits.Store(&l) }
+
 // An allowance is the limits for one change.
 type allowance struct {
 	Limits
@@ -26,7 +29,7 @@ type allowance struct {
 // owner gets more than what remains for others: those who hold most meet a limit
 // first.
 func (s *Store) share(c *Collection) allowance {
-	l := allowance{Limits: s.limits}
+	l := allowance{Limits: *s.limits.Load()}
 	if l.Whole == 0 {
 		return l
 	}

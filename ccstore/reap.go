@@ -5,8 +5,11 @@ import (
 	"time"
 )
 
-// ReapAfter returns Options.ReapAfter.
-func (s *Store) ReapAfter() time.Duration { return s.reapAfter }
+// ReapAfter returns Options.ReapAfter, or what SetReapAfter set.
+func (s *Store) ReapAfter() time.Duration { return time.Duration(s.reapAfter.Load()) }
+
+// SetReapAfter sets how long a cache is kept once it is of no more use.
+func (s *Store) SetReapAfter(d time.Duration) { s.reapAfter.Store(int64(d)) }
 
 // Distrust returns for how long the store does not yet trust the wall clock to
 // destroy anything for having expired: Options.ReapAfter after a jump, or a day, by
@@ -16,7 +19,7 @@ func (s *Store) Distrust() time.Duration {
 	if !jumped {
 		return 0
 	}
-	return max(0, cmp.Or(s.reapAfter, 24*time.Hour)-since)
+	return max(0, cmp.Or(s.ReapAfter(), 24*time.Hour)-since)
 }
 
 // Reap destroys the caches whose Reaping deadline has come at a time, in seconds

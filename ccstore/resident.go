@@ -13,7 +13,7 @@ import (
 // store drops collections that no call uses, the largest first. A dropped collection
 // is loaded again when it is used.
 type residency struct {
-	limit int64
+	limit atomic.Int64
 	bytes atomic.Int64
 
 	mu    sync.Mutex
@@ -27,7 +27,9 @@ type residency struct {
 const largeBytes = 1 << 20
 
 func newResidency(limit int64) *residency {
-	return &residency{limit: limit, large: make(map[Owner]bool), loading: make(chan struct{}, 1)}
+	r := &residency{large: make(map[Owner]bool), loading: make(chan struct{}, 1)}
+	r.limit.Store(limit)
+	return r
 }
 
 // admit waits until the collection of owner may be loaded. done ends the load.
@@ -47,7 +49,16 @@ func (r *residency) admit(ctx context.Context, owner Owner) (done func(), err er
 }
 
 // isOver reports whether the collections take more than the bound.
-func (r *residency) isOver() bool { return r.limit > 0 && r.bytes.Load() > r.limit }
+func (r *residency) isOver() bool {
+	limit := r.limit.Load()
+	return limit > 0 && r.bytes.Load() > limit
+}
+
+// SetResident sets how many bytes of collections stay in memory, as Options.Resident.
+func (s *Store) SetResident(limit int64) {
+	s.resident.limit.Store(limit)
+	s.relieve()
+}
 
 // dropped notes that a collection of so many bytes left the memory.
 func (r *residency) dropped(owner Owner, size int64) {
@@ -87,7 +98,7 @@ func (s *Store) relieve() {
 	}
 	slices.SortFunc(unused, func(a, b *state) int { return cmp.Compare(b.size.Load(), a.size.Load()) })
 	for _, st := range unused {
-		if s.resident.bytes.Load() <= s.resident.limit/8*7 {
+		if s.resident.bytes.Load() <= s.resident.limit.Load()/8*7 {
 			return
 		}
 		s.drop(st)

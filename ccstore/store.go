@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"kcmd.org/kcmd/clock"
@@ -17,8 +18,8 @@ type Store struct {
 	log       *slog.Logger
 	clock     clock.Clock
 	jumps     *clock.Jumps // of the clock
-	limits    Limits
-	reapAfter time.Duration
+	limits    atomic.Pointer[Limits]
+	reapAfter atomic.Int64  // a time.Duration
 	idle      time.Duration // after which a collection need not be in memory
 
 	commitTimeout time.Duration
@@ -69,10 +70,12 @@ type Options struct {
 // Open returns a store over backend, which it closes at its own end.
 func Open(backend Backend, o Options) *Store {
 	s := &Store{
-		backend: backend, log: o.Logger, clock: o.Clock, limits: o.Limits, idle: o.Idle, reapAfter: o.ReapAfter,
+		backend: backend, log: o.Logger, clock: o.Clock, idle: o.Idle,
 		commitTimeout: o.CommitTimeout, resident: newResidency(o.Resident),
 		states: make(map[Owner]*state),
 	}
+	s.SetLimits(o.Limits)
+	s.SetReapAfter(o.ReapAfter)
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

@@ -100,7 +100,7 @@ func (b *bus) send(list []view.Signal, to ...recipient) {
 
 // view returns a snapshot as it reads now.
 func (b *bus) view(snapshot *ccstore.Collection) view.Collection {
-	return view.New(snapshot, b.Clock.Now(), &b.terms)
+	return view.New(snapshot, b.Clock.Now(), b.terms.Load())
 }
 
 // keep makes a mirror. From then on the store has time that passes come as

@@ -56,6 +56,8 @@ func (s *Service) serve(ctx context.Context, socket link.Socket) error {
 	if err := b.conn.Join(ctx); err != nil {
 		return err
 	}
+	s.setBus(b)
+	defer s.setBus(nil)
 	return b.live()
 }
 

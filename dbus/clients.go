@@ -256,6 +256,18 @@ func (c *clients) recipients(o ccstore.Owner) (list []recipient) {
 	return list
 }
 
+// everyone returns all subscribers.
+func (c *clients) everyone() (list []recipient) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, one := range c.byPeer {
+		if one.sub != nil {
+			list = append(list, recipient{one.peer, *one.sub})
+		}
+	}
+	return list
+}
+
 // want reports whether any subscriber sees the collection of o, or is about to.
 func (c *clients) want(o ccstore.Owner) bool {
 	c.mu.Lock()

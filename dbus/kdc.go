@@ -63,7 +63,7 @@ type AcquireOptions struct {
 // features returns what not every kcmd can do.
 func (b *bus) features() []string {
 	list := []string{}
-	if b.Renews {
+	if b.terms.Load().Renews {
 		list = append(list, "auto-renew")
 	}
 	if b.KDC != nil {

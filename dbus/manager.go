@@ -41,7 +41,7 @@ func managerProperties(r *reading) map[string]any {
 		"SocketPath":    view.Text(r.bus.SocketPath),
 		"OwnCollection": view.CollectionPath(r.scope.UID),
 		"Subscribed":    r.bus.clients.subscribed(r.client),
-		"ExpiryWarning": uint32(r.bus.ExpiryWarning.Seconds()),
+		"ExpiryWarning": uint32(r.bus.terms.Load().ExpiryWarning.Seconds()),
 	}
 }
 

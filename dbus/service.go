@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"regexp"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"kcmd.org/kcmd/budget"
@@ -51,8 +52,12 @@ type Limits = view.Limits
 // announces it (ccstore.Notice).
 type Service struct {
 	Config
-	store *ccstore.Store
-	terms view.Terms
+	store     *ccstore.Store
+	terms     atomic.Pointer[view.Terms]
+	mostKnown atomic.Int64 // bytes of collections that subscribers know, 0: no limit
+
+	changing sync.Mutex
+	current  *bus // the present connection, or nil; guarded by changing
 
 	ready     chan struct{} // closed when the name was first owned
 	readyOnce sync.Once
@@ -76,7 +81,8 @@ func New(store *ccstore.Store, c Config) *Service {
 	if s.Budgets == (budget.Limits{}) {
 		s.Budgets = budget.Default()
 	}
-	s.terms = view.Terms{ExpiryWarning: c.ExpiryWarning, Limits: c.Limits, Renews: c.Renews}
+	s.terms.Store(&view.Terms{ExpiryWarning: c.ExpiryWarning, Limits: c.Limits, Renews: c.Renews})
+	s.mostKnown.Store(s.Budgets.Collections.Whole)
 	return s
 }
 

@@ -24,7 +24,7 @@ func (b *bus) shed() {
 }
 
 func (b *bus) overfull() bool {
-	limit := b.Budgets.Collections.Whole
+	limit := b.mostKnown.Load()
 	return !b.Session && limit > 0 && b.mirrored > limit
 }
 
@@ -44,7 +44,7 @@ func (b *bus) endLargest(own bool) {
 		}
 		if b.clients.endAll(o, own) {
 			b.shedding.Info("the collections of subscribers take too much memory; ended the subscriptions to the largest",
-				"uid", o.UID, "bytes", b.mirrored, "limit", b.Budgets.Collections.Whole)
+				"uid", o.UID, "bytes", b.mirrored, "limit", b.mostKnown.Load())
 			b.forget(b.clients.want)
 		}
 	}

@@ -123,7 +123,7 @@ func (c *call) defaultName() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if c.conn.server.defaultFirst && own.Default() == nil {
+	if c.conn.server.defaultFirst.Load() && own.Default() == nil {
 		caches, err := c.visible()
 		if err != nil {
 			return "", err

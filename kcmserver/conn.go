@@ -61,7 +61,7 @@ func (s *Server) newConn(c net.Conn, peer Peer) *conn {
 		cn.raw, _ = sc.SyscallConn()
 	}
 	// Its first request is on the way: others are dismissed before it.
-	cn.since.Store(time.Now().Add(s.clientTimeout).UnixNano())
+	cn.since.Store(time.Now().Add(s.timeout()).UnixNano())
 	return cn
 }
 
@@ -199,7 +199,7 @@ func (c *conn) buffered() bool {
 
 // limit sets a deadline of the client timeout from now.
 func (c *conn) limit(set func(time.Time) error) error {
-	return set(time.Now().Add(c.server.clientTimeout))
+	return set(time.Now().Add(c.server.timeout()))
 }
 
 // stopReading has the client fail to send more, so that libkrb5 connects anew,
@@ -302,7 +302,7 @@ func (c *conn) sendSome(fd uintptr) bool {
 // timeout from now or a little more: it is set anew once in many replies, since
 // that costs as much as looking up a ticket.
 func (c *conn) limitReply(now time.Time) error {
-	timeout := c.server.clientTimeout
+	timeout := c.server.timeout()
 	if c.writeBy.Sub(now) >= timeout {
 		return nil
 	}

@@ -42,7 +42,7 @@ func (c *conn) holdNow(n int64) bool {
 func (c *conn) waitForMemory(n int64) error {
 	hadTurn := c.turn.Running()
 	c.endTurn()
-	ctx, cancel := context.WithTimeout(c.server.running, c.server.clientTimeout)
+	ctx, cancel := context.WithTimeout(c.server.running, c.server.timeout())
 	defer cancel()
 	if err := c.server.memory.Wait(ctx, c.account, n, c.held); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package kcmserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,13 +37,13 @@ type Options struct {
 type Server struct {
 	store         *ccstore.Store
 	log           *slog.Logger
-	clientTimeout time.Duration
-	defaultFirst  bool
+	clientTimeout atomic.Int64 // a time.Duration
+	defaultFirst  atomic.Bool
 	selinux       *selinux.Policy
 	counters      counters
 
 	connections  *budget.Pool // s.mu is held for it
-	accountConns int64        // limit of connections of one account
+	accountConns int64        // limit of connections of one account; s.mu is held for it
 	memory       *budget.Pool
 	turns        *budget.Turns
 	refusals     *ratelog.Each[budget.Account]
@@ -64,29 +65,44 @@ type Server struct {
 // New returns a server over store.
 func New(store *ccstore.Store, o Options) *Server {
 	s := &Server{
-		store:         store,
-		log:           o.Logger,
-		clientTimeout: o.ClientTimeout,
-		defaultFirst:  o.DefaultFirst,
-		selinux:       o.SELinux,
-		listeners:     make(map[net.Listener]bool),
-		conns:         make(map[budget.Account]map[*conn]bool),
-		dismissed:     make(map[*conn]bool),
+		store:     store,
+		log:       o.Logger,
+		selinux:   o.SELinux,
+		listeners: make(map[net.Listener]bool),
+		conns:     make(map[budget.Account]map[*conn]bool),
+		dismissed: make(map[*conn]bool),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
-	}
-	if s.clientTimeout == 0 {
-		s.clientTimeout = defaultClientTimeout
 	}
 	if o.Limits == (budget.Limits{}) {
 		o.Limits = budget.Default()
 	}
 	s.counters.init()
 	s.setLimits(o.Limits)
+	s.Reconfigure(o)
 	s.running, s.stop = context.WithCancelCause(context.Background())
 	return s
 }
+
+// Reconfigure has the ClientTimeout, DefaultFirst, and limits of connections and
+// memory of other options hold from now on. What exceeds a smaller limit stays until
+// it ends by itself.
+func (s *Server) Reconfigure(o Options) {
+	s.clientTimeout.Store(int64(cmp.Or(o.ClientTimeout, defaultClientTimeout)))
+	s.defaultFirst.Store(o.DefaultFirst)
+	if o.Limits == (budget.Limits{}) {
+		return
+	}
+	s.memory.SetLimits(o.Limits.Memory)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.connections.SetLimits(o.Limits.Connections)
+	s.accountConns = o.Limits.Connections.Account
+}
+
+// timeout returns Options.ClientTimeout.
+func (s *Server) timeout() time.Duration { return time.Duration(s.clientTimeout.Load()) }
 
 // refusalBurst is how many log lines about refusals of one account come at once.
 const refusalBurst = 20

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -20,7 +21,9 @@ import (
 type Announcer struct {
 	store *ccstore.Store
 	AnnouncerOptions
-	wake chan struct{} // receives when there is a collection to look at
+	wake    chan struct{} // receives when there is a collection to look at
+	warning atomic.Int64  // AnnouncerOptions.Warning, or what SetWarning set
+	again   atomic.Bool   // look at all collections
 
 	mu     sync.Mutex
 	owners map[ccstore.Owner]*tracked // the held collections
@@ -52,10 +55,20 @@ func rank(s ccache.State) int { return slices.Index(ccache.States, s) }
 
 // NewAnnouncer returns an announcer for store.
 func NewAnnouncer(store *ccstore.Store, o AnnouncerOptions) *Announcer {
-	return &Announcer{
+	a := &Announcer{
 		store: store, AnnouncerOptions: o,
 		wake: make(chan struct{}, 1), owners: make(map[ccstore.Owner]*tracked),
 	}
+	a.warning.Store(int64(o.Warning))
+	return a
+}
+
+// SetWarning sets how long before its end a TGT becomes ccache.Expiring, and announces
+// those of which that becomes true.
+func (a *Announcer) SetWarning(warning time.Duration) {
+	a.warning.Store(int64(warning))
+	a.again.Store(true)
+	wakeUp(a.wake)
 }
 
 // Run announces until ctx is done, and then returns nil. It fails if it cannot
@@ -80,7 +93,7 @@ func (a *Announcer) Run(ctx context.Context) error {
 		case <-timer.C():
 			all = a.Clock.Now().Before(next) // the clock was set
 		case <-a.wake:
-			all = false
+			all = a.again.Swap(false)
 		}
 	}
 }
@@ -121,7 +134,7 @@ func (a *Announcer) announce(ctx context.Context, all bool) time.Time {
 	now := a.Clock.Now()
 	for owner, t := range a.due(now, all) {
 		err := a.store.Announce(ctx, owner, func(c *ccstore.Collection) []ccstore.Notice {
-			return t.step(c, now, a.Warning)
+			return t.step(c, now, time.Duration(a.warning.Load()))
 		})
 		if err != nil {
 			a.Logger.Debug("cannot announce the expiry of tickets, trying again", "owner", owner, "err", err, "in", retryAfter)

@@ -49,6 +49,9 @@ func NewDesk(store *ccstore.Store, o DeskOptions) *Desk {
 	return d
 }
 
+// SetHelpers sets other limits of requests to KDCs under way.
+func (d *Desk) SetHelpers(b budget.Bounds) { d.helpers.SetLimits(b) }
+
 // Network returns what watches the network for those who work at the desk.
 func (d *Desk) Network() *Network { return d.network }
 

@@ -22,28 +22,63 @@ type Kept struct {
 
 // A Keeper keeps caches filled from keytabs: for services and batch users.
 type Keeper struct {
-	desk *Desk
-	log  *slog.Logger
-	list []*keeping
+	desk    *Desk
+	log     *slog.Logger
+	changed chan struct{} // receives after Set
+
+	mu   sync.Mutex
+	list []*keeping // replaced, never changed
 }
 
 // NewKeeper returns a keeper of caches that works at a desk.
 func NewKeeper(desk *Desk, caches []Kept, log *slog.Logger) *Keeper {
-	k := &Keeper{desk: desk, log: log}
-	for _, kept := range caches {
-		k.list = append(k.list, &keeping{Kept: kept, desk: desk, log: log, wake: make(chan struct{}, 1), again: make(chan struct{}, 1)})
-	}
+	k := &Keeper{desk: desk, log: log, changed: make(chan struct{}, 1)}
+	k.list = k.keepings(caches)
 	desk.network.onBack(k.networkBack)
 	return k
+}
+
+// Set has the keeper keep these caches from now on, in place of those before. A cache
+// that has a ticket of its client gets the next one when that is due.
+func (k *Keeper) Set(caches []Kept) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.list = k.keepings(caches)
+	wakeUp(k.changed)
+}
+
+func (k *Keeper) keepings(caches []Kept) (list []*keeping) {
+	for _, kept := range caches {
+		list = append(list, &keeping{Kept: kept, desk: k.desk, log: k.log, wake: make(chan struct{}, 1), again: make(chan struct{}, 1)})
+	}
+	return list
+}
+
+func (k *Keeper) present() []*keeping {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.list
 }
 
 // Run keeps the caches filled until ctx is done, and then returns nil. It fails if it
 // cannot get timers.
 func (k *Keeper) Run(ctx context.Context) error {
 	defer k.desk.store.Watch(k.noteEvent)()
+	for ctx.Err() == nil {
+		if err := k.runUntilChanged(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runUntilChanged keeps the present caches filled until ctx is done or there are others.
+func (k *Keeper) runUntilChanged(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
 	var tasks sync.WaitGroup
 	defer tasks.Wait()
-	for _, kept := range k.list {
+	defer cancel()
+	for _, kept := range k.present() {
 		timer, err := k.desk.Clock.NewTimer()
 		if err != nil {
 			return err
@@ -53,13 +88,16 @@ func (k *Keeper) Run(ctx context.Context) error {
 			kept.run(ctx, timer)
 		})
 	}
-	<-ctx.Done()
+	select {
+	case <-ctx.Done():
+	case <-k.changed:
+	}
 	return nil
 }
 
 // networkBack has those try again at once that failed.
 func (k *Keeper) networkBack(context.Context) {
-	for _, kept := range k.list {
+	for _, kept := range k.present() {
 		wakeUp(kept.again)
 	}
 }
@@ -69,7 +107,7 @@ func (k *Keeper) noteEvent(e ccstore.Event) {
 	if len(e.Changes) == 0 {
 		return
 	}
-	for _, kept := range k.list {
+	for _, kept := range k.present() {
 		if kept.Owner == e.Owner && kept.lost(e) {
 			wakeUp(kept.wake)
 		}

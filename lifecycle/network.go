@@ -102,7 +102,7 @@ func (r *Renewer) networkBack(ctx context.Context) {
 	for after := now; ; {
 		due, err := r.desk.store.Due(ctx, ccstore.Renewing, after, now+int64(watchFor/time.Second), batch)
 		if err != nil {
-			r.Logger.Debug("cannot find out which tickets to renew now", "err", err)
+			r.log.Debug("cannot find out which tickets to renew now", "err", err)
 		}
 		for _, d := range due {
 			r.expedite(ctx, d, now)
@@ -128,6 +128,6 @@ func (r *Renewer) expedite(ctx context.Context, d ccstore.Deadline, now int64) {
 	next.Next, next.Failures = now, 0
 	err = r.desk.store.Update(ctx, d.Owner, func(tx *ccstore.Tx) error { return tx.SetRenewal(d.Cache, next) })
 	if err != nil {
-		r.Logger.Debug("cannot renew a ticket earlier", "owner", d.Owner, "err", err)
+		r.log.Debug("cannot renew a ticket earlier", "owner", d.Owner, "err", err)
 	}
 }

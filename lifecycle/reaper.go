@@ -36,16 +36,15 @@ func NewReaper(store *ccstore.Store, c clock.Clock, log *slog.Logger) *Reaper {
 	}
 }
 
+// Wake has the reaper look again, after SetReapAfter of the store.
+func (r *Reaper) Wake() { wakeUp(r.alarm.wake) }
+
 // retryAfter is the wait after a failure.
 const retryAfter = time.Minute
 
 // Run reaps until ctx is done, and then returns nil. It fails if it cannot create
-// or set a timer. It does nothing if the store keeps caches for ever.
+// or set a timer. It does nothing while the store keeps caches for ever.
 func (r *Reaper) Run(ctx context.Context) error {
-	if r.store.ReapAfter() == 0 {
-		<-ctx.Done()
-		return nil
-	}
 	return r.alarm.run(ctx, r.store, r.clock, r.reap)
 }
 
@@ -55,11 +54,16 @@ const batch = 1000
 // reap destroys the caches that are due, and returns when to look again.
 func (r *Reaper) reap(ctx context.Context) time.Time {
 	now := r.clock.Now()
+	keep := r.store.ReapAfter()
+	if keep == 0 {
+		r.alarm.next.Store(math.MinInt64)
+		return now.AddDate(1, 0, 0)
+	}
 	if wait := r.store.Distrust(); wait > 0 {
 		r.alarm.next.Store(math.MinInt64) // so that no event wakes the reaper
 		return now.Add(wait)
 	}
-	until := now.Add(-r.store.ReapAfter()).Unix()
+	until := now.Add(-keep).Unix()
 	var last ccstore.Deadline
 	for {
 		due, err := r.store.Due(ctx, ccstore.Reaping, math.MinInt64, until, batch)

@@ -19,13 +19,14 @@ import (
 // A Renewer renews TGTs when they are due (ccstore.Cache.RenewalDue). It sleeps until
 // one is.
 type Renewer struct {
-	desk *Desk
-	RenewerOptions
+	desk  *Desk
+	log   *slog.Logger
 	lines *ratelog.Each[ccstore.Owner]
 	alarm *alarm // its first deadline is of a renewal that is not under way
 	tasks sync.WaitGroup
 
 	mu      sync.Mutex
+	mode    RenewerOptions
 	running map[uuid.UUID]*renewal          // by cache
 	owners  map[ccstore.Owner]bool          // who have one running
 	realms  map[string]int                  // running
@@ -39,6 +40,7 @@ type Renewer struct {
 type RenewerOptions struct {
 	Parallel int // renewals at once, one for each owner
 	Logger   *slog.Logger
+	Off      bool // none are renewed
 
 	// Active reports whether the TGTs of an owner are to be renewed now. Default: always.
 	Active func(ccstore.Owner) bool
@@ -55,13 +57,29 @@ type renewal struct {
 // NewRenewer returns a renewer that works at a desk.
 func NewRenewer(desk *Desk, o RenewerOptions) *Renewer {
 	r := &Renewer{
-		desk: desk, RenewerOptions: o, alarm: newAlarm(ccstore.Renewing),
+		desk: desk, log: o.Logger, mode: o, alarm: newAlarm(ccstore.Renewing),
 		lines:   ratelog.NewEach[ccstore.Owner](o.Logger, lineBurst, lineEvery),
 		running: make(map[uuid.UUID]*renewal), owners: make(map[ccstore.Owner]bool), realms: make(map[string]int),
 		outages: make(map[string]*outage), held: make(map[uuid.UUID]hold), rests: make(map[ccstore.Owner]time.Duration),
 	}
 	desk.network.onBack(r.networkBack)
 	return r
+}
+
+// Reconfigure has other options, but for the logger, hold from now on. Renewals under way
+// go on.
+func (r *Renewer) Reconfigure(o RenewerOptions) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mode = o
+	wakeUp(r.alarm.wake)
+}
+
+// options returns the present options.
+func (r *Renewer) options() RenewerOptions {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.mode
 }
 
 // Run renews until ctx is done, and returns nil once no renewal is under way. It fails
@@ -91,13 +109,17 @@ func (r *Renewer) pause() time.Duration {
 // to look again.
 func (r *Renewer) begin(ctx context.Context) time.Time {
 	now := r.desk.Clock.Now()
+	if r.options().Off {
+		r.alarm.next.Store(math.MinInt64) // so that no event wakes the renewer
+		return now.AddDate(1, 0, 0)
+	}
 	r.alarm.next.Store(math.MaxInt64) // a change wakes us until the first deadline is known
 	after, limit := int64(math.MinInt64), renewalBatch
 	for {
 		due, err := r.desk.store.Due(ctx, ccstore.Renewing, after, ccstore.Never, limit)
 		if err != nil {
 			if ctx.Err() == nil {
-				r.Logger.Warn("cannot find out which tickets to renew, trying again", "err", err, "in", retryAfter)
+				r.log.Warn("cannot find out which tickets to renew, trying again", "err", err, "in", retryAfter)
 			}
 			return now.Add(retryAfter)
 		}
@@ -190,7 +212,7 @@ func (r *Renewer) lookAgain(now, next time.Time) time.Time {
 func (r *Renewer) full() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.running) >= r.Parallel
+	return len(r.running) >= r.mode.Parallel
 }
 
 // beginOne begins one renewal, unless something is in its way.
@@ -207,11 +229,12 @@ func (r *Renewer) beginOne(ctx context.Context, d ccstore.Deadline, now time.Tim
 	if !due || at.After(now) || r.isHeld(d.Cache, tgt.UUID, expired) {
 		return
 	}
+	active := r.options().Active
 	job := &renewal{owner: d.Owner, cache: d.Cache, ticket: tgt.UUID, realm: tgt.Server.Realm}
 	switch {
 	case expired:
 		r.giveUp(ctx, job, cache, tgt)
-	case r.Active != nil && !r.Active(d.Owner):
+	case active != nil && !active(d.Owner):
 		r.postpone(ctx, job, cache, tgt, now)
 	default:
 		if wait := r.realmIsDown(job); wait > 0 {
@@ -264,7 +287,7 @@ func (r *Renewer) postpone(ctx context.Context, job *renewal, cache *ccstore.Cac
 	next.Next = now.Add(max(time.Second, end.Sub(cache.KDCTime(now))/4)).Unix()
 	err := r.desk.store.Update(ctx, job.owner, func(tx *ccstore.Tx) error { return tx.SetRenewal(job.cache, next) })
 	if err != nil && !errors.Is(err, ccstore.ErrNoCache) && !errors.Is(err, ccstore.ErrNoCredential) {
-		r.Logger.Debug("cannot postpone a renewal", "owner", job.owner, "err", err)
+		r.log.Debug("cannot postpone a renewal", "owner", job.owner, "err", err)
 	}
 }
 
@@ -272,7 +295,7 @@ func (r *Renewer) postpone(ctx context.Context, job *renewal, cache *ccstore.Cac
 func (r *Renewer) start(ctx context.Context, job *renewal) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.realms[job.realm] >= max(1, r.Parallel*3/4) {
+	if r.realms[job.realm] >= max(1, r.mode.Parallel*3/4) {
 		return // room for other realms, in case the KDC of this one is slow
 	}
 	r.began = time.Now()

@@ -88,7 +88,7 @@ func compareCaches(before, after Collection) (created, destroyed []Cache, kept [
 		switch {
 		case err != nil:
 			created = append(created, now)
-		case was.Cache != now.Cache || was.IsDefault() != now.IsDefault() || was.state() != now.state():
+		case was.Cache != now.Cache || was.in.terms != now.in.terms || was.IsDefault() != now.IsDefault() || was.state() != now.state():
 			kept = append(kept, [2]Cache{was, now})
 		}
 	}
@@ -146,6 +146,12 @@ func removed(path Path, i *introspection.Interface, to audience) Signal {
 
 func objectSignal(member string, path Path, interfaces any, to audience) Signal {
 	return Signal{Path: Root, Interface: introspection.ObjectManager.Name, Member: member, Body: []any{path, interfaces}, to: to}
+}
+
+// ManagerChanged returns the signal that announces what properties of the manager became,
+// or nothing.
+func ManagerChanged(before, after map[string]any) []Signal {
+	return changed(Root, introspection.Manager, before, after)
 }
 
 // changed returns PropertiesChanged for the announced properties that differ, or
