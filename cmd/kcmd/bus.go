@@ -17,33 +17,44 @@ import (
 const busPatience = 2 * time.Second
 
 // newBus returns the part that publishes the store on the configured bus.
-func (d *daemon) newBus(desk *lifecycle.Desk) *dbus.Service {
+func (d *daemon) newBus() *dbus.Service {
+	terms := d.busTerms()
 	c := dbus.Config{
 		Address:       d.bus,
 		Session:       d.broadcasts(),
 		SocketPath:    defaultPath(d.sockets),
 		Version:       version.Version(),
-		ExpiryWarning: d.expiryWarning,
+		ExpiryWarning: terms.ExpiryWarning,
 		Clock:         d.clock,
 		Budgets:       d.budgets,
+		Limits:        terms.Limits,
+		Statistics:    d.statistics(),
+		Once:          startedByBus(),
+		Logger:        d.log,
+		Acquires:      d.acquires(),
+		Renews:        terms.Renews,
+	}
+	if d.policy != nil {
+		c.Level = selinux.Level
+	}
+	if d.desk != nil { // a nil *Desk in an interface is not nil
+		c.KDC = callDesk{d.desk}
+	}
+	return dbus.New(d.store, c)
+}
+
+// busTerms returns what may change while the daemon is on the bus.
+func (d *daemon) busTerms() dbus.Terms {
+	return dbus.Terms{
+		ExpiryWarning: d.expiryWarning,
 		Limits: dbus.Limits{
 			Caches:  uint32(d.limits.Caches),
 			Tickets: uint32(d.limits.Tickets),
 			Bytes:   uint64(d.limits.Bytes),
 		},
-		Statistics: d.statistics,
-		Once:       startedByBus(),
-		Logger:     d.log,
-		Acquires:   d.acquires(),
-		Renews:     desk != nil && d.renew != renewNone,
+		Renews:      d.desk != nil && d.renew != renewNone,
+		Collections: d.budgets.Collections.Whole,
 	}
-	if d.policy != nil {
-		c.Level = selinux.Level
-	}
-	if desk != nil { // a nil *Desk in an interface is not nil
-		c.KDC = callDesk{desk}
-	}
-	return dbus.New(d.store, c)
 }
 
 // newAnnouncer returns the part that has the bus learn of tickets that expire.

@@ -54,7 +54,13 @@ and the environment over files.`,
 			if err != nil {
 				return failure{fmt.Errorf("cannot read the configuration: %w", err), exitConfig}
 			}
-			return serve(cmd.Context(), c, newLogger(stderr, c.logLevel))
+			level := new(slog.LevelVar)
+			level.Set(c.logLevel)
+			d := &daemon{
+				config: c, log: newLogger(stderr, level), level: level,
+				read: func() (*config, error) { return readConfig(cmd.Flags()) },
+			}
+			return d.serve(cmd.Context())
 		},
 	}
 	cmd.AddCommand(newCheck(), newDump(), newRekey(), newKDCHelper())

@@ -20,7 +20,7 @@ import (
 // it, the variables and the flags. The later source takes precedence, but all values
 // are checked.
 func readConfig(flags *pflag.FlagSet) (*config, error) {
-	c := new(config)
+	c := &config{values: make(map[string]string)}
 	c.session, _ = flags.GetBool("session")
 	v := viper.New()
 	for key, value := range defaults(c.session) {
@@ -44,6 +44,7 @@ func readConfig(flags *pflag.FlagSet) (*config, error) {
 		if !s.set(c, value) {
 			return nil, notAllowed("default: "+s.key, value, s.allowed)
 		}
+		c.values[s.key] = value
 	}
 	c.socketAsked = fromFiles.sockets != nil || v.GetString("socket") != defaults(c.session)["socket"]
 	if fromFiles.sockets != nil && os.Getenv("KCMD_SOCKET") == "" && !flags.Changed("socket") {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -13,13 +14,39 @@ import (
 	"kcmd.org/kcmd/budget"
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/clock"
+	"kcmd.org/kcmd/dbus"
 	"kcmd.org/kcmd/kcmserver"
 	"kcmd.org/kcmd/kcmserver/selinux"
 	"kcmd.org/kcmd/lifecycle"
 )
 
-// serve runs the daemon until ctx is done.
-func serve(ctx context.Context, c *config, log *slog.Logger) error {
+// A daemon has the state that its parts share.
+type daemon struct {
+	*config
+	read    func() (*config, error) // reads the configuration again
+	budgets budget.Limits
+	store   *ccstore.Store
+	sockets []*socket
+	policy  *selinux.Policy // nil: ignore labels
+	clock   clock.Clock
+	started time.Time
+	log     *slog.Logger
+	level   *slog.LevelVar // of log
+
+	// The parts that a reload changes; nil: the daemon has no such part.
+	server    *kcmserver.Server
+	service   *dbus.Service
+	announcer *lifecycle.Announcer
+	reaper    *lifecycle.Reaper
+	desk      *lifecycle.Desk // nil: there is no way to a KDC
+	renewer   *lifecycle.Renewer
+	keeper    *lifecycle.Keeper
+	kept      atomic.Pointer[[]keepConfig] // for other goroutines
+}
+
+// serve runs the daemon until ctx is done. It makes what its parts share.
+func (d *daemon) serve(ctx context.Context) error {
+	c, log := d.config, d.log
 	// Before another process can find this one and send SIGHUP, which would end it.
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, unix.SIGHUP)
@@ -45,9 +72,9 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	budgets := limits(c, log)
+	d.sockets, d.clock, d.started, d.budgets = sockets, clk, clk.Now(), limits(c, log)
 	useThreads()
-	store, err := openStore(ctx, c, budgets, clk, log)
+	d.store, err = openStore(ctx, c, d.budgets, clk, log)
 	if err != nil && ctx.Err() != nil {
 		return nil // a signal interrupted the start
 	}
@@ -62,55 +89,41 @@ func serve(ctx context.Context, c *config, log *slog.Logger) error {
 	for _, s := range sockets {
 		log.Info("serving", "socket", s.path(), "namespace", s.namespace, "store", c.store)
 	}
-	d := &daemon{config: c, budgets: budgets, store: store, sockets: sockets, clock: clk, started: clk.Now(), log: log}
 	if c.selinux {
 		d.policy = selinux.Load(log)
 	}
 	return runParts(ctx, d.parts(hangups), log)
 }
 
-// A daemon has the state that its parts share.
-type daemon struct {
-	*config
-	budgets budget.Limits
-	store   *ccstore.Store
-	sockets []*socket
-	policy  *selinux.Policy // nil: ignore labels
-	clock   clock.Clock
-	started time.Time
-	server  *kcmserver.Server
-	log     *slog.Logger
-}
-
 // parts returns the parts of the daemon in the order in which to start them.
 func (d *daemon) parts(hangups <-chan os.Signal) []row {
 	rows := []row{
-		{name: "hangups", part: ignoring(hangups, d.log)},
 		{name: "the store", part: closing(d.store), vital: true},
 		{name: "the watchdog", part: watchdog(d.store, d.log)},
 		{name: "the sockets", part: d.newServers(), vital: true},
 	}
-	desk := d.newDesk()
+	d.desk = d.newDesk()
 	onBus := closed
 	if d.bus != "none" {
-		rows = append(rows, row{name: "the announcement of expiring tickets", part: task(d.newAnnouncer().Run)})
-		bus := d.newBus(desk)
-		onBus = bus.Ready()
-		r := row{name: "D-Bus", part: bus, start: busPatience, stop: busPatience}
+		d.announcer = d.newAnnouncer()
+		rows = append(rows, row{name: "the announcement of expiring tickets", part: task(d.announcer.Run)})
+		d.service = d.newBus()
+		onBus = d.service.Ready()
+		r := row{name: "D-Bus", part: d.service, start: busPatience, stop: busPatience}
 		if startedByBus() {
-			r.part, r.vital = lastBus{bus, d.log}, true
+			r.part, r.vital = lastBus{d.service, d.log}, true
 		}
 		rows = append(rows, r)
 	}
-	if d.reapAfter > 0 {
-		reaper := lifecycle.NewReaper(d.store, d.clock, d.log)
-		rows = append(rows, row{name: "the removal of expired caches", part: task(reaper.Run)})
-	}
-	if desk != nil {
-		rows = append(rows, row{name: "the watch over the network", part: task(desk.Network().Run)})
-	}
-	if desk != nil && d.renew != renewNone {
-		rows = append(rows, row{name: "the renewal of tickets", part: task(d.newRenewer(desk).Run)})
+	d.reaper = lifecycle.NewReaper(d.store, d.clock, d.log)
+	rows = append(rows, row{name: "the removal of expired caches", part: task(d.reaper.Run)})
+	d.setKept()
+	if d.desk != nil {
+		d.renewer, d.keeper = d.newRenewer(), d.newKeeper()
+		rows = append(rows,
+			row{name: "the watch over the network", part: task(d.desk.Network().Run)},
+			row{name: "the renewal of tickets", part: task(d.renewer.Run)},
+			row{name: "the keeping of caches", part: task(d.keeper.Run)})
 	}
 	switch {
 	case d.destroyAtLogout && d.session:
@@ -118,28 +131,8 @@ func (d *daemon) parts(hangups <-chan os.Signal) []row {
 	case d.destroyAtLogout:
 		rows = append(rows, row{name: "the destruction of caches at logout", part: task(d.newLogout().Run)})
 	}
-	switch {
-	case len(d.keep) == 0:
-	case desk == nil:
-		d.log.Error("cannot keep caches filled from keytabs: there is no way to a KDC")
-	default:
-		rows = append(rows, row{name: "the keeping of caches", part: task(d.newKeeper(desk).Run)})
-	}
-	return append(rows, row{name: "systemd", part: reporting(onBus, d.log)})
-}
-
-// ignoring returns the part that logs hangups.
-func ignoring(hangups <-chan os.Signal, log *slog.Logger) task {
-	return func(ctx context.Context) error {
-		for {
-			select {
-			case <-hangups:
-				log.Info("SIGHUP ignored: kcmd reads its configuration only when it starts")
-			case <-ctx.Done():
-				return nil
-			}
-		}
-	}
+	r := &reporter{onBus: onBus, hangups: hangups, reload: d.reload, log: d.log}
+	return append(rows, row{name: "systemd", part: task(r.run)})
 }
 
 // closing returns the part that closes the store at the end.
@@ -164,14 +157,18 @@ type servers struct {
 }
 
 func (d *daemon) newServers() *servers {
-	d.server = kcmserver.New(d.store, kcmserver.Options{
+	d.server = kcmserver.New(d.store, d.serverOptions())
+	return &servers{server: d.server, sockets: d.sockets, log: d.log}
+}
+
+func (d *daemon) serverOptions() kcmserver.Options {
+	return kcmserver.Options{
 		Logger:        d.log,
 		ClientTimeout: d.clientTimeout,
 		Limits:        d.budgets,
 		DefaultFirst:  d.defaultFirst,
 		SELinux:       d.policy,
-	})
-	return &servers{server: d.server, sockets: d.sockets, log: d.log}
+	}
 }
 
 // Ready returns a closed channel: the sockets queue clients before Run.

@@ -93,13 +93,6 @@ func TestSignals(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		p := kcmd(t, []string{"--socket", socket, "--bus", "none", "--store", "memory:"})
 		p.startServing(socket)
-		if err := p.Process.Signal(syscall.SIGHUP); err != nil {
-			t.Fatal(err)
-		}
-		eventually(t, "the log of SIGHUP", func() bool { return strings.Contains(p.stderr.String(), "SIGHUP ignored") })
-		if !answers(socket) {
-			t.Fatal("it does not answer after SIGHUP")
-		}
 		if state := p.ends(sig); state.ExitCode() != 0 {
 			t.Errorf("%v: ended with %v", sig, state)
 		}

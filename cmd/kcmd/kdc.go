@@ -79,12 +79,16 @@ func (d *daemon) newDesk() *lifecycle.Desk {
 }
 
 // newRenewer returns the part that renews tickets.
-func (d *daemon) newRenewer(desk *lifecycle.Desk) *lifecycle.Renewer {
-	o := lifecycle.RenewerOptions{Parallel: d.renewParallel, Logger: d.log}
+func (d *daemon) newRenewer() *lifecycle.Renewer {
+	return lifecycle.NewRenewer(d.desk, d.renewerOptions())
+}
+
+func (d *daemon) renewerOptions() lifecycle.RenewerOptions {
+	o := lifecycle.RenewerOptions{Parallel: d.renewParallel, Logger: d.log, Off: d.renew == renewNone}
 	if d.renew == renewActive {
 		o.Active = func(owner ccstore.Owner) bool { return lifecycle.Presence{}.Active(owner.UID) }
 	}
-	return lifecycle.NewRenewer(desk, o)
+	return o
 }
 
 // kdcClient returns the way to the helper as configured, nil if there is none.

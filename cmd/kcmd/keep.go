@@ -117,15 +117,27 @@ func keepTable(where string, table map[string]any) (keepConfig, error) {
 }
 
 // newKeeper returns the part that keeps caches filled from keytabs.
-func (d *daemon) newKeeper(desk *lifecycle.Desk) *lifecycle.Keeper {
-	var list []lifecycle.Kept
+func (d *daemon) newKeeper() *lifecycle.Keeper {
+	return lifecycle.NewKeeper(d.desk, d.keptCaches(), d.log)
+}
+
+// setKept has the destruction at logout spare the present [[keep]] tables.
+func (d *daemon) setKept() {
+	d.kept.Store(&d.keep)
+	if len(d.keep) > 0 && d.desk == nil {
+		d.log.Error("cannot keep caches filled from keytabs: there is no way to a KDC")
+	}
+}
+
+// keptCaches returns the caches of the [[keep]] tables.
+func (d *daemon) keptCaches() (list []lifecycle.Kept) {
 	for _, c := range d.keep {
 		list = append(list, lifecycle.Kept{
 			Owner: ccstore.Owner{Namespace: ccstore.DefaultNamespace, UID: c.owner},
 			Cache: c.cache, Principal: c.principal, Keytab: func() ([]byte, error) { return loadKeytab(c.keytab) },
 		})
 	}
-	return lifecycle.NewKeeper(desk, list, d.log)
+	return list
 }
 
 // maxKeytab bounds the size of a keytab, in bytes.

@@ -25,8 +25,15 @@ func limits(c *config, log *slog.Logger) budget.Limits {
 	l := budget.Default()
 	limitStore(&l, c)
 	limitConnections(&l.Connections, c, log)
-	l.Helpers.Whole = min(max(l.Helpers.Whole, int64(2*c.renewParallel)), maxParallel)
+	l.Helpers = helperLimits(c)
 	limitMemory(&l, c, cgroupMemory("/proc/self/cgroup", "/sys/fs/cgroup"), log)
+	return l
+}
+
+// helperLimits returns the limits of requests to KDCs.
+func helperLimits(c *config) budget.Bounds {
+	l := budget.Default().Helpers
+	l.Whole = min(max(l.Whole, int64(2*c.renewParallel)), maxParallel)
 	return l
 }
 

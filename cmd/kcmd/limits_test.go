@@ -90,7 +90,7 @@ func TestLimitsOfStore(t *testing.T) {
 // collections that the configuration allows.
 func TestLimitsOfBus(t *testing.T) {
 	d := &daemon{config: &config{bus: "system"}, budgets: limits(&config{store: "sqlite:/x"}, slog.New(slog.DiscardHandler))}
-	if got := d.newBus(nil).Budgets; got != d.budgets {
+	if got := d.newBus().Budgets; got != d.budgets {
 		t.Errorf("%+v, want %+v", got, d.budgets)
 	}
 }

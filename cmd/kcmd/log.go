@@ -11,7 +11,7 @@ import (
 
 // newLogger returns a logger that writes lines of text to w. Lines for the journal,
 // which adds the time itself, have a priority instead of the time.
-func newLogger(w io.Writer, level slog.Level) *slog.Logger {
+func newLogger(w io.Writer, level slog.Leveler) *slog.Logger {
 	o := &slog.HandlerOptions{Level: level}
 	if isJournal(w) {
 		o.ReplaceAttr = dropTime

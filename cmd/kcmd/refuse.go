@@ -34,7 +34,7 @@ func refuse(ctx context.Context, c *config, sockets []*socket, log *slog.Logger)
 	d := &daemon{config: c, store: store, sockets: sockets, clock: clk, log: quiet}
 	rows := []row{{name: "the store", part: closing(store)}, {name: "the sockets", part: d.newServers()}}
 	if c.bus != "none" {
-		rows = append(rows, row{name: "D-Bus", part: d.newBus(nil), stop: busPatience})
+		rows = append(rows, row{name: "D-Bus", part: d.newBus(), stop: busPatience})
 	}
 	if err := runParts(ctx, rows, quiet); err != nil {
 		log.Warn("cannot answer the waiting clients", "err", err)

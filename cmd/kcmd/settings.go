@@ -43,6 +43,8 @@ type config struct {
 	destroyAtLogout   bool
 	selinux           bool // use SELinux labels, if the machine has them
 	logLevel          slog.Level
+
+	values map[string]string // of the settings, by key
 }
 
 // A setting is one entry of the configuration, which a file, a variable or a flag

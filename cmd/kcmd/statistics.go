@@ -7,15 +7,20 @@ import (
 	"kcmd.org/kcmd/kcmserver"
 )
 
-// statistics returns the figures of the daemon since its start.
-func (d *daemon) statistics(ctx context.Context) (*dbus.Statistics, error) {
+// statistics returns what returns the figures of the daemon since its start.
+func (d *daemon) statistics() func(context.Context) (*dbus.Statistics, error) {
+	c := d.config // a reload replaces it; the store stays
+	return func(ctx context.Context) (*dbus.Statistics, error) { return d.figures(ctx, c) }
+}
+
+func (d *daemon) figures(ctx context.Context, c *config) (*dbus.Statistics, error) {
 	health, err := d.store.Health(ctx)
 	if err != nil {
 		return nil, err
 	}
 	s := d.server.Stats()
 	return &dbus.Statistics{
-		Started: d.started, Store: d.config.store, Encrypted: d.encryptionKey != "" && d.config.store != memoryStore,
+		Started: d.started, Store: c.store, Encrypted: c.encryptionKey != "" && c.store != memoryStore,
 		StoreBytes: health.Stored, Quarantined: uint32(health.Quarantined),
 		Unreadable: health.Unreadable, Unwritable: health.Unwritable,
 		Collections: uint32(health.Loaded), CacheBytes: health.InMemory,

@@ -24,11 +24,16 @@ func openStore(ctx context.Context, c *config, budgets budget.Limits, clk clock.
 	if err != nil {
 		return nil, err
 	}
+	return ccstore.Open(backend, ccstore.Options{
+		Logger: log, Clock: clk, Limits: storeLimits(c, budgets), Resident: budgets.Collections.Whole, ReapAfter: c.reapAfter,
+	}), nil
+}
+
+// storeLimits returns the limits of the store as configured.
+func storeLimits(c *config, budgets budget.Limits) ccstore.Limits {
 	limits := c.limits
 	limits.Whole = budgets.Stored.Whole
-	return ccstore.Open(backend, ccstore.Options{
-		Logger: log, Clock: clk, Limits: limits, Resident: budgets.Collections.Whole, ReapAfter: c.reapAfter,
-	}), nil
+	return limits
 }
 
 func openBackend(ctx context.Context, c *config, log *slog.Logger) (ccstore.Backend, error) {

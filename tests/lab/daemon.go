@@ -204,6 +204,24 @@ func (d *Daemon) Stop() error {
 	return nil
 }
 
+// Reload has the daemon read its configuration again, and waits until it has.
+func (d *Daemon) Reload() error {
+	if d.proc == nil || !d.proc.running() {
+		return errors.New("cannot reload kcmd: it is not running")
+	}
+	reloads := func() int {
+		return strings.Count(d.Log(), `msg="reloaded the configuration"`) + strings.Count(d.Log(), `msg="cannot reload the configuration`)
+	}
+	before := reloads()
+	if err := d.proc.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		return fmt.Errorf("cannot reload kcmd: %w", err)
+	}
+	return d.proc.await(func() bool {
+		d.Said("") // reads what it says: it waits when nobody does
+		return reloads() > before
+	})
+}
+
 // Kill sends SIGKILL to the daemon.
 func (d *Daemon) Kill() error {
 	if d.proc == nil || !d.proc.running() {

@@ -94,7 +94,7 @@ func clientCommand(name string) func(*testscript.TestScript, bool, []string) {
 
 func cmdKcmd(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) == 0 {
-		ts.Fatalf("usage: kcmd start|stop|kill9|restart|run|activated|configured|running|said|logged")
+		ts.Fatalf("usage: kcmd start|stop|kill9|reload|restart|run|activated|configured|running|said|logged")
 	}
 	d := worldOf(ts).daemon
 	word, flags := args[0], args[1:]
@@ -108,6 +108,8 @@ func cmdKcmd(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(d.Stop())
 	case "kill9":
 		ts.Check(d.Kill())
+	case "reload":
+		ts.Check(d.Reload())
 	case "restart":
 		ts.Check(d.Stop())
 		ts.Check(d.Start(flags...))

@@ -21,6 +21,7 @@ import (
 //	kcmd start [flag...]    start the daemon and wait until it is ready
 //	kcmd stop               SIGTERM; it must exit with 0
 //	kcmd kill9              SIGKILL
+//	kcmd reload             SIGHUP, and wait until it has read its configuration
 //	kcmd restart            stop and start
 //	kcmd run [VARIABLE=VALUE...] [argument...]
 //	                        run it in the foreground, with nothing else
