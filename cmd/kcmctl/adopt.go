@@ -79,7 +79,7 @@ func (k *copying) take(cmd *cobra.Command, source string) ([]transfer.Result, er
 	if err := harden(); err != nil {
 		return nil, err
 	}
-	uid, err := k.uid()
+	uid, err := k.uid(cmd.Context())
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/user"
 	"path/filepath"
 	"strconv"
 
@@ -81,7 +80,7 @@ func dial(ctx context.Context, name string, o *options) (*bus, error) {
 	}
 	c, err := client.Dial(ctx, address)
 	if err != nil {
-		if accountName(uint32(os.Getuid())) == "" {
+		if len(accountNames(ctx, uint32(os.Getuid()))) == 0 {
 			return nil, fmt.Errorf("cannot connect to the %s bus: %s; dbus-daemon refuses uids without an account, as %d is", name, reason(err), os.Getuid())
 		}
 		return nil, fmt.Errorf("cannot connect to the %s bus: %s", name, reason(err))
@@ -127,7 +126,7 @@ func (b *bus) choose(ctx context.Context) error {
 	uid := b.uid
 	if b.options.user != "" {
 		var err error
-		if uid, err = lookUp(b.options.user); err != nil {
+		if uid, err = lookUp(ctx, b.options.user); err != nil {
 			return err
 		}
 	}
@@ -150,16 +149,15 @@ func (b *bus) choose(ctx context.Context) error {
 }
 
 // lookUp returns the uid of a user, by name or as a number.
-func lookUp(name string) (uint32, error) {
+func lookUp(ctx context.Context, name string) (uint32, error) {
 	if n, err := strconv.ParseUint(name, 10, 32); err == nil {
 		return uint32(n), nil
 	}
-	u, err := user.Lookup(name)
-	if err != nil {
+	uid, ok := accountUID(ctx, name)
+	if !ok {
 		return 0, fail(exitNotFound, "there is no user %s; allowed: a name or a uid", name)
 	}
-	n, err := strconv.ParseUint(u.Uid, 10, 32)
-	return uint32(n), err
+	return uid, nil
 }
 
 // caches returns the caches of the collection, the default one first.

@@ -9,6 +9,7 @@
 //   - main.go, command.go: the program and its command line
 //   - exit.go: exit statuses, and what to do about an error
 //   - terminal.go: the terminal
+//   - account.go: names and uids of users
 //   - bus.go, agent.go: the connection to kcmd, and polkit's agent that asks for passwords
 //   - choose.go: the cache or the ticket that an argument means
 //   - list.go, show.go, status.go, users.go: commands that read

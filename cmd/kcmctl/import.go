@@ -47,7 +47,7 @@ collections; arguments are then directories to look in instead.`,
 				if k.allUsers {
 					return k.importAll(ctx, args)
 				}
-				uid, err := k.uid()
+				uid, err := k.uid(cmd.Context())
 				if err != nil {
 					return nil, err
 				}
@@ -71,7 +71,7 @@ server.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return k.run(cmd, func(ctx context.Context) ([]transfer.Result, error) {
-				uid, err := k.uid()
+				uid, err := k.uid(cmd.Context())
 				if err != nil {
 					return nil, err
 				}
@@ -138,11 +138,11 @@ func (k *copying) names(c *transfer.Cache) bool {
 }
 
 // uid returns that of --uid or else of the caller.
-func (k *copying) uid() (uint32, error) {
+func (k *copying) uid(ctx context.Context) (uint32, error) {
 	if k.user == "" {
 		return uint32(os.Geteuid()), nil
 	}
-	return lookUp(k.user)
+	return lookUp(ctx, k.user)
 }
 
 // kcmd connects to kcmd as the effective user of the thread.

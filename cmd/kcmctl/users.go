@@ -3,9 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
-	"os/user"
 	"slices"
-	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -50,32 +48,29 @@ func (b *bus) users(ctx context.Context) ([]render.User, error) {
 		caches[c.Collection] = append(caches[c.Collection], c)
 	}
 	users := []render.User{}
+	var uids []uint32
 	for path, c := range objects.Collections {
 		if len(c.Caches) > 0 {
 			users = append(users, userOf(c, caches[path]))
+			uids = append(uids, c.UID)
 		}
+	}
+	names := accountNames(ctx, uids...)
+	for i := range users {
+		users[i].Name = names[users[i].UID]
 	}
 	slices.SortFunc(users, func(a, b render.User) int { return cmp.Compare(a.UID, b.UID) })
 	return users, nil
 }
 
-// userOf describes the owner of a collection.
+// userOf describes the owner of a collection, without the name.
 func userOf(c *client.Collection, caches []*client.Cache) render.User {
 	u := render.User{
-		UID: c.UID, Name: accountName(c.UID), Caches: len(c.Caches), States: make(map[string]int),
+		UID: c.UID, Caches: len(c.Caches), States: make(map[string]int),
 		Tickets: c.TicketCount, Bytes: c.BytesUsed, MaxBytes: c.MaxBytes, NextExpiry: render.Seconds(c.NextExpiry),
 	}
 	for _, cache := range caches {
 		u.States[cache.State]++
 	}
 	return u
-}
-
-// accountName returns the name of a uid, "" if it has no account.
-func accountName(uid uint32) string {
-	u, err := user.LookupId(strconv.FormatUint(uint64(uid), 10))
-	if err != nil {
-		return ""
-	}
-	return u.Username
 }
