@@ -104,6 +104,7 @@ func TestSignInExpired(t *testing.T) {
 		{"the service has a ticket", 0, []*ccache.Credential{ticket(tgt, now.Add(-time.Hour)), ticket(service, now.Add(time.Hour))}, []string{"host/a@LAB.TEST", service, tgt}, ""},
 		{"a TGT of another realm", 0, []*ccache.Credential{ticket(tgt, now.Add(time.Hour))}, []string{service, "krbtgt/OTHER.TEST@LAB.TEST", tgt}, ""},
 		{"a configuration entry", 0, []*ccache.Credential{ticket(tgt, now.Add(-time.Hour))}, []string{"krb5_ccache_conf_data/x@X-CACHECONF:", tgt}, ""},
+		{"the entry of gssproxy", 0, []*ccache.Credential{ticket(tgt, now.Add(-time.Hour))}, []string{"Encrypted/Credentials/v1@X-GSSPROXY:", tgt}, ""},
 	} {
 		c := connect(t, s, processOf(1000, int32(100+i)))
 		args := [][]byte{str(nameD), u32(uint32(test.offset)), princ("alice@" + realm), u32(uint32(len(test.creds)))}

@@ -196,11 +196,21 @@ const (
 	configName  = "krb5_ccache_conf_data"
 )
 
-// IsConfig reports whether c is a configuration entry: a setting of the cache,
-// kept in the ticket field of something shaped like a credential. It is not a
-// ticket, and its times mean nothing.
+// proxyRealm is the realm of the server principal of what gssproxy keeps in a cache: the
+// encrypted form of its own credential, in one entry without times.
+const proxyRealm = "X-GSSPROXY:"
+
+// IsConfig reports whether c is a configuration entry: a setting of the cache, or data
+// of gssproxy, kept in the ticket field of something shaped like a credential. It is
+// not a ticket, and its times mean nothing.
 func (c *Credential) IsConfig() bool {
-	return c.Server.Realm == configRealm && len(c.Server.Components) > 0 && c.Server.Components[0] == configName
+	switch c.Server.Realm {
+	case configRealm:
+		return len(c.Server.Components) > 0 && c.Server.Components[0] == configName
+	case proxyRealm:
+		return len(c.Server.Components) > 0
+	}
+	return false
 }
 
 // ConfigServer returns the server principal of a configuration entry: its name, and the

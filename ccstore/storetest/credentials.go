@@ -64,3 +64,12 @@ func Config(client, key, value string) *ccache.Credential {
 		Ticket: []byte(value),
 	}
 }
+
+// GSSProxy makes the entry that gssproxy keeps in a cache of client.
+func GSSProxy(client, value string) *ccache.Credential {
+	return &ccache.Credential{
+		Client: Principal(client),
+		Server: ccache.Principal{NameType: 1, Realm: "X-GSSPROXY:", Components: []string{"Encrypted", "Credentials", "v1"}},
+		Ticket: []byte(value),
+	}
+}

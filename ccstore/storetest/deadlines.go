@@ -103,7 +103,7 @@ func testReap(t *testing.T, open Open) {
 			}
 		}
 	})
-	fill(t, s, owner, "1000", alice, until(500, TGT(alice)), Config(alice, "k", "v"))
+	fill(t, s, owner, "1000", alice, until(500, TGT(alice)), Config(alice, "k", "v"), GSSProxy(alice, "v"))
 	fill(t, s, owner, "1000:half", alice, until(500, host("x")), until(600, host("y")))
 	fill(t, s, owner, "1000:old", alice, until(100, TGT(alice)))
 	fill(t, s, owner, "1000:empty", alice, Config(alice, "k", "v"))

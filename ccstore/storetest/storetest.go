@@ -414,7 +414,8 @@ func testStoreConfig(t *testing.T, open Open) {
 	update(t, s, owner, func(tx *ccstore.Tx) error {
 		renamed := Config(alice, "k1", "2")
 		renamed.Server.NameType = 0
-		return errors.Join(tx.Store("1000", renamed), tx.Store("1000", Config(alice, "k2", "3")))
+		return errors.Join(tx.Store("1000", renamed), tx.Store("1000", Config(alice, "k2", "3")),
+			tx.Store("1000", GSSProxy(alice, "old")), tx.Store("1000", GSSProxy(alice, "4")))
 	})
 	c := cacheOf(t, s, owner, "1000")
 	var values []string
@@ -423,8 +424,8 @@ func testStoreConfig(t *testing.T, open Open) {
 			values = append(values, string(cred.Ticket))
 		}
 	}
-	want(t, "values", []string{"2", "3"}, values)
-	want(t, "credentials", 3, c.Len())
+	want(t, "values", []string{"2", "3", "4"}, values)
+	want(t, "credentials", 4, c.Len())
 	want(t, "tickets", 1, c.Tickets())
 }
 
