@@ -3,12 +3,14 @@ package dbus
 import (
 	"encoding/xml"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	godbus "github.com/godbus/dbus/v5"
 	"github.com/google/go-cmp/cmp"
 
+	"kcmd.org/kcmd/dbus/view"
 	"kcmd.org/kcmd/introspection"
 )
 
@@ -51,6 +53,7 @@ func TestContract(t *testing.T) {
 		live  *iface
 	}{
 		{rootPath, introspection.Manager, managerInterface},
+		{view.LogControl, introspection.LogControl, logControlInterface},
 		{collectionPath(uid), introspection.Collection, collectionInterface},
 		{userPath + "/self", introspection.Collection, collectionInterface},
 		{"", introspection.Cache, cacheInterface},
@@ -62,6 +65,9 @@ func TestContract(t *testing.T) {
 		for _, p := range test.iface.Properties {
 			want[p.Name] = p.Type
 			_, writable := test.live.writers[p.Name]
+			if test.live.setters[p.Name] != nil {
+				writable = true
+			}
 			if p.Access != "read" && !(p.Access == "readwrite" && writable) {
 				t.Errorf("%s.%s: access %q", test.iface.Name, p.Name, p.Access)
 			}
@@ -144,12 +150,13 @@ func TestTree(t *testing.T) {
 	startService(t, store, Config{Address: bus.address})
 	c := bus.connect(t)
 	want := []string{"/", "/org", "/org/kcmd", "/org/kcmd/KCM1", "/org/kcmd/KCM1/user", string(collectionPath(uid))}
-	if diff := cmp.Diff(want, walk(c, "/")); diff != "" {
+	control := []string{"/org/freedesktop", "/org/freedesktop/LogControl1"}
+	if diff := cmp.Diff(slices.Concat(want, control), walk(c, "/")); diff != "" {
 		t.Errorf("empty tree (-want +got):\n%s", diff)
 	}
 	kinit(t, store, uid, "x", alice())
 	want = append(want, string(collectionPath(uid))+"/cache", string(pathOf(t, store, uid, "x")))
-	if diff := cmp.Diff(want, walk(c, "/")); diff != "" {
+	if diff := cmp.Diff(slices.Concat(want, control), walk(c, "/")); diff != "" {
 		t.Errorf("tree (-want +got):\n%s", diff)
 	}
 }

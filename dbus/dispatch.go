@@ -23,6 +23,7 @@ var interfacesOf map[view.Kind][]*iface
 func init() {
 	interfacesOf = map[view.Kind][]*iface{
 		view.AtAncestor:   {peerInterface, introspectableInterface},
+		view.AtLogControl: {peerInterface, introspectableInterface, propertiesInterface, logControlInterface},
 		view.AtManager:    {peerInterface, introspectableInterface, propertiesInterface, objectManagerInterface, managerInterface},
 		view.AtUsers:      {peerInterface, introspectableInterface},
 		view.AtCollection: {peerInterface, introspectableInterface, propertiesInterface, collectionInterface},

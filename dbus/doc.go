@@ -19,8 +19,8 @@
 // Files, in the order in which to read them: service.go (the life of the
 // service), bus.go (of one connection to a bus), dispatch.go (from a call to its
 // method), methods.go (the rows of a method table), standard.go, manager.go,
-// caches.go, kdc.go and
-// statistics.go (the tables), read.go and request.go (what a call reads),
+// caches.go, kdc.go, statistics.go and logcontrol.go (the tables), read.go and request.go
+// (what a call reads),
 // pending.go and announce.go (from a change to its signals), clients.go, shed.go
 // and subscribe.go (the subscribers), terms.go (settings that change), permission.go (polkit), errors.go.
 //

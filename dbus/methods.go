@@ -14,7 +14,11 @@ type iface struct {
 	properties func(*reading) map[string]any // nil: it has none
 	methods    methods
 	writers    map[string]writer // of writable properties
+	setters    map[string]setter // of writable properties of the service, with type "s"
 }
+
+// A setter sets a property of the service itself.
+type setter func(q *request, value string) error
 
 // A writer sets a property of an object of the interface.
 type writer struct {

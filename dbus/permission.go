@@ -2,6 +2,7 @@ package dbus
 
 import (
 	"fmt"
+	"os"
 
 	"kcmd.org/kcmd/budget"
 )
@@ -49,6 +50,15 @@ func (b *bus) mayManage(q *request) error {
 	b.Logger.Info("a user changes the caches of another",
 		"uid", q.scope.UID, "owner", q.place.UID, "member", q.Member)
 	return nil
+}
+
+// mayAdminister returns nil if the caller may change the service itself: as the user that
+// it runs as, as root, or as polkit says of those who manage the caches of others.
+func (b *bus) mayAdminister(q *request) error {
+	if q.scope.UID == uint32(os.Geteuid()) {
+		return nil
+	}
+	return b.authorize(q, actionManageAll)
 }
 
 var notAuthorized = &fault{errAccessDenied, "you are not authorized"}

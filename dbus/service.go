@@ -31,6 +31,8 @@ type Config struct {
 	Budgets       budget.Limits // Requests, Unread, Collections and Descriptors; default: those of package budget
 
 	Statistics func(context.Context) (*Statistics, error) // default: of nothing
+	LogLevel   *slog.LevelVar                             // of Logger, for administrators to set; default: one that has no effect
+	LogTarget  string                                     // where Logger writes, as in LogControl1: journal, console
 
 	KDC      KDC  // default: none
 	Renews   bool // TGTs are renewed by themselves, for clients to read
@@ -71,6 +73,12 @@ func New(store *ccstore.Store, c Config) *Service {
 	}
 	if s.Logger == nil {
 		s.Logger = slog.New(slog.DiscardHandler)
+	}
+	if s.LogLevel == nil {
+		s.LogLevel = new(slog.LevelVar)
+	}
+	if s.LogTarget == "" {
+		s.LogTarget = "console"
 	}
 	if s.Clock == nil {
 		s.Clock = clock.System{}

@@ -107,7 +107,7 @@ func getProperty(r *reading, in struct{ Interface, Name string }) ([]any, error)
 // getAllProperties also subscribes the caller: it is the first call of a client
 // library's proxy object.
 func getAllProperties(r *reading, in struct{ Interface string }) ([]any, error) {
-	r.subscribing = in.Interface == r.own().Name
+	r.subscribing = in.Interface == r.own().Name && r.place.Kind != view.AtLogControl // which has no signals
 	properties, err := r.properties(in.Interface)
 	if err != nil {
 		return nil, err
@@ -131,21 +131,43 @@ func settingProperty() handler {
 				}}
 			}
 		}
+		if set, ok := logControlInterface.setters[in.Name]; ok && (in.Interface == "" || in.Interface == logControlInterface.Name) {
+			return operation{act: func(q *request) ([]any, error) { return nil, logControlInterface.setOfService(q, set, in) }}
+		}
 		return operation{answer: func(r *reading) ([]any, error) { return setProperty(r, in) }}
 	})
 }
 
 // set sets a writable property of the object that is called.
 func (i *iface) set(q *request, tx *ccstore.Tx, w writer, in setCall) error {
+	if err := i.admits(q, in, w.signature); err != nil {
+		return err
+	}
+	return w.write(q, tx, in.Value.Value())
+}
+
+// setOfService sets a writable property of the service, for an administrator.
+func (i *iface) setOfService(q *request, set setter, in setCall) error {
+	if err := i.admits(q, in, "s"); err != nil {
+		return err
+	}
+	if err := q.bus.mayAdminister(q); err != nil {
+		return err
+	}
+	return set(q, in.Value.Value().(string))
+}
+
+// admits fails unless the object that is called has the interface and the value the type.
+func (i *iface) admits(q *request, in setCall, signature string) error {
 	switch has := interfacesOf[q.place.Kind]; {
 	case has[len(has)-1] != i && in.Interface == "":
 		return unknownProperty(in.Name)
 	case has[len(has)-1] != i:
 		return unknownInterface(in.Interface)
-	case in.Value.Signature().String() != w.signature:
-		return invalidArgs("property %q has type %q, not %q", in.Name, w.signature, in.Value.Signature().String())
+	case in.Value.Signature().String() != signature:
+		return invalidArgs("property %q has type %q, not %q", in.Name, signature, in.Value.Signature().String())
 	}
-	return w.write(q, tx, in.Value.Value())
+	return nil
 }
 
 func setProperty(r *reading, in setCall) ([]any, error) {

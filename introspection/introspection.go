@@ -5,7 +5,7 @@
 // It is a leaf: it imports nothing of kcmd's and knows no bus.
 //
 // Files, in the order in which to read them: introspection.go, standard.go (the
-// interfaces of the D-Bus specification).
+// interfaces of the D-Bus specification and of systemd).
 //
 // Reference: D-Bus specification, "Introspection Data Format".
 package introspection

@@ -45,7 +45,7 @@ func TestValid(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for _, i := range append([]*Interface{Peer, Introspectable, Properties, ObjectManager}, ours...) {
+	for _, i := range append([]*Interface{Peer, Introspectable, Properties, ObjectManager, LogControl}, ours...) {
 		if err := valid("<node>\n" + i.XML + "</node>\n"); err != nil {
 			t.Errorf("%s as served: %v", i.Name, err)
 		}

@@ -1,7 +1,7 @@
 package introspection
 
 // The interfaces that the D-Bus specification defines, as far as objects of ours
-// implement them.
+// implement them, and LogControl of systemd (org.freedesktop.LogControl1(5)).
 var (
 	Peer = mustParse(`<node>
   <interface name="org.freedesktop.DBus.Peer">
@@ -41,6 +41,22 @@ var (
       <arg name="changed_properties" type="a{sv}"/>
       <arg name="invalidated_properties" type="as"/>
     </signal>
+  </interface>
+</node>`)
+
+	LogControl = mustParse(`<node>
+  <interface name="org.freedesktop.LogControl1">
+    <property name="LogLevel" type="s" access="readwrite">
+      <annotation name="org.freedesktop.DBus.Property.EmitsChangedSignal" value="false"/>
+      <annotation name="org.freedesktop.systemd1.Privileged" value="true"/>
+    </property>
+    <property name="LogTarget" type="s" access="readwrite">
+      <annotation name="org.freedesktop.DBus.Property.EmitsChangedSignal" value="false"/>
+      <annotation name="org.freedesktop.systemd1.Privileged" value="true"/>
+    </property>
+    <property name="SyslogIdentifier" type="s" access="read">
+      <annotation name="org.freedesktop.DBus.Property.EmitsChangedSignal" value="const"/>
+    </property>
   </interface>
 </node>`)
 

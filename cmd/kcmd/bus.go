@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"os"
 	"time"
 
 	"kcmd.org/kcmd/ccstore"
@@ -31,6 +32,8 @@ func (d *daemon) newBus() *dbus.Service {
 		Statistics:    d.statistics(),
 		Once:          startedByBus(),
 		Logger:        d.log,
+		LogLevel:      d.level,
+		LogTarget:     logTarget(os.Stderr),
 		Acquires:      d.acquires(),
 		Renews:        terms.Renews,
 	}

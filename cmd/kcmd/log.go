@@ -53,6 +53,14 @@ func dropTime(groups []string, a slog.Attr) slog.Attr {
 	return a
 }
 
+// logTarget returns where lines written to w go, by the names of systemd.
+func logTarget(w io.Writer) string {
+	if isJournal(w) {
+		return "journal"
+	}
+	return "console"
+}
+
 // isJournal reports whether w is the stream to the journal that JOURNAL_STREAM names
 // (systemd.exec(5)). The variable alone proves nothing: it is inherited, and w may be
 // redirected.

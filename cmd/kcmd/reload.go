@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"kcmd.org/kcmd/dbus"
 )
 
 // live lists the settings that can change in a running daemon, and what applies them.
@@ -106,8 +108,8 @@ func (d *daemon) changes(c *config) (applied, waiting map[string]string) {
 	applied, waiting = make(map[string]string), make(map[string]string)
 	for _, key := range append([]string{"keep"}, slices.Collect(maps.Keys(c.values))...) {
 		before, after := d.text(key), c.text(key)
-		if key == "log_level" { // D-Bus may have changed it meanwhile
-			before = strings.ToLower(d.level.Level().String())
+		if level := d.level.Level(); key == "log_level" && level != d.logLevel {
+			before = dbus.LevelName(level) + " by D-Bus"
 		}
 		switch {
 		case before == after:

@@ -2,6 +2,7 @@ package view
 
 import (
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,12 +15,15 @@ import (
 //	/org/kcmd/KCM1                        Manager, ObjectManager
 //	/org/kcmd/KCM1/user/UID               Collection
 //	/org/kcmd/KCM1/user/UID/cache/UUID    Cache
+//	/org/freedesktop/LogControl1          LogControl1 of systemd
 //
 // The nodes between only list their children, for programs that walk the tree.
 const (
 	Root     = "/org/kcmd/KCM1"
 	Users    = Root + "/user"
 	selfPath = Users + "/self" // alias of the caller's own collection
+
+	LogControl = "/org/freedesktop/LogControl1"
 )
 
 // A Path is an object path.
@@ -44,7 +48,7 @@ type Place struct {
 	UID   uint32    // from AtCollection on down
 	Cache uuid.UUID // AtCache
 	Alias bool      // the path names the collection as "self"
-	below []string  // AtAncestor: the rest of the path to the manager
+	below []string  // AtAncestor: the names of its children
 }
 
 // Kind tells the kinds of places apart.
@@ -52,7 +56,8 @@ type Kind int
 
 // The kinds of places, from the root down.
 const (
-	AtAncestor   Kind = iota // a true part of /org/kcmd/KCM1
+	AtAncestor   Kind = iota // a true part of /org/kcmd/KCM1 or /org/freedesktop/LogControl1
+	AtLogControl             // /org/freedesktop/LogControl1
 	AtManager                // /org/kcmd/KCM1
 	AtUsers                  // /org/kcmd/KCM1/user
 	AtCollection             // /org/kcmd/KCM1/user/UID
@@ -63,8 +68,11 @@ const (
 // ParsePath returns the place that a caller means by a path. It returns false
 // for a path outside of the tree and for one that the caller's scope hides.
 func ParsePath(path string, s Scope) (Place, bool) {
-	if below, ok := pathBelow(path); ok {
+	if below := namesBelow(path); len(below) > 0 {
 		return Place{Kind: AtAncestor, below: below}, true
+	}
+	if path == LogControl {
+		return Place{Kind: AtLogControl}, true
 	}
 	rest, ok := strings.CutPrefix(path, Root)
 	if !ok {
@@ -98,13 +106,20 @@ func ParsePath(path string, s Scope) (Place, bool) {
 	return p, ok
 }
 
-// pathBelow returns the rest of the manager's path, if path is a true part of it.
-func pathBelow(path string) (below []string, ok bool) {
+// namesBelow returns the names right below path, if it is a true part of the path of the
+// manager or of LogControl.
+func namesBelow(path string) (names []string) {
 	if path == "/" {
 		path = ""
 	}
-	rest, ok := strings.CutPrefix(Root, path+"/")
-	return strings.Split(rest, "/"), ok
+	for _, object := range []string{Root, LogControl} {
+		rest, ok := strings.CutPrefix(object, path+"/")
+		name, _, _ := strings.Cut(rest, "/")
+		if ok && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // ParseUID parses a uid in its canonical form.
@@ -128,7 +143,7 @@ func parsePathElement(s string) (uuid.UUID, bool) {
 func (p Place) Children(c Collection) (names []string) {
 	switch {
 	case p.Kind == AtAncestor:
-		return p.below[:1]
+		return p.below
 	case p.Kind == AtManager:
 		return []string{"user"}
 	case p.Kind == AtCollection && c.Len() > 0:

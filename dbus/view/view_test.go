@@ -17,6 +17,8 @@ func TestParsePath(t *testing.T) {
 		"/":                              AtAncestor,
 		"/org":                           AtAncestor,
 		"/org/kcmd":                      AtAncestor,
+		"/org/freedesktop":               AtAncestor,
+		"/org/freedesktop/LogControl1":   AtLogControl,
 		Root:                             AtManager,
 		Users:                            AtUsers,
 		Users + "/1000":                  AtCollection,
