@@ -59,15 +59,17 @@ func readmeBlocks(t *testing.T) (blocks []readmeBlock) {
 // test, too.
 func TestReadmeBlocksAreTested(t *testing.T) {
 	tested := map[string][]string{
-		"# kcmd":                   {"TestReadmeFirst", "TestReadmeTry", "TestReadmeRun", "TestReadmeRun"},
-		"## Build and install":     {"TestReadmeBuild", "TestReadmeBuild", "tests/boot/scenarios/service"},
-		"### krb5.conf":            {"TestReadmeKrb5Conf"},
-		"## Run it by hand":        {"TestReadmeByHand"},
-		"### For one user":         {"TestReadmeForOneUser"},
-		"### Caches from a keytab": {"TestReadmeKeep"},
-		"### Containers":           {"TestReadmeContainers"},
-		"## kcmctl":                {"TestReadmeKcmctl"},
-		"## D-Bus":                 {"TestReadmeDBus"},
+		"# kcmd":                     {"TestReadmeFirst", "TestReadmeTry", "TestReadmeRun", "TestReadmeRun"},
+		"## Build and install":       {"TestReadmeBuild", "TestReadmeBuild", "tests/boot/scenarios/service"},
+		"### krb5.conf":              {"TestReadmeKrb5Conf"},
+		"## Run it by hand":          {"TestReadmeByHand"},
+		"### For one user":           {"TestReadmeForOneUser"},
+		"### Caches from a keytab":   {"TestReadmeKeep"},
+		"### Containers":             {"TestReadmeContainers"},
+		"## kcmctl":                  {"TestReadmeKcmctl"},
+		"## D-Bus":                   {"TestReadmeDBus"},
+		"## When something is wrong": {"TestReadmeKcmctl"},
+		"## Turn it off":             {"tests/boot/scenarios/removal"},
 	}
 	for _, b := range readmeBlocks(t) {
 		if len(tested[b.heading]) == 0 {
@@ -162,7 +164,7 @@ func TestReadmeKcmctl(t *testing.T) {
 	if err := w.daemon.Start(); err != nil {
 		t.Fatal(err)
 	}
-	out := runReadme(t, w, "kinit alice; export "+strings.Join(withKcmctl(t, w)[len(w.env()):], " ")+"\n"+readme(t, "## kcmctl"))
+	out := runReadme(t, w, "kinit alice; export "+strings.Join(withKcmctl(t, w)[len(w.env()):], " ")+"\n"+readme(t, "## kcmctl")+readme(t, "## When something is wrong"))
 	for _, want := range []string{"krbtgt/KCMD.TEST@KCMD.TEST", "is the default cache", "is valid, ends", "# EOF", "libkrb5 connects to kcmd"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
