@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/binary"
 	"net"
 	"os"
@@ -325,5 +326,39 @@ func TestHelp(t *testing.T) {
 		if !strings.Contains(string(out), "\n  "+c.Name()+" ") || !strings.Contains(string(man), ".It Cm "+c.Name()+" ") {
 			t.Errorf("--help or the manual page does not describe %s", c.Name())
 		}
+	}
+}
+
+// kcmd.toml(5) has each key, with its type, what is allowed, and its default.
+func TestManualOfConfiguration(t *testing.T) {
+	text, err := os.ReadFile("../../data/man/kcmd.toml.5")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := strings.Join(strings.Fields(string(text)), " ")
+	describes := func(key string, says string) {
+		_, entry, ok := strings.Cut(page, ".It Ic "+key+" = ")
+		if !ok {
+			t.Errorf("the manual page does not describe %s", key)
+			return
+		}
+		entry, _, _ = strings.Cut(entry, " .It Ic ")
+		if !strings.Contains(entry, says) {
+			t.Errorf("the manual page does not say of %s: %s", key, says)
+		}
+	}
+	machine := defaults(false)
+	for _, s := range settings {
+		kind := "String."
+		if s.number {
+			kind = "Integer."
+		}
+		describes(s.key, kind+" Allowed: "+s.allowed+". Default: "+cmp.Or(machine[s.key], "none")+".")
+	}
+	for key, k := range socketKeys {
+		describes(key, "Allowed: "+k.allowed+".")
+	}
+	for key, k := range keepKeys {
+		describes(key, "Allowed: "+k.allowed+".")
 	}
 }
