@@ -56,7 +56,7 @@ var mayImport = map[string][]string{
 	"dbus/link":            {"budget", "introspection", "safetext", "dbus/guard", "dbus/view"},
 	"dbus/client":          {},
 	"dbus":                 {"budget", "ccstore", "clock", "introspection", "dbus/link", "dbus/view", "ratelog"},
-	"cmd/kcmd":             {"budget", "flock", "private", "ccstore", "ccstore/describe", "ccstore/memory", "ccstore/sqlite", "kcmserver", "kcmserver/selinux", "dbus", "lifecycle", "lifecycle/kdc", "lifecycle/kdc/helper", "lifecycle/logind", "safetext", "clock", "clock/clocktest", "kcmserver/kcm/client", "version"},
+	"cmd/kcmd":             {"budget", "flock", "private", "ccstore", "ccstore/describe", "ccstore/memory", "ccstore/sqlite", "kcmserver", "kcmserver/selinux", "dbus", "lifecycle", "lifecycle/kdc", "lifecycle/kdc/helper", "lifecycle/logind", "safetext", "clock", "clock/clocktest", "kcmserver/kcm", "kcmserver/kcm/client", "version"},
 	"cmd/kcmctl":           {"ccstore/cckeyring", "cmd/kcmctl/doctor", "cmd/kcmctl/render", "cmd/kcmctl/transfer", "dbus/client", "safetext", "version"},
 	"cmd/kcmctl/transfer":  {"ccstore/ccache", "ccstore/ccfile", "ccstore/cckeyring", "kcmserver/kcm", "kcmserver/kcm/client"},
 	"cmd/kcmctl/doctor":    {"kcmserver/kcm", "kcmserver/kcm/client"},

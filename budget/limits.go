@@ -2,7 +2,7 @@ package budget
 
 // Bounds are the limits of one resource. No account has more than Account, all
 // together have no more than Whole, and of Whole the Reserve is for root of the
-// default namespace alone.
+// default namespace and the daemon itself alone.
 type Bounds struct {
 	Account int64
 	Whole   int64

@@ -16,14 +16,21 @@ type Account struct {
 
 // String returns the account as logs show it.
 func (a Account) String() string {
-	if a.Namespace == "" {
+	switch a.Namespace {
+	case "":
 		return fmt.Sprintf("uid %d", a.UID)
+	case Daemon.Namespace:
+		return "the daemon"
 	}
 	return fmt.Sprintf("uid %d in %s", a.UID, a.Namespace)
 }
 
-// IsRoot reports whether a may use the reserves.
-func (a Account) IsRoot() bool { return a == Account{} }
+// Daemon is the account of the daemon's own requests, by which it finds out whether it
+// answers. No user can use it up. Its namespace is not the name of any.
+var Daemon = Account{Namespace: "\x00daemon"}
+
+// MayReserve reports whether a may use the reserves.
+func (a Account) MayReserve() bool { return a == Account{} || a == Daemon }
 
 // ErrExceeded is wrapped by an ExceededError.
 var ErrExceeded = errors.New("budget exceeded")
@@ -158,7 +165,7 @@ func (p *Pool) Largest() (a Account, n int64, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for b, held := range p.held {
-		if b.IsRoot() {
+		if b.MayReserve() {
 			held = max(0, held-p.limits.Reserve)
 		}
 		if held > n {
@@ -171,7 +178,7 @@ func (p *Pool) Largest() (a Account, n int64, ok bool) {
 // take takes n for a if there is room. p.mu is held.
 func (p *Pool) take(a Account, n int64) error {
 	held, left := p.held[a]+n, p.free(a)-n
-	if held > p.limits.Account || left < 0 || !a.IsRoot() && left < held {
+	if held > p.limits.Account || left < 0 || !a.MayReserve() && left < held {
 		return p.exceeded(a, n)
 	}
 	if n > 0 {
@@ -184,7 +191,7 @@ func (p *Pool) take(a Account, n int64) error {
 // free returns what is left of the whole for accounts like a.
 func (p *Pool) free(a Account) int64 {
 	free := p.limits.Whole - p.total
-	if !a.IsRoot() {
+	if !a.MayReserve() {
 		free -= p.limits.Reserve - min(p.held[Account{}], p.limits.Reserve)
 	}
 	return max(0, free)
@@ -192,7 +199,7 @@ func (p *Pool) free(a Account) int64 {
 
 // most returns what a could take if nobody held anything.
 func (p *Pool) most(a Account) int64 {
-	if a.IsRoot() {
+	if a.MayReserve() {
 		return min(p.limits.Account, p.limits.Whole)
 	}
 	return min(p.limits.Account, (p.limits.Whole-p.limits.Reserve)/2)

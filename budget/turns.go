@@ -201,7 +201,7 @@ func (m *Member) kind(now time.Time) int {
 func (m *Member) start(kind int) bool {
 	t := m.turns
 	whole := t.limits.Whole
-	if !m.account.IsRoot() {
+	if !m.account.MayReserve() {
 		whole -= t.limits.Reserve
 	}
 	if m.running >= m.most() || t.total >= whole || kind == busy && t.busy >= t.processors && !m.alone() {

@@ -2,6 +2,7 @@ package kcmserver
 
 import (
 	"context"
+	"os"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -121,7 +122,12 @@ func (c *conn) endTurn() {
 }
 
 // account returns the account that is charged for the requests of the peer.
-func (p Peer) account() budget.Account { return accountOf(p.Namespace, p.UID) }
+func (p Peer) account() budget.Account {
+	if p.PID == int32(os.Getpid()) {
+		return budget.Daemon
+	}
+	return accountOf(p.Namespace, p.UID)
+}
 
 // accountOf returns the account of a uid. That of root in the default namespace is
 // the zero Account.

@@ -99,8 +99,8 @@ func (d *daemon) serve(ctx context.Context) error {
 func (d *daemon) parts(hangups <-chan os.Signal) []row {
 	rows := []row{
 		{name: "the store", part: closing(d.store), vital: true},
-		{name: "the watchdog", part: watchdog(d.store, d.log)},
 		{name: "the sockets", part: d.newServers(), vital: true},
+		{name: "the watchdog", part: task(d.newWatchdog().run)},
 	}
 	d.desk = d.newDesk()
 	onBus := closed

@@ -20,7 +20,7 @@
 //     clients of a daemon that cannot start
 //   - store.go, key.go: opening the store, and reading its key
 //   - kdc.go, logout.go: the way to KDCs, the renewal of tickets, and logout
-//   - bus.go, statistics.go, systemd.go: D-Bus, the figures that it shows, and reports
+//   - bus.go, statistics.go, systemd.go, watchdog.go: D-Bus, the figures that it shows, and reports
 //     to systemd
 //   - clock.go, movedclock.go: the clock of the machine, and one that tests move
 //   - log.go, harden.go: log lines, protection of the memory
