@@ -29,9 +29,15 @@ func readme(t *testing.T, heading string) string {
 // A readmeBlock is a block of indented lines of README.md.
 type readmeBlock struct{ heading, commands string }
 
-func readmeBlocks(t *testing.T) (blocks []readmeBlock) {
+func readmeBlocks(t *testing.T) []readmeBlock {
 	t.Helper()
-	text, err := os.ReadFile("../../README.md")
+	return blocksOf(t, "../../README.md")
+}
+
+// blocksOf returns the blocks of a page.
+func blocksOf(t *testing.T, page string) (blocks []readmeBlock) {
+	t.Helper()
+	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
