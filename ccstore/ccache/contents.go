@@ -43,7 +43,18 @@ func (c *Contents) End() (time.Time, bool) {
 	return time.Unix(int64(end), 0), end != 0
 }
 
-// IsExpired reports whether all tickets have expired at a time of the local clock.
+// IsEmpty reports whether there is nothing but settings of libkrb5.
+func (c *Contents) IsEmpty() bool {
+	for _, cred := range c.Credentials {
+		if cred.Server.Realm != configRealm {
+			return false
+		}
+	}
+	return true
+}
+
+// IsExpired reports whether there are tickets, and all have expired at a time of the local
+// clock.
 func (c *Contents) IsExpired(now time.Time) bool {
 	now = now.Add(time.Duration(c.KDCOffset) * time.Second)
 	for _, cred := range c.Credentials {
@@ -51,7 +62,7 @@ func (c *Contents) IsExpired(now time.Time) bool {
 			return false
 		}
 	}
-	return true
+	return c.Tickets() > 0
 }
 
 // Equal reports whether two caches have the same principal, offset in seconds, and

@@ -116,9 +116,9 @@ func (k *copier) find(name string) *Cache {
 func (k *copier) reason(c *Cache, name string) string {
 	old := k.find(name)
 	switch {
-	case c.Contents == nil, c.Tickets() == 0 && c.Damaged != nil:
+	case c.Contents == nil, c.IsEmpty() && c.Damaged != nil:
 		return Unreadable
-	case c.Tickets() == 0:
+	case c.IsEmpty():
 		return Empty
 	case old != nil && old.Contents != nil && has(old.Contents, c.Contents):
 		return Exists
