@@ -28,6 +28,8 @@ type copying struct {
 	socket   string
 	cache    string
 	allUsers bool
+
+	databases map[string]map[uint32]transfer.Collection // those of sssd_kcm, by their names
 }
 
 func newImport(o *options) *cobra.Command {
@@ -38,7 +40,8 @@ func newImport(o *options) *cobra.Command {
 		Long: `kcmctl import copies whole collections to kcmd. A SOURCE is FILE:PATH, DIR:PATH,
 KEYRING:NAME as in KRB5CCNAME, or KCM:SOCKET for another KCM server. With
 --all-users, root copies /tmp/krb5cc_* and the persistent keyrings to their owners'
-collections; arguments are then directories to look in instead.`,
+collections; arguments are then directories to look in instead, or SSSD:PATH for the
+database of sssd_kcm.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 && !k.allUsers {
 				return badCommandLine(cmd, errors.New("it needs a SOURCE or --all-users"))
@@ -167,6 +170,16 @@ func (k *copying) importAs(ctx context.Context, uid uint32, sources []string) (r
 		}
 		defer kcmd.Close()
 		for _, name := range sources {
+			if database := k.databases[name]; database != nil {
+				o := k.Options
+				o.UID = uid
+				r, err := transfer.Copy(database[uid], kcmd, o)
+				if err != nil {
+					return fmt.Errorf("%s: %w", name, err)
+				}
+				results = append(results, r...)
+				continue
+			}
 			r, err := k.copy(ctx, uid, name, func(other transfer.Collection) (from, to transfer.Collection) { return other, kcmd })
 			if err != nil {
 				return fmt.Errorf("%s: %w", name, err)
@@ -226,7 +239,7 @@ func (k *copying) importAll(ctx context.Context, directories []string) ([]transf
 		}
 	}
 	for _, dir := range directories {
-		if err := findFiles(dir, sources); err != nil {
+		if err := k.find(dir, sources); err != nil {
 			return nil, err
 		}
 	}
@@ -242,6 +255,23 @@ func (k *copying) importAll(ctx context.Context, directories []string) ([]transf
 		}
 	}
 	return results, nil
+}
+
+// find adds the caches in a directory, or in the database of sssd_kcm.
+func (k *copying) find(place string, sources map[uint32][]string) error {
+	path, found := strings.CutPrefix(place, "SSSD:")
+	if !found {
+		return findFiles(place, sources)
+	}
+	users, err := transfer.OpenSSSD(path)
+	if err != nil {
+		return err
+	}
+	k.databases = map[string]map[uint32]transfer.Collection{place: users}
+	for uid := range users {
+		sources[uid] = append(sources[uid], place)
+	}
+	return nil
 }
 
 // findFiles adds the files of each owner, those with the usual name of an only cache

@@ -59,7 +59,6 @@ func (m migration) run(t *testing.T) {
 		}
 	}
 	script := `old="` + m.old + `"
-loginctl() { echo "$(id -u) user"; }
 systemctl() { export KRB5_CONFIG=$KCMD_CONFIG; }
 fill() { KRB5CCNAME=$old kinit -f "$1" <<<"$2" >/dev/null; }
 shown() { KRB5CCNAME=$1 klist -C -e -f -a -A | sed '/^Ticket cache/d; s/^$/--/' | sort; }
@@ -94,7 +93,7 @@ KRB5CCNAME=KCM: kvno -q ` + w.service + `
 }
 
 // commands returns those of the section. What is for root only is left out if another
-// user runs it; root has the same done for a directory in TestScripts/import-users.
+// user runs it; TestScripts/import-users and TestMigrationSSSD have the same.
 func (m migration) commands(t *testing.T) (commands string) {
 	for _, b := range blocksOf(t, "../../docs/migration.md") {
 		if b.heading == m.heading && !strings.Contains(b.commands, "--all-users") {
@@ -102,6 +101,54 @@ func (m migration) commands(t *testing.T) (commands string) {
 		}
 	}
 	return commands
+}
+
+// Root takes the caches of all users out of the database of sssd_kcm.
+func TestMigrationSSSD(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can read the database")
+	}
+	w := newStartedWorld(t, "migration")
+	conf := sssdConfig(t, w)
+	tell := func(conf string, words ...string) string {
+		t.Helper()
+		o := w.client(w.lab.Dir, append(w.env(), "KRB5CCNAME=KCM:", "KRB5_CONFIG="+conf), words)
+		if o.Err != nil {
+			t.Fatalf("%v: %v\n%s%s", words, o.Err, o.Stdout, o.Stderr)
+		}
+		return o.Stdout
+	}
+	listed := func(conf, uid string) string {
+		t.Helper()
+		return sortedBlocks(tell(conf, "as", uid, "klist", "-C", "-e", "-f", "-a", "-A"))
+	}
+	tell(conf, "as", "0", "kinit", "-f", "alice")
+	tell(conf, "as", "0", "kvno", w.service)
+	tell(conf, "as", "1977", "kinit", "bob")
+	tell(conf, "as", "1977", "kinit", "carol")
+	for _, b := range blocksOf(t, "../../docs/migration.md") {
+		if command, found := strings.CutPrefix(b.commands, "kcmctl import --all-users SSSD:/var/lib/"); found {
+			words := []string{"kcmctl", "import", "--all-users", "SSSD:" + w.lab.Path("sssd/lib") + "/" + strings.TrimSpace(command)}
+			if out := tell(w.krb5conf, words...); strings.Count(out, "copied to KCM:") != 3 {
+				t.Errorf("it prints\n%s", out)
+			}
+		}
+	}
+	for _, uid := range []string{"0", "1977"} {
+		if before, got := listed(conf, uid), listed(w.krb5conf, uid); got != before {
+			t.Errorf("uid %s had\n%s\nand has\n%s", uid, before, got)
+		}
+	}
+	if before, got := tell(conf, "as", "1977", "klist"), tell(w.krb5conf, "as", "1977", "klist"); !strings.Contains(before, principalLine(got)) {
+		t.Errorf("the default cache was\n%s\nand is\n%s", before, got)
+	}
+}
+
+// principalLine returns the line with the default principal.
+func principalLine(klist string) string {
+	_, rest, _ := strings.Cut(klist, "Default principal: ")
+	line, _, _ := strings.Cut(rest, "\n")
+	return "Default principal: " + line + "\n"
 }
 
 // sssdConfig starts sssd_kcm, and returns a krb5.conf for its clients.
