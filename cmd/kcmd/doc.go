@@ -23,7 +23,7 @@
 //   - bus.go, statistics.go, systemd.go, watchdog.go: D-Bus, the figures that it shows, and reports
 //     to systemd
 //   - clock.go, movedclock.go: the clock of the machine, and one that tests move
-//   - log.go, harden.go: log lines, protection of the memory
+//   - log.go, journal.go, harden.go: log lines, protection of the memory
 //   - inspect.go, check.go, dump.go: the commands that read a database
 //   - rekey.go: the command that changes the key of a database
 //   - kdchelper.go: the command that makes one request to a KDC

@@ -7,21 +7,38 @@ import (
 	"log/slog"
 	"os"
 	"syscall"
+
+	"github.com/coreos/go-systemd/v22/journal"
 )
 
-// newLogger returns a logger that writes lines of text to w. Lines for the journal,
-// which adds the time itself, have a priority instead of the time.
+// newLogger returns a logger that writes lines of text to w. If w is the stream to the
+// journal, the lines go there with fields, or if that is not possible with a priority
+// instead of the time, which the journal adds itself.
 func newLogger(w io.Writer, level slog.Leveler) *slog.Logger {
 	o := &slog.HandlerOptions{Level: level}
-	if isJournal(w) {
-		o.ReplaceAttr = dropTime
-		w = journal{w}
+	if !isJournal(w) {
+		return slog.New(slog.NewTextHandler(w, o))
 	}
-	return slog.New(slog.NewTextHandler(w, o))
+	o.ReplaceAttr = dropTime
+	lines := slog.NewTextHandler(prefixed{w}, o)
+	if isSocket(w) && journal.Enabled() {
+		return slog.New(newJournalHandler(level, lines))
+	}
+	return slog.New(lines)
 }
 
-// A journal prefixes each line with its priority, as in sd-daemon(3).
-type journal struct{ w io.Writer }
+// isSocket reports whether w is a socket, as the stream to the journal is.
+func isSocket(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode().Type() == os.ModeSocket
+}
+
+// A prefixed prefixes each line with its priority, as in sd-daemon(3).
+type prefixed struct{ w io.Writer }
 
 // priorities are the priorities of syslog(3) for the beginnings of lines that the
 // text handler writes.
@@ -36,7 +53,7 @@ var priorities = []struct{ beginning, prefix string }{
 const errorPrefix = "<3>"
 
 // Write writes one whole line, which the text handler writes in one call.
-func (j journal) Write(line []byte) (int, error) {
+func (j prefixed) Write(line []byte) (int, error) {
 	for _, p := range priorities {
 		if bytes.HasPrefix(line, []byte(p.beginning)) {
 			_, err := j.w.Write(append([]byte(p.prefix), line...))
