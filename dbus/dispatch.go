@@ -44,7 +44,11 @@ func declared() []*introspection.Interface {
 }
 
 // Serve implements link.Server: it answers a call, whatever happens.
-func (b *bus) Serve(c *link.Call) { b.serve(c, func() error { return b.serveCall(c) }) }
+func (b *bus) Serve(c *link.Call) {
+	b.activity.begin()
+	defer b.activity.end()
+	b.serve(c, func() error { return b.serveCall(c) })
+}
 
 // serve answers a call by a function, which may fail.
 func (b *bus) serve(c *link.Call, by func() error) {
@@ -62,7 +66,10 @@ func (b *bus) serve(c *link.Call, by func() error) {
 }
 
 // Left implements link.Server.
-func (b *bus) Left(p *link.Peer) { b.clients.remove(p) }
+func (b *bus) Left(p *link.Peer) {
+	b.activity.touch()
+	b.clients.remove(p)
+}
 
 // serveCall answers a call, unless it fails.
 func (b *bus) serveCall(c *link.Call) error {
@@ -129,6 +136,7 @@ func (b *bus) run(q *request, m method, op operation) error {
 		return b.change(q, op)
 	case op.wait != nil:
 		q.waits = true
+		b.activity.begin()
 		q.Later(func(ctx context.Context) { b.wait(ctx, q, op) })
 		return nil
 	}
@@ -142,6 +150,7 @@ func (b *bus) run(q *request, m method, op operation) error {
 // wait runs a method that waits for a KDC, and answers it. A caller that gets signals of
 // what it changed gets the answer after the signals.
 func (b *bus) wait(ctx context.Context, q *request, op operation) {
+	defer b.activity.end()
 	defer q.release()
 	b.serve(q.Call, func() error {
 		results, err := op.wait(ctx, q)

@@ -22,7 +22,7 @@
 // caches.go, kdc.go, statistics.go and logcontrol.go (the tables), read.go and request.go
 // (what a call reads),
 // pending.go and announce.go (from a change to its signals), clients.go, shed.go
-// and subscribe.go (the subscribers), terms.go (settings that change), permission.go (polkit), errors.go.
+// and subscribe.go (the subscribers), terms.go (settings that change), activity.go (whether clients need the service), permission.go (polkit), errors.go.
 //
 // References:
 //

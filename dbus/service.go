@@ -58,6 +58,8 @@ type Service struct {
 	terms     atomic.Pointer[view.Terms]
 	mostKnown atomic.Int64 // bytes of collections that subscribers know, 0: no limit
 
+	activity activity
+
 	changing sync.Mutex
 	current  *bus // the present connection, or nil; guarded by changing
 

@@ -58,6 +58,7 @@ type Server struct {
 	mu        sync.Mutex
 	listeners map[net.Listener]bool
 	conns     map[budget.Account]map[*conn]bool // that are open
+	ended     time.Time                         // when the last one of a client ended
 	dismissed map[*conn]bool                    // that end once they have answered what they were sent
 	serving   sync.WaitGroup                    // listeners and connections
 }
@@ -303,6 +304,9 @@ func (s *Server) unregister(cn *conn) {
 	s.mu.Lock()
 	s.forget(cn)
 	delete(s.dismissed, cn)
+	if cn.account != budget.Daemon {
+		s.ended = time.Now()
+	}
 	s.mu.Unlock()
 	s.serving.Done()
 }
@@ -318,6 +322,24 @@ func (s *Server) open() iter.Seq[*conn] {
 			}
 		}
 	}
+}
+
+// Activity returns how many connections of clients are open, and when the last one ended,
+// zero if none has. Those of the daemon itself do not count.
+func (s *Server) Activity() (open int, ended time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for a, own := range s.conns {
+		if a != budget.Daemon {
+			open += len(own)
+		}
+	}
+	for cn := range s.dismissed {
+		if cn.account != budget.Daemon {
+			open++
+		}
+	}
+	return open, s.ended
 }
 
 // forget takes cn out of the count of open connections, once. s.mu is held.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 
@@ -50,16 +51,15 @@ and the environment over files.`,
 			if err := harden(); err != nil {
 				return err
 			}
-			c, err := readConfig(cmd.Flags())
+			activated := os.Getenv("LISTEN_FDS") != ""
+			read := func() (*config, error) { return readConfigOf(cmd.Flags(), activated) }
+			c, err := read()
 			if err != nil {
 				return failure{fmt.Errorf("cannot read the configuration: %w", err), exitConfig}
 			}
 			level := new(slog.LevelVar)
 			level.Set(c.logLevel)
-			d := &daemon{
-				config: c, log: newLogger(stderr, level), level: level,
-				read: func() (*config, error) { return readConfig(cmd.Flags()) },
-			}
+			d := &daemon{config: c, read: read, log: newLogger(stderr, level), level: level}
 			return d.serve(cmd.Context())
 		},
 	}

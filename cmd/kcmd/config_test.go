@@ -272,7 +272,7 @@ func TestRelativePaths(t *testing.T) {
 	expect(t, want, got, err)
 }
 
-const allKeys = "socket, store, bus, encryption_key, synchronous, client_timeout, max_connections, max_uid_connections, max_uid_caches, max_cache_tickets, max_uid_bytes, max_bytes, default_cache, reap_after, expiry_warning, renew, renew_parallel, kdc_helper, acquire, logout, selinux, log_level"
+const allKeys = "socket, store, bus, encryption_key, synchronous, client_timeout, max_connections, max_uid_connections, max_uid_caches, max_cache_tickets, max_uid_bytes, max_bytes, default_cache, reap_after, expiry_warning, renew, renew_parallel, kdc_helper, acquire, logout, selinux, idle_timeout, log_level"
 
 func TestBadFile(t *testing.T) {
 	_, file := clean(t)
@@ -383,7 +383,7 @@ func TestBadVariable(t *testing.T) {
 	for _, tt := range []struct{ name, value, want string }{
 		{"KCMD_LOG_LEVEL", "loud", `KCMD_LOG_LEVEL: "loud" is not allowed; allowed: debug, info, warn, error`},
 		{"KCMD_MAX_CONNECTIONS", "many", `KCMD_MAX_CONNECTIONS: "many" is not allowed; allowed: a whole number from 1 to 1000000`},
-		{"KCMD_SOKCET", "/x", `KCMD_SOKCET: unknown variable; allowed: KCMD_CONFIG, KCMD_SOCKET, KCMD_STORE, KCMD_BUS, KCMD_ENCRYPTION_KEY, KCMD_SYNCHRONOUS, KCMD_CLIENT_TIMEOUT, KCMD_MAX_CONNECTIONS, KCMD_MAX_UID_CONNECTIONS, KCMD_MAX_UID_CACHES, KCMD_MAX_CACHE_TICKETS, KCMD_MAX_UID_BYTES, KCMD_MAX_BYTES, KCMD_DEFAULT_CACHE, KCMD_REAP_AFTER, KCMD_EXPIRY_WARNING, KCMD_RENEW, KCMD_RENEW_PARALLEL, KCMD_KDC_HELPER, KCMD_ACQUIRE, KCMD_LOGOUT, KCMD_SELINUX, KCMD_LOG_LEVEL`},
+		{"KCMD_SOKCET", "/x", `KCMD_SOKCET: unknown variable; allowed: KCMD_CONFIG, KCMD_SOCKET, KCMD_STORE, KCMD_BUS, KCMD_ENCRYPTION_KEY, KCMD_SYNCHRONOUS, KCMD_CLIENT_TIMEOUT, KCMD_MAX_CONNECTIONS, KCMD_MAX_UID_CONNECTIONS, KCMD_MAX_UID_CACHES, KCMD_MAX_CACHE_TICKETS, KCMD_MAX_UID_BYTES, KCMD_MAX_BYTES, KCMD_DEFAULT_CACHE, KCMD_REAP_AFTER, KCMD_EXPIRY_WARNING, KCMD_RENEW, KCMD_RENEW_PARALLEL, KCMD_KDC_HELPER, KCMD_ACQUIRE, KCMD_LOGOUT, KCMD_SELINUX, KCMD_IDLE_TIMEOUT, KCMD_LOG_LEVEL`},
 		{"KCMD_SESSION", "1", `KCMD_SESSION: unknown variable; allowed: KCMD_CONFIG, `},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

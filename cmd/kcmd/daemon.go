@@ -27,6 +27,7 @@ type daemon struct {
 	budgets budget.Limits
 	store   *ccstore.Store
 	sockets []*socket
+	passed  bool            // sockets are systemd's
 	policy  *selinux.Policy // nil: ignore labels
 	clock   clock.Clock
 	started time.Time
@@ -41,7 +42,9 @@ type daemon struct {
 	desk      *lifecycle.Desk // nil: there is no way to a KDC
 	renewer   *lifecycle.Renewer
 	keeper    *lifecycle.Keeper
-	kept      atomic.Pointer[[]keepConfig] // for other goroutines
+	idler     *idler
+
+	present atomic.Pointer[config] // config, for other goroutines
 }
 
 // serve runs the daemon until ctx is done. It makes what its parts share.
@@ -61,9 +64,10 @@ func (d *daemon) serve(ctx context.Context) error {
 	if stepsBack(ctx, c, sockets, systemSocket) {
 		return stepBack(ctx, c, sockets, log)
 	}
-	passed := len(sockets) > 0
-	if passed {
+	d.passed = len(sockets) > 0
+	if d.passed {
 		warnUnused(c, sockets, log)
+		warnBusy(c, log)
 	} else if sockets, err = listen(c.sockets); err != nil {
 		return err
 	}
@@ -79,7 +83,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		return nil // a signal interrupted the start
 	}
 	if err != nil {
-		if passed {
+		if d.passed {
 			log.Error("cannot start, answering clients with errors before ending", "err", err, "for", refusal)
 			refuse(ctx, c, sockets, log)
 		}
@@ -97,6 +101,7 @@ func (d *daemon) serve(ctx context.Context) error {
 
 // parts returns the parts of the daemon in the order in which to start them.
 func (d *daemon) parts(hangups <-chan os.Signal) []row {
+	d.present.Store(d.config)
 	rows := []row{
 		{name: "the store", part: closing(d.store), vital: true},
 		{name: "the sockets", part: d.newServers(), vital: true},
@@ -117,7 +122,7 @@ func (d *daemon) parts(hangups <-chan os.Signal) []row {
 	}
 	d.reaper = lifecycle.NewReaper(d.store, d.clock, d.log)
 	rows = append(rows, row{name: "the removal of expired caches", part: task(d.reaper.Run)})
-	d.setKept()
+	d.warnKept()
 	if d.desk != nil {
 		d.renewer, d.keeper = d.newRenewer(), d.newKeeper()
 		rows = append(rows,
@@ -130,6 +135,10 @@ func (d *daemon) parts(hangups <-chan os.Signal) []row {
 		d.log.Warn("the caches of a session stay after logout: logout = destroy is for the daemon of all users")
 	case d.destroyAtLogout:
 		rows = append(rows, row{name: "the destruction of caches at logout", part: task(d.newLogout().Run)})
+	}
+	if d.passed {
+		d.idler = d.newIdler()
+		rows = append(rows, row{name: "the end of an idle daemon", part: task(d.idler.run), vital: true})
 	}
 	r := &reporter{onBus: onBus, hangups: hangups, reload: d.reload, log: d.log}
 	return append(rows, row{name: "systemd", part: task(r.run)})

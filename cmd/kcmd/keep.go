@@ -121,9 +121,8 @@ func (d *daemon) newKeeper() *lifecycle.Keeper {
 	return lifecycle.NewKeeper(d.desk, d.keptCaches(), d.log)
 }
 
-// setKept has the destruction at logout spare the present [[keep]] tables.
-func (d *daemon) setKept() {
-	d.kept.Store(&d.keep)
+// warnKept logs that nothing can be kept without a way to a KDC.
+func (d *daemon) warnKept() {
 	if len(d.keep) > 0 && d.desk == nil {
 		d.log.Error("cannot keep caches filled from keytabs: there is no way to a KDC")
 	}

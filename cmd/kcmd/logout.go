@@ -22,7 +22,7 @@ func (d *daemon) newLogout() *lifecycle.Logout {
 			return logind.Watch(ctx, address, changed)
 		},
 		Spared: func(owner ccstore.Owner, name string) bool {
-			return slices.ContainsFunc(*d.kept.Load(), func(k keepConfig) bool { return k.owner == owner.UID && k.cache == name })
+			return slices.ContainsFunc(d.present.Load().keep, func(k keepConfig) bool { return k.owner == owner.UID && k.cache == name })
 		},
 		Logger: d.log,
 	}

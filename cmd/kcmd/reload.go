@@ -25,8 +25,13 @@ var live = []struct {
 	}},
 	{[]string{"expiry_warning"}, (*daemon).applyWarning},
 	{[]string{"renew", "renew_parallel"}, (*daemon).applyRenewal},
+	{[]string{"idle_timeout"}, func(d *daemon) {
+		if d.idler != nil {
+			d.idler.look()
+		}
+	}},
 	{[]string{"keep"}, func(d *daemon) {
-		d.setKept()
+		d.warnKept()
 		if d.keeper != nil {
 			d.keeper.Set(d.keptCaches())
 		}
@@ -135,6 +140,7 @@ func (d *daemon) adopt(c *config, applied map[string]string) {
 		next.values[key] = c.values[key]
 	}
 	d.config = &next
+	d.present.Store(&next)
 }
 
 // text returns the value of a setting, or the tables, for the log.

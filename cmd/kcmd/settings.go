@@ -41,7 +41,8 @@ type config struct {
 	acquire           string // auto, yes or no
 	keep              []keepConfig
 	destroyAtLogout   bool
-	selinux           bool // use SELinux labels, if the machine has them
+	selinux           bool          // use SELinux labels, if the machine has them
+	idleTimeout       time.Duration // 0: never
 	logLevel          slog.Level
 
 	values map[string]string // of the settings, by key
@@ -166,6 +167,18 @@ var settings = []setting{
 		func(c *config, s string) { c.destroyAtLogout = s == "destroy" }, "keep", "destroy"),
 	choice("selinux", "auto", "MODE", "auto: SELinux labels separate the caches of a user; off: labels are ignored",
 		func(c *config, s string) { c.selinux = s == "auto" }, "auto", "off"),
+	{
+		key:     "idle_timeout",
+		value:   "0",
+		word:    "DURATION",
+		meaning: "end after so long without clients, until systemd starts kcmd for the next one; 0: never",
+		allowed: fmt.Sprintf(`0, or a duration from %v in units h, m, s or ms, such as "10m"`, leastIdle),
+		set: func(c *config, s string) bool {
+			d, err := time.ParseDuration(s)
+			c.idleTimeout = d
+			return err == nil && (d == 0 || d >= leastIdle)
+		},
+	},
 	choice("log_level", "info", "LEVEL", "what to log: debug, info, warn, error",
 		func(c *config, s string) { _ = c.logLevel.UnmarshalText([]byte(s)) }, "debug", "info", "warn", "error"),
 }
