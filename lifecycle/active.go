@@ -16,14 +16,16 @@ type Presence struct {
 	Proc   string // default: /proc
 }
 
-// Active reports whether a user has a session that logind knows, or a process. Where
-// processes are hidden (ProtectProc= of systemd), sessions alone count.
+// Active reports whether logind knows the user, or a process of the user is seen. Where
+// processes are hidden (ProtectProc= of systemd), logind alone counts.
 func (p Presence) Active(uid uint32) bool {
 	return uid == uint32(os.Geteuid()) || p.hasSession(uid) || p.hasProcess(uid)
 }
 
 // hasSession reads what sd_uid_get_state(3) reads. A user who lingers has a process of
-// the user manager.
+// the user manager. One who is "closing" has logged out and left processes, as of tmux;
+// or lingers, because logind does not write the state again when the last session is
+// gone. Otherwise the file goes within UserStopDelaySec= (10 seconds).
 func (p Presence) hasSession(uid uint32) bool {
 	f, err := os.Open(filepath.Join(or(p.Logind, "/run/systemd/users"), strconv.FormatUint(uint64(uid), 10)))
 	if err != nil {
@@ -33,7 +35,7 @@ func (p Presence) hasSession(uid uint32) bool {
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		if state, ok := strings.CutPrefix(lines.Text(), "STATE="); ok {
-			return slices.Contains([]string{"active", "online", "lingering"}, state)
+			return slices.Contains([]string{"opening", "active", "online", "lingering", "closing"}, state)
 		}
 	}
 	return false

@@ -17,7 +17,7 @@ func TestActive(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for uid, want := range map[uint32]bool{ended: false, there: true, lingering: true, closing: false, unknown: false, uint32(os.Geteuid()): true} {
+	for uid, want := range map[uint32]bool{ended: false, there: true, lingering: true, closing: true, unknown: false, uint32(os.Geteuid()): true} {
 		if got := p.Active(uid); got != want {
 			t.Errorf("uid %d is active: %v, want %v", uid, got, want)
 		}
@@ -25,7 +25,7 @@ func TestActive(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("not root: no directories of others")
 	}
-	for name, uid := range map[string]int{"17": closing, "self": unknown} {
+	for name, uid := range map[string]int{"17": ended, "self": unknown} {
 		if err := os.Mkdir(filepath.Join(p.Proc, name), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -33,7 +33,7 @@ func TestActive(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if !p.Active(closing) || p.Active(unknown) {
+	if !p.Active(ended) || p.Active(unknown) {
 		t.Error("processes do not count")
 	}
 }
