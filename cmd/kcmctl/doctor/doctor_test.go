@@ -113,12 +113,31 @@ func TestExamine(t *testing.T) {
 				"/etc/pam.d/common-auth":             "auth sufficient pam_krb5.so minimum_uid=1000\n",
 				"/etc/ssh/sshd_config.d/gssapi.conf": "GSSAPIAuthentication yes\n",
 			},
-			want: "warning pam_krb5 /etc/krb5.conf: [appdefaults]|    pam = {|        ccache = KCM:%u|    }\nnote sshd : ",
+			want: "warning pam_krb5 /etc/krb5.conf: [appdefaults]|    pam = {|        ccache = KCM:%u|        retain_after_close = true|    }\nnote sshd : ",
+		},
+		"logins that destroy a shared cache": {
+			files: map[string]string{
+				"/etc/pam.d/common-auth": "auth sufficient pam_krb5.so minimum_uid=1000\n",
+				"/etc/krb5.conf":         "[libdefaults]\ndefault_ccache_name = KCM:\n[appdefaults]\n pam = {\n  ccache = KCM:%u\n }\n",
+			},
+			want: "warning pam_krb5 /etc/krb5.conf: [appdefaults]|    pam = {|        retain_after_close = true|    }",
+		},
+		"logins with a cache for each": {
+			files: map[string]string{"/etc/pam.d/common-auth": "auth sufficient pam_krb5.so ccache=KCM:%u:XXXXXX\n"},
+		},
+		"logins that leave their tickets": {
+			files: map[string]string{"/etc/pam.d/common-auth": "auth sufficient pam_krb5.so retain_after_close ccache=KCM:%u\n"},
+		},
+		"delegated tickets that kcmctl takes": {
+			files: map[string]string{
+				"/etc/ssh/sshd_config.d/gssapi.conf": "GSSAPIAuthentication yes\n",
+				"/etc/pam.d/sshd":                    "session optional pam_exec.so quiet /usr/bin/kcmctl adopt\n",
+			},
 		},
 		"pam_krb5 with a cache": {
 			files: map[string]string{
 				"/etc/pam.d/common-auth": "auth sufficient pam_krb5.so minimum_uid=1000\n",
-				"/etc/krb5.conf":         "[libdefaults]\ndefault_ccache_name = KCM:\n[appdefaults]\n pam = {\n  debug = false\n  ccache = KCM:%u\n }\n",
+				"/etc/krb5.conf":         "[libdefaults]\ndefault_ccache_name = KCM:\n[appdefaults]\n pam = {\n  debug = false\n  ccache = KCM:%u\n  retain_after_close = yes\n }\n",
 			},
 		},
 		"Samba": {
