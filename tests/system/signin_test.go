@@ -31,7 +31,7 @@ func TestSignInWanted(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.daemon.Bus = bus
-	if err := w.daemon.Start(); err != nil {
+	if err := w.daemon.Start("--renew", "no"); err != nil { // a ticket is to expire
 		t.Fatal(err)
 	}
 	s := &signIns{w: w, t: t}
