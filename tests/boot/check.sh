@@ -99,8 +99,13 @@ in_journal() {
 	journal | grep -E -e "$1"
 }
 
-# start_kcmd runs what README.md says after the installation.
+# start_kcmd installs the package by the line of README.md, which starts kcmd.
 start_kcmd() {
+	DEBIAN_FRONTEND=noninteractive bash -euc "$(readme '## Install' 1 | grep apt-get)" || fail "the package can be installed"
+}
+
+# start_built runs what README.md says after an installation with meson.
+start_built() {
 	bash -euc "$(readme '## Build and install' 3)"
 }
 

@@ -66,6 +66,7 @@ func blocksOf(t *testing.T, page string) (blocks []readmeBlock) {
 func TestReadmeBlocksAreTested(t *testing.T) {
 	tested := map[string][]string{
 		"# kcmd":                     {"TestReadmeFirst", "TestReadmeTry", "TestReadmeRun", "TestReadmeRun"},
+		"## Install":                 {"tests/boot/scenarios/package"},
 		"## Build and install":       {"TestReadmeBuild", "TestReadmeBuild", "tests/boot/scenarios/service"},
 		"### krb5.conf":              {"TestReadmeKrb5Conf"},
 		"## Run it by hand":          {"TestReadmeByHand"},
