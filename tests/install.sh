@@ -48,7 +48,9 @@ package_of() {
 	ssh) echo openssh-client ;;
 	umount) echo mount ;;
 	mkfs.ext4) echo e2fsprogs ;;
+	dpkg-deb) echo dpkg ;;
 	ninja) echo ninja-build ;;
+	rpmbuild) echo rpm ;;
 	gdbus-codegen) echo libglib2.0-dev-bin ;;
 	dbus-monitor) echo dbus-bin ;;
 	xmllint) echo libxml2-utils ;;
