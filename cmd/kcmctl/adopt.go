@@ -2,11 +2,13 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -55,7 +57,11 @@ func (k *copying) adopt(cmd *cobra.Command, args []string) error {
 	if pam == "close_session" {
 		return nil
 	}
-	results, err := k.take(cmd, source)
+	uid, err := k.uid(cmd.Context())
+	if err != nil {
+		return err
+	}
+	results, err := k.take(cmd.Context(), uid, source)
 	gone := exitStatus(err) == exitNotFound // as pam_exec has had it adopted before
 	if err != nil && !gone {
 		return err
@@ -75,15 +81,12 @@ func (k *copying) adopt(cmd *cobra.Command, args []string) error {
 }
 
 // take copies the tickets to kcmd and destroys the file.
-func (k *copying) take(cmd *cobra.Command, source string) ([]transfer.Result, error) {
+func (k *copying) take(ctx context.Context, uid uint32, source string) ([]transfer.Result, error) {
 	if err := harden(); err != nil {
 		return nil, err
 	}
-	uid, err := k.uid(cmd.Context())
-	if err != nil {
-		return nil, err
-	}
-	results, err := k.importAs(cmd.Context(), uid, []string{source})
+	k.Now = time.Now()
+	results, err := k.importAs(ctx, uid, []string{source})
 	if err != nil && !errors.As(err, new(failure)) {
 		err = fmt.Errorf("cannot take the tickets: %w", err)
 	}

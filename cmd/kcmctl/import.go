@@ -105,27 +105,29 @@ func (k *copying) run(cmd *cobra.Command, do func(ctx context.Context) ([]transf
 	if k.cache != "" {
 		k.Only = func(c *transfer.Cache) bool { return k.names(c) }
 	}
-	results, err := do(cmd.Context())
-	if err != nil {
-		if errors.As(err, new(failure)) {
+	results, failed := do(cmd.Context())
+	if failed == nil && k.cache != "" && len(results) == 0 {
+		failed = fail(exitNotFound, "there is no cache of %s", k.cache)
+	}
+	if failed == nil || len(results) > 0 { // what was copied before a failure
+		err := print(func(p *render.Page) {
+			if k.json {
+				p.JSON(append([]transfer.Result{}, results...))
+			} else {
+				p.Results(results, k.DryRun)
+			}
+		})
+		if err != nil {
 			return err
 		}
-		return fmt.Errorf("cannot %s the caches: %w", cmd.Name(), err)
 	}
-	if k.cache != "" && len(results) == 0 {
-		return fail(exitNotFound, "there is no cache of %s", k.cache)
+	switch {
+	case failed != nil && !errors.As(failed, new(failure)):
+		return fmt.Errorf("cannot %s the caches: %w", cmd.Name(), failed)
+	case failed == nil && slices.ContainsFunc(results, func(r transfer.Result) bool { return !r.OK() }):
+		return failure{errors.New(""), exitFailed} // the results say why
 	}
-	err = print(func(p *render.Page) {
-		if k.json {
-			p.JSON(append([]transfer.Result{}, results...))
-		} else {
-			p.Results(results, k.DryRun)
-		}
-	})
-	if err == nil && slices.ContainsFunc(results, func(r transfer.Result) bool { return !r.OK() }) {
-		err = failure{errors.New(""), exitFailed} // the results say why
-	}
-	return err
+	return failed
 }
 
 // names reports whether --cache means a cache.
@@ -175,17 +177,17 @@ func (k *copying) importAs(ctx context.Context, uid uint32, sources []string) (r
 				o.UID = uid
 				r, err := transfer.Copy(database[uid], kcmd, o)
 				if err != nil {
-					return fmt.Errorf("%s: %w", name, err)
+					return fmt.Errorf("cannot import %s: %w", name, err)
 				}
 				results = append(results, r...)
 				continue
 			}
 			r, err := k.copy(ctx, uid, name, func(other transfer.Collection) (from, to transfer.Collection) { return other, kcmd })
 			if err != nil {
-				return fmt.Errorf("%s: %w", name, err)
+				return failure{fmt.Errorf("cannot import %s: %w", name, err), exitStatus(err)}
 			}
-			if len(r) == 0 && strings.HasPrefix(name, "FILE:") {
-				return fail(exitNotFound, "there is no file %s", strings.TrimPrefix(name, "FILE:"))
+			if len(r) == 0 && k.cache == "" && !k.allUsers {
+				return fail(exitNotFound, "there are no caches in %s", name)
 			}
 			results = append(results, r...)
 		}
@@ -213,8 +215,11 @@ func (k *copying) copy(ctx context.Context, uid uint32, other string, ends func(
 	o := k.Options
 	o.UID = uid
 	c, err := transfer.Open(ctx, other, uid)
-	if err != nil {
+	if errors.As(err, new(transfer.NameError)) {
 		return nil, failure{err, exitUsage}
+	}
+	if err != nil {
+		return nil, err
 	}
 	defer c.Close()
 	from, to := ends(c)

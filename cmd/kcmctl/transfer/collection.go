@@ -54,6 +54,13 @@ var (
 	errChanged = errors.New("it has changed meanwhile; try again")
 )
 
+// A NameError is returned by Open for the name of no collection.
+type NameError string
+
+func (e NameError) Error() string { return string(e) }
+
+func nameError(format string, args ...any) error { return NameError(fmt.Sprintf(format, args...)) }
+
 // Open returns the collection of that name. uid is that of the effective user.
 func Open(ctx context.Context, name string, uid uint32) (Collection, error) {
 	kind, residual, found := strings.Cut(name, ":")
@@ -62,9 +69,9 @@ func Open(ctx context.Context, name string, uid uint32) (Collection, error) {
 	}
 	switch {
 	case kind == "MEMORY":
-		return nil, errors.New("a MEMORY cache exists only within one program; no other can read or write it")
+		return nil, nameError("a MEMORY cache exists only within one program; no other can read or write it")
 	case residual == "" && kind != "KEYRING":
-		return nil, fmt.Errorf("%q has no path; allowed: FILE:PATH, DIR:PATH, KEYRING:NAME, KCM:SOCKET", name)
+		return nil, nameError("%q has no path; allowed: FILE:PATH, DIR:PATH, KEYRING:NAME, KCM:SOCKET", name)
 	case kind == "FILE":
 		return &file{path: residual, title: "FILE:" + residual, uid: uid}, nil
 	case kind == "DIR" && strings.HasPrefix(residual, ":"):
@@ -76,9 +83,9 @@ func Open(ctx context.Context, name string, uid uint32) (Collection, error) {
 	case kind == "KCM" && strings.HasPrefix(residual, "/"):
 		return Dial(ctx, residual, uid, " at "+residual)
 	case kind == "KCM":
-		return nil, fmt.Errorf("%q is not allowed; allowed: KCM: with the path of a socket, as KCM:/run/.heim_org.h5l.kcm-socket", name)
+		return nil, nameError("%q is not allowed; allowed: KCM: with the path of a socket, as KCM:/run/.heim_org.h5l.kcm-socket", name)
 	}
-	return nil, fmt.Errorf("%q is not allowed; allowed: FILE:PATH, DIR:PATH, KEYRING:NAME, KCM:SOCKET", name)
+	return nil, nameError("%q is not allowed; allowed: FILE:PATH, DIR:PATH, KEYRING:NAME, KCM:SOCKET", name)
 }
 
 // randomName returns n random letters and digits.

@@ -2,7 +2,6 @@ package transfer
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"time"
 
@@ -16,10 +15,10 @@ type keyring struct{ *cckeyring.Collection }
 func newKeyring(residual string) (*keyring, error) {
 	name, err := cckeyring.ParseName(residual)
 	if err != nil {
-		return nil, err
+		return nil, NameError(err.Error())
 	}
 	if name.Anchor == cckeyring.Process || name.Anchor == cckeyring.Thread {
-		return nil, fmt.Errorf("%v exists only within one program; no other can read or write it", name)
+		return nil, nameError("%v exists only within one program; no other can read or write it", name)
 	}
 	c, err := cckeyring.Open(name)
 	return &keyring{c}, err
