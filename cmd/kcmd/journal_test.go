@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -152,7 +151,7 @@ func TestJournalFields(t *testing.T) {
 	_, _ = c.GetPrincipal("later")
 	buf := make([]byte, 4096)
 	n, err := j.lines.Read(buf)
-	if err != nil && err != io.EOF {
+	if err != nil {
 		t.Fatal(err)
 	}
 	if got := string(buf[:n]); !strings.HasPrefix(got, "<7>level=DEBUG msg=request op=GET_PRINCIPAL ") {
