@@ -21,7 +21,7 @@ control_groups() {
 # over what the tree has, and is kept when the machine stops.
 machine_start() {
 	local tree=$1 machine=$2 root i
-	group=kcmd-boot-$$
+	group=kcmd-boot-$BASHPID # a shell boots one at a time
 	rm -rf "$machine/work"
 	mkdir -p "$machine"/{over,work,root}
 	for root in $(control_groups); do
