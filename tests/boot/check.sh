@@ -99,6 +99,24 @@ in_journal() {
 	journal | grep -E -e "$1"
 }
 
+# finds LEVEL EXPRESSION succeeds if doctor has such a finding.
+finds() { prints "^$1 +.*$2" kcmctl doctor; }
+
+# obey_doctor does what doctor prints: runs commands, and writes lines to the end of files.
+obey_doctor() {
+	local verb file text
+	while IFS=$'\t' read -r verb file text; do
+		case $verb in
+		run) bash -c "$text" </dev/null ;;
+		write) printf '%s\n' "$text" >>"$file" ;;
+		esac
+	done < <(kcmctl doctor | awk '
+		/^[a-z]/ { verb = "" }
+		/^         run:$/ { verb = "run"; file = "-"; next }
+		/^         write to .*:$/ { verb = "write"; file = $3; sub(/:$/, "", file); next }
+		verb && /^             / { print verb "\t" file "\t" substr($0, 14) }')
+}
+
 # start_kcmd installs the package by the line of README.md, which starts kcmd.
 start_kcmd() {
 	DEBIAN_FRONTEND=noninteractive bash -euc "$(readme '## Install' 1 | grep apt-get)" || fail "the package can be installed"
