@@ -11,6 +11,7 @@ import (
 
 	diff "github.com/google/go-cmp/cmp"
 
+	"kcmd.org/kcmd/cmd/kcmctl/transfer"
 	"kcmd.org/kcmd/dbus/client"
 )
 
@@ -105,6 +106,16 @@ func events() []Event {
 	return list
 }
 
+func results() []transfer.Result {
+	return []transfer.Result{
+		{Source: "FILE:/tmp/krb5cc_1000", Target: "KCM:1000", Principal: "alice@LAB.TEST", Outcome: transfer.Taken, Default: true, Removed: true},
+		{Source: "DIR::/d/tkta", Target: "KCM:1000:a", Principal: "bob@LAB.TEST", Outcome: transfer.Replaced},
+		{Source: "DIR::/d/tktb", Target: "KCM:1000:b", Principal: "bob@LAB.TEST", Outcome: transfer.Skipped, Reason: transfer.Newer},
+		{Source: "FILE:/tmp/krb5cc_\x1b[2J", Outcome: transfer.Skipped, Reason: transfer.Unreadable, Error: "/tmp/krb5cc_\x1b[2J is not a regular file"},
+		{Source: "FILE:/tmp/large", Target: "KCM:1000:large", Principal: "alice@LAB.TEST", Outcome: transfer.Failed, Error: "no space"},
+	}
+}
+
 // TestPages compares what is printed with files, which -update writes.
 func TestPages(t *testing.T) {
 	eachEvent := func(write func(p *Page, e Event)) func(p *Page) {
@@ -125,6 +136,12 @@ func TestPages(t *testing.T) {
 			p.Done(alice(), "is renewed")
 			p.Count(1, "cache", "destroyed")
 			p.Count(2, "ticket", "removed")
+		},
+		"results": func(p *Page) {
+			p.Results(results(), false)
+			p.Results(results()[:1], true)
+			p.Results(nil, false)
+			p.Variable("KRB5CCNAME", "KCM:1000:it's")
 		},
 		"users":       func(p *Page) { p.Users(status().Users); p.Users(nil) },
 		"status":      func(p *Page) { p.Status(status()) },
