@@ -51,6 +51,15 @@ type Watcher interface {
 	Fresh(ctx context.Context, owner Owner, revision uint64) (bool, error)
 }
 
+// An AskedWatcher is a Watcher that sees changes too late for a reader who knows of them.
+// The store asks it (Fresh) before each use of a collection, and waits for its answer.
+type AskedWatcher interface {
+	Watcher
+
+	// AlwaysAsk does nothing.
+	AlwaysAsk()
+}
+
 // Moved has the commits of this store and others, in order, since the watch of a
 // collection began or f was last called.
 type Moved struct {

@@ -58,7 +58,7 @@ func (s *Store) moved(ctx context.Context, st *state, m Moved) {
 func (s *Store) follow(ctx context.Context, st *state, m Moved) {
 	st.loading.Lock()
 	defer st.loading.Unlock()
-	st.unseen.Store(false)
+	st.unseen.Store(s.alwaysAsk)
 	for _, c := range m.Commits {
 		before := st.current.Load()
 		switch {

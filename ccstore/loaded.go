@@ -93,17 +93,24 @@ func (s *Store) snapshot(ctx context.Context, st *state) (*Collection, error) {
 	if c == nil {
 		return s.loadLatest(ctx, st)
 	}
-	if !st.suspect.Load() && !st.unseen.Load() || !st.loading.TryLock() {
+	if !st.suspect.Load() && !st.unseen.Load() || !s.beginLoading(st) {
 		return c, nil
 	}
 	defer st.loading.Unlock()
-	if !st.suspect.Load() && s.isFresh(ctx, st) {
-		return c, nil
-	}
-	if err := s.reload(ctx, st); err != nil {
-		return c, nil // s.reading says so
+	if st.suspect.Load() || !s.isFresh(ctx, st) {
+		_ = s.reload(ctx, st) // s.reading says so, and what is known is better than nothing
 	}
 	return st.current.Load(), nil
+}
+
+// beginLoading locks st.loading. It is false if another call has: then what is known is
+// good enough, unless an AskedWatcher can tell at once.
+func (s *Store) beginLoading(st *state) bool {
+	if s.alwaysAsk {
+		st.loading.Lock()
+		return true
+	}
+	return st.loading.TryLock()
 }
 
 // loadLatest returns the latest snapshot, from the backend if there is none or it is

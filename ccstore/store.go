@@ -33,6 +33,7 @@ type Store struct {
 	active   sync.WaitGroup // calls under way
 
 	watched      Watcher // the backend, if it has other writers
+	alwaysAsk    bool    // it is an AskedWatcher
 	following    context.Context
 	endFollowing context.CancelFunc
 	followers    sync.WaitGroup
@@ -90,6 +91,7 @@ func Open(backend Backend, o Options) *Store {
 		s.commitTimeout = 5 * time.Second
 	}
 	s.watched, _ = backend.(Watcher)
+	_, s.alwaysAsk = backend.(AskedWatcher)
 	s.following, s.endFollowing = context.WithCancel(context.Background())
 	s.reading = newOutage(s.log, "read")
 	s.writing = newOutage(s.log, "write")
