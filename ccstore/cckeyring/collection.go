@@ -110,12 +110,21 @@ func (c *Collection) create() error {
 
 // Primary returns the name of the primary cache, which may not exist.
 func (c *Collection) Primary() (string, error) {
+	name, err := c.StoredPrimary()
+	if name == "" && err == nil {
+		name = c.Initial()
+	}
+	return name, err
+}
+
+// StoredPrimary returns the name of the primary cache, "" if it was never set.
+func (c *Collection) StoredPrimary() (string, error) {
 	if c.ring == 0 {
-		return c.Initial(), nil
+		return "", nil
 	}
 	k, err := search(c.ring, typeUser, primaryKey, 0)
 	if errors.Is(err, unix.ENOKEY) {
-		return c.Initial(), nil
+		return "", nil
 	}
 	if err != nil {
 		return "", failed("find the primary cache", err)
@@ -147,10 +156,15 @@ func (c *Collection) SetPrimary(name string) error {
 	if err := c.create(); err != nil {
 		return err
 	}
+	_, err := add(typeUser, primaryKey, primaryPayload(name), c.ring)
+	return failed("set the primary cache", err)
+}
+
+// primaryPayload returns the payload of the key of the primary cache.
+func primaryPayload(name string) []byte {
 	b := binary.BigEndian.AppendUint32(nil, primaryVersion)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(name)))
-	_, err := add(typeUser, primaryKey, append(b, name...), c.ring)
-	return failed("set the primary cache", err)
+	return append(b, name...)
 }
 
 // Names returns the names of the caches, the primary one first, the others in the order

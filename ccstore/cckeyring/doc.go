@@ -1,7 +1,7 @@
 // Package cckeyring reads and writes the KEYRING credential caches of libkrb5: keyrings
 // of the kernel (keyrings(7)).
 //
-// It imports ccstore/ccache for the credentials. cmd/kcmctl uses it.
+// It imports ccstore/ccache for the credentials. cmd/kcmctl and ccstore/keyring use it.
 //
 // What a keyring is depends on the thread: its effective user, its session, and the
 // keyrings that it possesses. All calls for a collection must come from one goroutine
@@ -18,7 +18,7 @@
 //
 // Files, in the order in which to read them: name.go (anchors and names), kernel.go
 // (system calls), collection.go (caches of a collection), read.go, write.go,
-// users.go (who has keyrings).
+// batch.go (several changes at once), users.go (who has keyrings).
 //
 // References:
 //

@@ -132,6 +132,9 @@ func describe(k key) (description, error) {
 	return description{fields[0], uint32(uid), fields[4]}, err
 }
 
+// isAbsent reports whether an error says that a key is not there, or not in a keyring.
+func isAbsent(err error) bool { return isGone(err) || errors.Is(err, unix.ENOENT) }
+
 // isGone reports whether an error says that a key has gone: it was removed, has expired
 // or cannot be reached, as libkrb5 skips it.
 func isGone(err error) bool {
