@@ -46,6 +46,19 @@ func (c *Cache) Deadlines() Deadlines {
 	return Deadlines{Expiry: c.validUntil(), Reaping: reaping, Renewing: c.renewalDue()}
 }
 
+// SetDeadlines sets the deadlines of the caches to what follows from the rest of the
+// record, for a backend that does not keep them.
+func (r *Record) SetDeadlines(owner Owner) {
+	c, _ := fromRecord(owner, r)
+	for i := range r.Caches {
+		row := &r.Caches[i]
+		row.Deadlines = Deadlines{Expiry: Never, Reaping: Never, Renewing: Never}
+		if cache := c.cacheByID(row.ID); cache != nil {
+			row.Deadlines = cache.Deadlines()
+		}
+	}
+}
+
 // Due returns the deadlines of a kind that come after one time and not after
 // another, in seconds since 1970, as Backend.Due does. It loads no collection.
 func (s *Store) Due(ctx context.Context, kind DeadlineKind, after, until int64, limit int) ([]Deadline, error) {

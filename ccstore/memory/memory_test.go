@@ -9,14 +9,14 @@ import (
 )
 
 func TestStore(t *testing.T) {
-	storetest.Run(t, func(*testing.T) storetest.Open {
+	storetest.Run(t, storetest.Limits{}, func(*testing.T) storetest.Open {
 		b := memory.New() // outlives its Close, as a file would
 		return func() ccstore.Backend { return b }
 	})
 }
 
 func TestShared(t *testing.T) {
-	storetest.Run(t, func(*testing.T) storetest.Open {
+	storetest.Run(t, storetest.Limits{}, func(*testing.T) storetest.Open {
 		b := memory.NewShared()
 		return func() ccstore.Backend { return b }
 	})

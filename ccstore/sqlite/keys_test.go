@@ -15,7 +15,7 @@ import (
 )
 
 func TestStoreSealed(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) storetest.Open {
+	storetest.Run(t, storetest.Limits{}, func(t *testing.T) storetest.Open {
 		path := filepath.Join(privateDir(t), "kcmd.db")
 		return func() ccstore.Backend { return openWith(t, path, keyOf('A')) }
 	})

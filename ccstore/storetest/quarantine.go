@@ -11,11 +11,11 @@ import (
 // corrupt closes a store, makes changes in its backend, and opens it again.
 func corrupt(t *testing.T, open Open, s *ccstore.Store, ops ...ccstore.Op) *ccstore.Store {
 	t.Helper()
-	revision := view(t, s, owner).Revision()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	b := open()
+	revision := load(t, b).Revision
 	if err := b.Commit(t.Context(), &ccstore.Commit{Owner: owner, Revision: revision, Ops: ops}); err != nil {
 		t.Fatal(err)
 	}
