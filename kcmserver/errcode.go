@@ -61,9 +61,10 @@ func code(err error) kcm.Code {
 
 // diskCode tells what is the matter with the disk, in words that the user reads
 // ("No space left on device") and an administrator can act on. EDQUOT is not
-// one of them: it is what a user's own limits are told by.
+// one of them: it is what a user's own limits are told by. EFBIG is what a keyring
+// says of a large ticket.
 func diskCode(err error) kcm.Code {
-	for _, errno := range []unix.Errno{unix.ENOSPC, unix.EROFS, unix.EIO} {
+	for _, errno := range []unix.Errno{unix.ENOSPC, unix.EROFS, unix.EIO, unix.EFBIG} {
 		if errors.Is(err, errno) {
 			return kcm.Code(errno)
 		}

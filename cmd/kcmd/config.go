@@ -46,6 +46,9 @@ func readConfig(flags *pflag.FlagSet) (*config, error) {
 		}
 		c.values[s.key] = value
 	}
+	if strings.HasPrefix(c.store, keyringStore) && !c.session {
+		return nil, fmt.Errorf("store: %q is not allowed without --session: the kernel lets a process use the keyrings of its own user only; allowed: sqlite:PATH, memory:", c.store)
+	}
 	c.socketAsked = fromFiles.sockets != nil || v.GetString("socket") != defaults(c.session)["socket"]
 	if fromFiles.sockets != nil && os.Getenv("KCMD_SOCKET") == "" && !flags.Changed("socket") {
 		c.sockets, c.socketTables = fromFiles.sockets, true

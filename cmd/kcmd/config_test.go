@@ -299,9 +299,9 @@ func TestBadFile(t *testing.T) {
 		{`max_uid_bytes = "9999999GiB"`, `: max_uid_bytes: "9999999GiB" is not allowed; allowed: a size such as "64MiB": a whole number, and KiB, MiB, GiB or nothing`},
 		{`selinux = "on"`, `: selinux: "on" is not allowed; allowed: auto, off`},
 		{`socket = ""`, `: socket: "" is not allowed; allowed: a path of at most 107 bytes without control characters`},
-		{`store = "sqlite:"`, `: store: "sqlite:" is not allowed; allowed: sqlite:PATH of at most 480 bytes without control characters, memory:`},
-		{`store = "memory:x"`, `: store: "memory:x" is not allowed; allowed: sqlite:PATH of at most 480 bytes without control characters, memory:`},
-		{`store = "/x.db"`, `: store: "/x.db" is not allowed; allowed: sqlite:PATH of at most 480 bytes without control characters, memory:`},
+		{`store = "sqlite:"`, `: store: "sqlite:" is not allowed; allowed: sqlite:PATH of at most 480 bytes without control characters, memory:, keyring:, keyring:user:NAME, keyring:session:NAME`},
+		{`store = "memory:x"`, `: store: "memory:x" is not allowed; allowed: sqlite:PATH of at most 480 bytes without control characters, memory:, keyring:, keyring:user:NAME, keyring:session:NAME`},
+		{`store = "/x.db"`, `: store: "/x.db" is not allowed; allowed: sqlite:PATH of at most 480 bytes without control characters, memory:, keyring:, keyring:user:NAME, keyring:session:NAME`},
 		{`bus = "no"`, `: bus: "no" is not allowed; allowed: system, session, none, or the D-Bus address of a UNIX socket such as unix:path=/run/bus`},
 		{`bus = "tcp:host=localhost,port=1"`, `: bus: "tcp:host=localhost,port=1" is not allowed; allowed: system, session, none, or the D-Bus address of a UNIX socket such as unix:path=/run/bus`},
 		{`bus = "unix:path=/a;tcp:host=b"`, `: bus: "unix:path=/a;tcp:host=b" is not allowed; `},
@@ -402,7 +402,8 @@ func TestBadFlag(t *testing.T) {
 	for _, tt := range []struct{ flag, value, want string }{
 		{"--socket", long, `--socket: "` + long + `" is not allowed; allowed: a path of at most 107 bytes without control characters`},
 		{"--socket", "", `--socket: "" is not allowed; allowed: a path of at most 107 bytes without control characters`},
-		{"--store", "keyring:", `--store: "keyring:" is not allowed; allowed: sqlite:PATH of at most 480 bytes without control characters, memory:`},
+		{"--store", "keyring:", `store: "keyring:" is not allowed without --session: the kernel lets a process use the keyrings of its own user only; allowed: sqlite:PATH, memory:`},
+		{"--store", "keyring:thread:x", `--store: "keyring:thread:x" is not allowed; allowed: sqlite:PATH of at most 480 bytes without control characters, memory:, keyring:, keyring:user:NAME, keyring:session:NAME`},
 		{"--max-uid-connections", "1e3", `--max-uid-connections: "1e3" is not allowed; allowed: a whole number from 1 to 1000000`},
 		{"--bus", "unix:", `--bus: "unix:" is not allowed; allowed: system, session, none, or the D-Bus address of a UNIX socket such as unix:path=/run/bus`},
 	} {

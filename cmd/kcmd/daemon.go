@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -93,7 +94,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	for _, s := range sockets {
 		log.Info("serving", "socket", s.path(), "namespace", s.namespace, "store", c.store)
 	}
-	if c.selinux {
+	if c.selinux && !strings.HasPrefix(c.store, keyringStore) { // which has no place for labels
 		d.policy = selinux.Load(log)
 	}
 	return runParts(ctx, d.parts(hangups), log)

@@ -18,7 +18,7 @@
 //     servers at the same path
 //   - session.go, refuse.go: when a daemon of the session is not needed, and errors for
 //     clients of a daemon that cannot start
-//   - store.go, key.go: opening the store, and reading its key
+//   - store.go, keyring.go, key.go: opening the store, and reading its key
 //   - kdc.go, logout.go: the way to KDCs, the renewal of tickets, and logout
 //   - bus.go, statistics.go, systemd.go, watchdog.go: D-Bus, the figures that it shows, and reports
 //     to systemd

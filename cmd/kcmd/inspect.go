@@ -103,6 +103,9 @@ func storePath(c *config, args []string) (string, error) {
 	if store == memoryStore {
 		return "", errors.New("cannot read store memory:, which is in the memory of its daemon; allowed: sqlite:PATH or PATH")
 	}
+	if name, ok := strings.CutPrefix(store, keyringStore); ok {
+		return "", fmt.Errorf("cannot read store %s, which is no database; klist reads it as %s", store, shownKeyring(name))
+	}
 	path, ok := absolute(strings.TrimPrefix(store, sqliteStore))
 	if !ok || len(path) > sqlite.MaxPath {
 		return "", fmt.Errorf("store %s is not allowed; allowed: sqlite:PATH or PATH, of at most %d bytes without control characters", quoted(store), sqlite.MaxPath)

@@ -23,7 +23,7 @@ type config struct {
 	sockets           []socketConfig
 	socketAsked       bool   // sockets is not the default
 	socketTables      bool   // sockets come from [[socket]] tables
-	store             string // sqlite:PATH with an absolute path, or memory:
+	store             string // sqlite:PATH with an absolute path, memory:, or keyring: with a collection
 	bus               string // system, session, none, or an address
 	encryptionKey     string // systemd credential or file with the key of the store; "": no key
 	synchronous       string // full or normal
@@ -78,8 +78,8 @@ var settings = []setting{
 	{
 		key:     "store",
 		word:    "STORE",
-		meaning: "where to store tickets: sqlite:PATH or memory:",
-		allowed: fmt.Sprintf("sqlite:PATH of at most %d bytes without control characters, memory:", sqlite.MaxPath),
+		meaning: "where to store tickets: sqlite:PATH, memory: or keyring:",
+		allowed: fmt.Sprintf("sqlite:PATH of at most %d bytes without control characters, memory:, keyring:, keyring:user:NAME, keyring:session:NAME", sqlite.MaxPath),
 		set:     setStore,
 	},
 	{
@@ -261,8 +261,9 @@ var busAddress = regexp.MustCompile(`^unix:[!-:<-~]*(path|abstract)=[!-:<-~]+(;u
 const maxBusAddress = 4096
 
 const (
-	sqliteStore = "sqlite:"
-	memoryStore = "memory:"
+	sqliteStore  = "sqlite:"
+	memoryStore  = "memory:"
+	keyringStore = "keyring:"
 )
 
 func setStore(c *config, s string) bool {
@@ -272,6 +273,10 @@ func setStore(c *config, s string) bool {
 		return ok && len(path) <= sqlite.MaxPath
 	}
 	c.store = s
+	if name, ok := strings.CutPrefix(s, keyringStore); ok {
+		_, err := keyringName(name)
+		return err == nil && !strings.ContainsFunc(name, unicode.IsControl)
+	}
 	return s == memoryStore
 }
 

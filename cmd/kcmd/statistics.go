@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"kcmd.org/kcmd/dbus"
 	"kcmd.org/kcmd/kcmserver"
@@ -20,7 +21,7 @@ func (d *daemon) figures(ctx context.Context, c *config) (*dbus.Statistics, erro
 	}
 	s := d.server.Stats()
 	return &dbus.Statistics{
-		Started: d.started, Store: c.store, Encrypted: c.encryptionKey != "" && c.store != memoryStore,
+		Started: d.started, Store: c.store, Encrypted: c.encryptionKey != "" && strings.HasPrefix(c.store, sqliteStore),
 		StoreBytes: health.Stored, Quarantined: uint32(health.Quarantined),
 		Unreadable: health.Unreadable, Unwritable: health.Unwritable,
 		Collections: uint32(health.Loaded), CacheBytes: health.InMemory,

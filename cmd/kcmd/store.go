@@ -20,13 +20,19 @@ import (
 
 // openStore opens the store with the configured backend.
 func openStore(ctx context.Context, c *config, budgets budget.Limits, clk clock.Clock, log *slog.Logger) (*ccstore.Store, error) {
-	backend, err := openBackend(ctx, c, log)
+	backend, err := openBackend(ctx, c, clk, log)
 	if err != nil {
 		return nil, err
 	}
-	return ccstore.Open(backend, ccstore.Options{
+	store := ccstore.Open(backend, ccstore.Options{
 		Logger: log, Clock: clk, Limits: storeLimits(c, budgets), Resident: budgets.Collections.Whole, ReapAfter: c.reapAfter,
-	}), nil
+	})
+	if strings.HasPrefix(c.store, keyringStore) {
+		if err := follow(ctx, store); err != nil {
+			return nil, errors.Join(err, store.Close())
+		}
+	}
+	return store, nil
 }
 
 // storeLimits returns the limits of the store as configured.
@@ -36,12 +42,15 @@ func storeLimits(c *config, budgets budget.Limits) ccstore.Limits {
 	return limits
 }
 
-func openBackend(ctx context.Context, c *config, log *slog.Logger) (ccstore.Backend, error) {
+func openBackend(ctx context.Context, c *config, clk clock.Clock, log *slog.Logger) (ccstore.Backend, error) {
 	path, ok := strings.CutPrefix(c.store, sqliteStore)
+	if !ok && c.encryptionKey != "" {
+		log.Info("encryption_key is not used: the store is in memory")
+	}
+	if name, ok := strings.CutPrefix(c.store, keyringStore); ok {
+		return openKeyring(name, clk, log)
+	}
 	if !ok {
-		if c.encryptionKey != "" {
-			log.Info("encryption_key is not used: the store is in memory")
-		}
 		return memory.New(), nil
 	}
 	key, err := loadKey(c.encryptionKey)

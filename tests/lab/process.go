@@ -35,6 +35,13 @@ var starter = sync.OnceValue(func() chan<- func() {
 	return queue
 })
 
+// HasKeyrings reports whether the kernel lets programs use keyrings. Many containers do
+// not.
+func HasKeyrings() bool {
+	_, err := unix.KeyctlGetKeyringID(unix.KEY_SPEC_SESSION_KEYRING, true)
+	return err == nil
+}
+
 // Start starts a command that the kernel kills when this program ends,
 // however it ends. Every process of a lab is started by it.
 func Start(cmd *exec.Cmd) error {

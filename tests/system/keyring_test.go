@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"kcmd.org/kcmd/cmd/kcmctl/transfer"
+	"kcmd.org/kcmd/tests/lab"
 )
 
 // uidOfKeys has keys in the kernel during TestKeyrings only.
@@ -128,4 +129,74 @@ func sortedBlocks(listing string) string {
 	}
 	slices.Sort(blocks)
 	return strings.Join(blocks, "\n\n")
+}
+
+// TestKeyringStore runs kcmd with the store "keyring:", whose caches are those of
+// KEYRING:persistent:UID, with the quota that the kernel gives a user.
+func TestKeyringStore(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("it needs a user of its own, whose keyrings it fills; run it as root")
+	}
+	lab.Need(t, "setpriv")
+	w := newStoppedWorld(t, "keyring-store")
+	t.Cleanup(func() { clearKeyrings(t) })
+	dir := w.lab.Path("own")
+	if err := errors.Join(os.Mkdir(dir, 0o700), os.Chown(dir, uidOfKeys, uidOfKeys)); err != nil {
+		t.Fatal(err)
+	}
+	w.daemon.Socket = filepath.Join(dir, "kcm.sock")
+	if err := w.useKDC(w.kdc); err != nil {
+		t.Fatal(err)
+	}
+	w.daemon.Through = []string{"setpriv", fmt.Sprintf("--reuid=%d", uidOfKeys), "--clear-groups", "--pdeathsig=KILL"}
+	if err := w.daemon.Start("--session", "--store", "keyring:"); err != nil {
+		t.Skipf("no keyrings here: %v\n%s", err, w.daemon.Log())
+	}
+	persistent := fmt.Sprintf("KEYRING:persistent:%d", uidOfKeys)
+	try := func(cache string, words ...string) outcome {
+		return w.tell(cache, append([]string{"as", fmt.Sprint(uidOfKeys)}, words...)...)
+	}
+	run := func(cache string, words ...string) string {
+		t.Helper()
+		o := try(cache, words...)
+		if o.Err != nil {
+			t.Fatalf("%s, %v: %v\n%s%s\n%s", cache, words, o.Err, o.Stdout, o.Stderr, w.daemon.Log())
+		}
+		return o.Stdout
+	}
+	same := func(caches int) {
+		t.Helper()
+		list := []string{"klist", "-C", "-e", "-f", "-a", "-A"}
+		kcm, keyring := sortedBlocks(run("KCM:", list...)), sortedBlocks(run(persistent, list...))
+		if kcm != keyring || strings.Count(kcm, " principal: ") != caches {
+			t.Errorf("KCM: has\n%s\n%s has\n%s", kcm, persistent, keyring)
+		}
+	}
+	run("KCM:", "kinit", "alice")
+	run("KCM:", "kvno", w.service)
+	same(1)
+	run(persistent, "kinit", "bob")
+	run(persistent, "kvno", w.service)
+	same(2)
+	if out := run("KCM:", "klist"); !strings.Contains(out, "Default principal: bob@") {
+		t.Errorf("the default cache is\n%s", out)
+	}
+	run("KCM:", "kinit", "alice") // into the cache that it has
+	same(2)
+
+	// The quota is that of the kernel for the user.
+	var o outcome
+	for i := 0; o.Err == nil && i < 100; i++ {
+		o = try("KCM:", "kinit", "-c", fmt.Sprintf("KCM:%d:%d", uidOfKeys, i), "carol")
+	}
+	if !strings.Contains(o.Stderr, "Disk quota exceeded") || !strings.Contains(w.daemon.Log(), "kernel.keys.maxkeys") {
+		t.Errorf("at the quota: %v\n%s\n%s", o.Err, o.Stderr, w.daemon.Log())
+	}
+	caches := strings.Count(run("KCM:", "klist", "-l"), "@KCMD.TEST")
+	t.Logf("the quota of a user has room for %d caches", caches)
+	same(caches)
+	for _, words := range [][]string{{"kdestroy", "-A"}, {"kinit", "alice"}} {
+		run("KCM:", words...)
+	}
+	same(1)
 }

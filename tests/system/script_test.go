@@ -68,7 +68,7 @@ import (
 //
 // Conditions: [root]; programs are installed: [bus] (a bus and its clients), [cc] (a C
 // compiler), [faketime], [activation] (systemd-socket-activate), [heimdal]; namespaces
-// can be made: [room] (for heimdal), [container] (for in).
+// can be made: [room] (for heimdal), [container] (for in); [keyring] (for KEYRING: caches).
 // Variables: $service, $UID, $SOCKET, $SOCKETS (the directory of sockets),
 // $DATABASE, $KEYTAB, $KRB5_CONFIG.
 func TestScripts(t *testing.T) {
@@ -108,6 +108,8 @@ func condition(name string) (bool, error) {
 		return installed(lab.MissingHeimdal())
 	case "room":
 		return lab.NoRoom() == nil, nil
+	case "keyring":
+		return lab.HasKeyrings(), nil
 	case "container":
 		return lab.NoContainer() == nil, nil
 	case "activation":
