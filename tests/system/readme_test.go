@@ -69,6 +69,7 @@ func TestReadmeBlocksAreTested(t *testing.T) {
 		"## Install":                 {"tests/boot/scenarios/package"},
 		"## Build and install":       {"TestReadmeBuild", "TestReadmeBuild", "tests/boot/scenarios/service"},
 		"### krb5.conf":              {"TestReadmeKrb5Conf"},
+		"### Logins":                 {"TestReadmeLogins"},
 		"## Run it by hand":          {"TestReadmeByHand"},
 		"### For one user":           {"TestReadmeForOneUser"},
 		"### Caches from a keytab":   {"TestReadmeKeep"},
@@ -200,6 +201,16 @@ func TestReadmeKrb5Conf(t *testing.T) {
 	out := runReadme(t, w, "unset KRB5CCNAME\nexport KRB5_CONFIG=$SOCKETS/line.conf:$KRB5_CONFIG\nkinit alice\nklist\n")
 	if !strings.Contains(out, "Ticket cache: KCM:") {
 		t.Errorf("klist shows no cache in kcmd:\n%s", out)
+	}
+}
+
+// The lines of "Logins" are those of docs/logins.md, which tests/boot tries.
+func TestReadmeLogins(t *testing.T) {
+	const heading = "## pam_krb5"
+	for _, b := range blocksOf(t, "../../docs/logins.md") {
+		if lines := readme(t, "### Logins"); b.heading == heading && b.commands != lines {
+			t.Errorf("README.md has\n%s\ndocs/logins.md has\n%s", lines, b.commands)
+		}
 	}
 }
 
