@@ -120,10 +120,16 @@ type description struct {
 }
 
 func describe(k key) (description, error) {
-	s, err := unix.KeyctlString(unix.KEYCTL_DESCRIBE, int(k))
+	buf := make([]byte, 256) // of most: one call
+	n, err := unix.KeyctlBuffer(unix.KEYCTL_DESCRIBE, int(k), buf, 0)
+	if err == nil && n > len(buf) {
+		buf = make([]byte, n)
+		n, err = unix.KeyctlBuffer(unix.KEYCTL_DESCRIBE, int(k), buf, 0)
+	}
 	if err != nil {
 		return description{}, err
 	}
+	s := strings.TrimSuffix(string(buf[:min(n, len(buf))]), "\x00")
 	fields := strings.SplitN(s, ";", 5) // type;uid;gid;permissions;description
 	if len(fields) < 5 {
 		return description{}, fmt.Errorf("the kernel describes a key as %q", s)

@@ -1,6 +1,7 @@
 package keyring
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,20 +19,38 @@ func (c *collection) commit(commit *ccstore.Commit, now time.Time) error {
 	for _, op := range commit.Ops {
 		next.apply(op)
 	}
-	p := next.plan(c, now.Unix())
-	if err := p.check(); err != nil {
-		return err
+	err := next.write(c, now)
+	for pause := 10 * time.Millisecond; errors.Is(err, unix.EDQUOT) && pause < maxPause; pause *= 2 {
+		time.Sleep(pause)
+		err = next.write(c, now)
 	}
-	if !p.isEmpty() {
-		if err := c.kernel.Apply(&p.Batch, now); err != nil {
-			return err
-		}
-		p.note()
+	if err != nil {
+		return err
 	}
 	next.sum = next.total()
 	next.revision++
 	next.commits = slices.Insert(slices.Clone(c.commits[:min(len(c.commits), ccstore.KeptCommits-1)]), 0, commit.ID)
 	*c = *next
+	return nil
+}
+
+// maxPause bounds the pauses at the quota: the kernel takes some milliseconds to give back
+// that of keys which have just gone.
+const maxPause = 100 * time.Millisecond
+
+// write takes the kernel from before to c.
+func (c *collection) write(before *collection, now time.Time) error {
+	p := c.plan(before, now.Unix())
+	if err := p.check(); err != nil {
+		return err
+	}
+	if p.isEmpty() {
+		return nil
+	}
+	if err := before.kernel.Apply(&p.Batch, now); err != nil {
+		return err
+	}
+	p.note()
 	return nil
 }
 

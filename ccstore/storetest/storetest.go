@@ -74,6 +74,9 @@ type Limits struct {
 	// the order of storing: they are others when the backend is opened again.
 	Forgets bool
 
+	// Small says that the quota of the user has no room for a hundred tickets.
+	Small bool
+
 	// Displaces says that a new cache takes the place of a damaged one of its name.
 	Displaces bool
 }
@@ -84,7 +87,7 @@ type Limits struct {
 func Run(t *testing.T, limits Limits, open func(t *testing.T) Open) {
 	cannot := map[string]bool{
 		"Reopen": limits.Forgets, "CommitIDs": limits.Forgets,
-		"QuarantinedName": limits.Displaces,
+		"QuarantinedName": limits.Displaces, "Concurrent": limits.Small,
 	}
 	tests := []struct {
 		name string
