@@ -50,7 +50,7 @@ func Examine(ctx context.Context, s *System) []Finding {
 	findings = append(findings, s.units()...)
 	findings = append(findings, s.pam(conf)...)
 	findings = append(findings, s.sshd()...)
-	findings = append(findings, s.samba(conf)...)
+	findings = append(findings, s.samba()...)
 	findings = append(findings, s.kdc()...)
 	return append(findings, s.accounts()...)
 }

@@ -1,18 +1,12 @@
 package doctor
 
-import "strings"
-
-// samba is whether Samba's programs, which have a Heimdal of their own, are told the
-// name of the cache: Heimdal reads default_cc_name, and only late versions of it
-// default_ccache_name as well.
-func (s *System) samba(p *profile) []Finding {
+// samba is whether Samba's programs are there with a Heimdal of their own, as Debian has
+// it. It knows FILE, KEYRING and MEMORY, and takes KCM: for the name of a file.
+func (s *System) samba() []Finding {
 	if !s.exists("/usr/lib/*/samba/libkrb5-samba4.so*") && !s.exists("/usr/lib*/samba/libkrb5-samba4.so*") &&
 		!s.exists("/usr/lib/*/samba/libkrb5*.so.26*") {
 		return nil
 	}
-	if r := p.get("libdefaults/default_cc_name"); r != nil && strings.HasPrefix(r.value, "KCM:") {
-		return nil
-	}
-	return []Finding{finding("samba", Note, "Samba's programs have a Kerberos library of their own, Heimdal, which has another name for the option").
-		write(p.main(), "[libdefaults]", "    default_cc_name = KCM:")}
+	return []Finding{finding("samba", Note, "Samba's programs (smbclient, file managers) have a Kerberos library of their own, "+
+		"which cannot read KCM:; for them, copy the tickets with kcmctl export FILE:PATH and set KRB5CCNAME=FILE:PATH")}
 }
