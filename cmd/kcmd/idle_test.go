@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -17,9 +18,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/ccstore/ccache"
+	"kcmd.org/kcmd/ccstore/memory"
+	"kcmd.org/kcmd/ccstore/storetest"
 	"kcmd.org/kcmd/kcmserver/kcm"
 	"kcmd.org/kcmd/kcmserver/kcm/client"
+	"kcmd.org/kcmd/lifecycle"
 )
 
 // An activator keeps a socket, and starts a kcmd for it whenever a client waits there, as
@@ -219,5 +224,45 @@ func TestIdleRefused(t *testing.T) {
 	_ = p.Run()
 	if code := p.ProcessState.ExitCode(); code != exitConfig || !strings.Contains(p.stderr.String(), "idle_timeout is not allowed with the store memory:") {
 		t.Errorf("%d, %s", code, p.stderr.String())
+	}
+}
+
+// TestIdleHasWork has tickets and settings for which the daemon must run, and others.
+func TestIdleHasWork(t *testing.T) {
+	now := uint32(time.Now().Unix())
+	for _, tt := range []struct {
+		name             string
+		lasts, renewable time.Duration
+		renew            string
+		keep             []keepConfig
+		logout, want     bool
+	}{
+		{"a ticket", time.Hour, 0, renewAll, nil, false, false},
+		{"a renewable ticket", time.Hour, 2 * time.Hour, renewAll, nil, false, true},
+		{"one of somebody who may be away", time.Hour, 2 * time.Hour, renewActive, nil, false, true},
+		{"one that can last no longer", time.Hour, time.Hour, renewAll, nil, false, false},
+		{"no renewal", time.Hour, 2 * time.Hour, renewNone, nil, false, false},
+		{"a cache to keep", time.Hour, 0, renewNone, make([]keepConfig, 1), false, true},
+		{"logout", time.Hour, 0, renewNone, nil, true, true},
+	} {
+		store := storetest.New(t, memory.New())
+		tgt := storetest.Ticket("alice@EXAMPLE.COM", "krbtgt/EXAMPLE.COM@EXAMPLE.COM")
+		tgt.AuthTime, tgt.StartTime, tgt.EndTime = now, now, now+uint32(tt.lasts.Seconds())
+		tgt.Flags, tgt.RenewTill = 0, 0
+		if tt.renewable > 0 {
+			tgt.Flags, tgt.RenewTill = ccache.FlagRenewable, now+uint32(tt.renewable.Seconds())
+		}
+		err := store.Update(t.Context(), ccstore.Owner{Namespace: ccstore.DefaultNamespace, UID: 7}, func(tx *ccstore.Tx) error {
+			tx.Replace("7", tgt.Client, 0, []*ccache.Credential{tgt})
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := &daemon{store: store, desk: new(lifecycle.Desk), log: slog.New(slog.DiscardHandler)}
+		d.present.Store(&config{renew: tt.renew, keep: tt.keep, destroyAtLogout: tt.logout})
+		if got := d.newIdler().hasWork(t.Context()); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
 	}
 }
