@@ -62,6 +62,7 @@ func openKeyring(name string, clk clock.Clock, log *slog.Logger) (ccstore.Backen
 		return nil, fmt.Errorf("cannot open store keyring:%s: %w", name, err)
 	}
 	log.Info("the kernel keeps tickets until they expire, without SELinux labels, and without their order, UUIDs and settings of renewal, which are lost when kcmd ends", "keyring", n.String())
+	log.Info("the keys of a user have a quota in the kernel (see keyrings(7)); a change of several caches is not one step for other programs, and a damaged cache is not kept when another one gets its name")
 	if !backend.TakesLarge() {
 		log.Info("the kernel has no keys of type big_key, so that larger tickets cannot be stored", "bytes", cckeyring.MaxUser)
 	}
