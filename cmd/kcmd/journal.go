@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/coreos/go-systemd/v22/journal"
 
@@ -112,10 +113,14 @@ func addField(fields map[string]string, a slog.Attr) {
 	}
 }
 
-// cutTo returns the beginning of s, if s is longer than most.
+// cutTo returns the beginning of s, if s is longer than most. It splits no character:
+// journalctl would show "blob data" in place of the line.
 func cutTo(s string, most int) string {
 	if len(s) <= most {
 		return s
+	}
+	for most > 0 && !utf8.RuneStart(s[most]) {
+		most--
 	}
 	return s[:most] + "..."
 }

@@ -191,3 +191,18 @@ func TestJournalMessage(t *testing.T) {
 		}
 	}
 }
+
+// TestCutTo cuts texts within and between characters.
+func TestCutTo(t *testing.T) {
+	for _, test := range []struct {
+		text string
+		most int
+		want string
+	}{
+		{"abc", 3, "abc"}, {"abcd", 3, "abc..."}, {"aé", 3, "aé"}, {"aéb", 2, "a..."}, {"aéb", 3, "aé..."}, {"€", 2, "..."},
+	} {
+		if got := cutTo(test.text, test.most); got != test.want {
+			t.Errorf("cutTo(%q, %d) = %q, want %q", test.text, test.most, got, test.want)
+		}
+	}
+}
