@@ -48,14 +48,16 @@ type Interface struct {
 
 // A Method is a method of an interface.
 type Method struct {
-	Name string `xml:"name,attr"`
-	Args []Arg  `xml:"arg"`
+	Name        string       `xml:"name,attr"`
+	Args        []Arg        `xml:"arg"`
+	Annotations []Annotation `xml:"annotation"`
 }
 
 // A Signal is a signal of an interface.
 type Signal struct {
-	Name string `xml:"name,attr"`
-	Args []Arg  `xml:"arg"`
+	Name        string       `xml:"name,attr"`
+	Args        []Arg        `xml:"arg"`
+	Annotations []Annotation `xml:"annotation"`
 }
 
 // An Arg is an argument of a method or a signal.

@@ -3,7 +3,9 @@ package introspection
 import (
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -148,5 +150,61 @@ func TestSignatures(t *testing.T) {
 	}
 	if got := Collection.Property("BytesUsed").EmitsChanged(); got != "false" {
 		t.Errorf("BytesUsed: %s", got)
+	}
+}
+
+// qtTypes are the types of QtDBus for what qdbusxml2cpp knows no type for. They need
+// no header of their own.
+var qtTypes = map[string]string{
+	"a{sv}":  "QVariantMap",
+	"aa{sv}": "QList<QVariantMap>",
+	"a(ss)":  "QList<QPair<QString,QString>>",
+	"a(uo)":  "QList<QPair<uint,QDBusObjectPath>>",
+}
+
+// TestQtTypes: each argument has an annotation where qdbusxml2cpp, which ends without
+// one, knows no type. It has those of signals in the place of results.
+func TestQtTypes(t *testing.T) {
+	const name = "org.qtproject.QtDBus.QtTypeName"
+	known := strings.Fields("b y n q i u x t d s o g v h as ao ay av")
+	for _, i := range ours {
+		check := func(element string, args []Arg, annotations []Annotation) {
+			want, got := make(map[string]string), make(map[string]string)
+			in, out := 0, 0
+			for _, a := range args {
+				key := fmt.Sprintf("%s.Out%d", name, out)
+				if a.Direction == "in" {
+					key = fmt.Sprintf("%s.In%d", name, in)
+					in++
+				} else {
+					out++
+				}
+				if slices.Contains(known, a.Type) {
+					continue
+				}
+				if want[key] = qtTypes[a.Type]; want[key] == "" {
+					t.Errorf("%s.%s: no Qt type for %s", i.Name, element, a.Type)
+				}
+			}
+			for _, a := range annotations {
+				if strings.HasPrefix(a.Name, name) {
+					got[a.Name] = a.Value
+				}
+			}
+			if !maps.Equal(want, got) {
+				t.Errorf("%s.%s has the Qt types %v, want %v", i.Name, element, got, want)
+			}
+		}
+		for _, m := range i.Methods {
+			check(m.Name, m.Args, m.Annotations)
+		}
+		for _, s := range i.Signals {
+			check(s.Name, s.Args, s.Annotations)
+		}
+		for _, p := range i.Properties {
+			if !slices.Contains(known, p.Type) {
+				t.Errorf("%s.%s: property of type %s", i.Name, p.Name, p.Type)
+			}
+		}
 	}
 }

@@ -52,11 +52,13 @@ package_of() {
 	ninja) echo ninja-build ;;
 	rpmbuild) echo rpm ;;
 	gdbus-codegen) echo libglib2.0-dev-bin ;;
+	moc | qdbusxml2cpp) echo qtbase5-dev-tools ;;
 	dbus-monitor) echo dbus-bin ;;
 	xmllint) echo libxml2-utils ;;
 	/usr/include/krb5.h) echo libkrb5-dev ;;
 	/usr/include/glib-2.0/glib.h) echo libglib2.0-dev ;;
 	/usr/include/systemd/sd-bus.h) echo libsystemd-dev ;;
+	'/usr/include/*/qt5/QtDBus/QtDBus') echo qtbase5-dev ;;
 	/usr/lib/polkit-1/polkitd) echo polkitd ;;
 	/usr/lib/python3/dist-packages/gi) echo python3-gi gir1.2-glib-2.0 ;;
 	/usr/share/xml/dbus-1/introspect.dtd) echo libdbus-1-dev ;;
@@ -70,7 +72,7 @@ missing() {
 	local program
 	for program; do
 		case $program in
-		/*) [ -e "$program" ] || echo "$program" ;;
+		/*) compgen -G "$program" >/dev/null || echo "$program" ;;
 		*) PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin command -v "$program" >/dev/null || echo "$program" ;;
 		esac
 	done
@@ -84,8 +86,9 @@ if command -v apt-get >/dev/null; then
 fi
 
 # What the tests of D-Bus clients need besides.
-bus_clients="mandoc pkg-config xmllint gdbus-codegen dbus-monitor dbus-broker unshare
-	/usr/include/glib-2.0/glib.h /usr/include/systemd/sd-bus.h /usr/lib/polkit-1/polkitd
+bus_clients="mandoc g++ pkg-config xmllint gdbus-codegen moc qdbusxml2cpp dbus-monitor dbus-broker unshare
+	/usr/include/*/qt5/QtDBus/QtDBus /usr/include/glib-2.0/glib.h /usr/include/systemd/sd-bus.h
+	/usr/lib/polkit-1/polkitd
 	/usr/lib/python3/dist-packages/gi /usr/share/xml/dbus-1/introspect.dtd"
 
 # unpacked_directory is where packages are unpacked that cannot be installed.

@@ -1,10 +1,12 @@
 package busclients
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"kcmd.org/kcmd/tests/lab"
@@ -155,5 +157,68 @@ func TestCodegen(t *testing.T) {
 		if !l.cmd.ProcessState.Success() {
 			t.Errorf("it ended with %v", l.cmd.ProcessState)
 		}
+	})
+}
+
+// qtProgram builds the client over QtDBus once, with the classes that qdbusxml2cpp makes
+// from the XML.
+var qtProgram = sync.OnceValues(func() (program string, err error) {
+	flags, err := exec.Command("pkg-config", "--cflags", "--libs", "Qt5DBus").Output()
+	if err != nil {
+		return "", fmt.Errorf("pkg-config: %w", err)
+	}
+	dir := shared.Path("qt")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return "", err
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	source := filepath.Join(here, "testdata", "qt.cpp")
+	commands := [][]string{{"moc", "-o", "qt.moc", source}}
+	for _, name := range []string{"Manager", "Collection", "Cache"} {
+		xml, file := filepath.Join(here, "..", "..", "introspection", "org.kcmd.KCM1."+name+".xml"), strings.ToLower(name)
+		commands = append(commands, []string{"qdbusxml2cpp", "-c", "Kcm" + name, "-p", file, xml}, []string{"moc", "-o", file + ".moc", file + ".h"})
+	}
+	commands = append(commands, append([]string{"g++", "-Wall", "-Werror", "-fPIC", "-I.", "-o", "qt", source}, strings.Fields(string(flags))...))
+	for _, c := range commands {
+		cmd := exec.Command(c[0], c[1:]...)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("%s: %w\n%s", strings.Join(c, " "), err, out)
+		}
+	}
+	return filepath.Join(dir, "qt"), nil
+})
+
+// needQt returns the client over QtDBus. It skips the test where QtDBus is missing.
+func needQt(t *testing.T) string {
+	t.Helper()
+	lab.Need(t, "g++", "pkg-config", "moc", "qdbusxml2cpp")
+	if err := exec.Command("pkg-config", "--exists", "Qt5DBus").Run(); err != nil {
+		lab.SkipMissing(t, "needs package qtbase5-dev")
+	}
+	program, err := qtProgram()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return program
+}
+
+// TestQt compiles and runs C++ code that qdbusxml2cpp makes from the XML.
+func TestQt(t *testing.T) {
+	program := needQt(t)
+	onBothBuses(t, func(t *testing.T, w *world) {
+		l := w.listen(w.self(), program, string(w.bus.Type), "again", collectionPath(w.self()))
+		l.await("^ready")
+		w.must(w.self(), "kinit", "alice")
+		l.await("^changed .*Caches")
+		l.await(fmt.Sprintf("^collection %s of %d$", collectionPath(w.self()), w.self()))
+		l.await(`^cache alice@KCMD\.TEST valid, tickets 1 of 1$`)
+		w.must(w.self(), "kvno", lab.Service)
+		l.await("^added " + lab.Service)
+		w.must(w.self(), "kinit", "alice")
+		l.await(`^reinitialized krbtgt/KCMD\.TEST`)
 	})
 }
