@@ -84,7 +84,7 @@ func (b *bus) send(list []view.Signal, to ...recipient) {
 			panic(err) // its types are those that the XML declares
 		}
 		for _, r := range to {
-			if !s.Reaches(r.scope.UID, r.tickets) {
+			if !s.Reaches(r.scope.UID, r.topics) {
 				continue
 			}
 			sent := b.conn.Send(r.peer, signal)

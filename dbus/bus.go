@@ -116,7 +116,7 @@ func (b *bus) broadcast() error {
 	if err != nil {
 		return err
 	}
-	b.clients.broadcast = &subscription{scope: scope, tickets: true}
+	b.clients.broadcast = &subscription{scope: scope, topics: allTopics}
 	b.clients.byPeer[nil] = &client{sub: b.clients.broadcast}
 	// The mirror has the expiry of its TGTs announced.
 	q := newRequest(b, nil, new(client), scope)

@@ -206,7 +206,7 @@ func TestManager(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]any{
-		"Version": "1.2", "SocketPath": "/run/x", "Mode": "system", "ApiVersion": uint32(1),
+		"Version": "1.2", "SocketPath": "/run/x", "Mode": "system", "ApiVersion": uint32(2),
 		"ExpiryWarning": uint32(600), "OwnCollection": collectionPath(uid),
 	} {
 		if got := c.property(rootPath, "Manager", name); got != want {

@@ -37,11 +37,11 @@ type client struct {
 // A subscription says which signals a connection gets.
 type subscription struct {
 	scope    view.Scope
-	implicit bool    // made by a read, not by Subscribe
-	order    uint64  // older ones have lower numbers
-	tickets  bool    // with the signals of the interface Cache
-	only     *uint32 // restricted to the collection of this uid; nil: all in scope
-	alias    bool    // with those of the same objects below /user/self
+	implicit bool        // made by a read, not by Subscribe
+	order    uint64      // older ones have lower numbers
+	topics   view.Topics // of the signals of the interface Cache
+	only     *uint32     // restricted to the collection of this uid; nil: all in scope
+	alias    bool        // with those of the same objects below /user/self
 }
 
 // covers reports whether the subscription is for the collection of that owner.
@@ -137,6 +137,8 @@ func (c *clients) subscribe(peer *link.Peer, sub subscription) (began bool, err 
 	sub.order = c.counter
 	if one.sub != nil {
 		c.narrow() // the new one may be narrower
+		// A proxy of an object below /user/self does not call again.
+		sub.alias = sub.alias || one.sub.alias
 	}
 	one.sub = &sub
 	return true, nil

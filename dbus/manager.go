@@ -25,7 +25,7 @@ var managerInterface = &iface{Interface: introspection.Manager, properties: mana
 }}
 
 // apiVersion counts up with each addition to the interfaces.
-const apiVersion = 1
+const apiVersion = 2
 
 // managerProperties returns the properties of the interface Manager.
 func managerProperties(r *reading) map[string]any {

@@ -450,6 +450,17 @@ func TestAlias(t *testing.T) {
 			t.Errorf("%d signals of %s, %d of %s", byPath[path], path, byPath[self(path)], self(path))
 		}
 	}
+	// Subscribe chooses signals, and not from which path they come.
+	c.forget()
+	if err := c.call(rootPath, "Manager.Subscribe", variants(map[string]any{"tickets": false})).Err; err != nil {
+		t.Fatal(err)
+	}
+	if err := c.call(pathOf(t, store, uid, "y"), "Cache.SwitchTo").Err; err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(c.received("PropertiesChanged"), func(s *godbus.Signal) bool { return s.Path == self(cache) }) {
+		t.Errorf("no signal of %s after Subscribe", self(cache))
+	}
 	must[objects](other, rootPath, managedObjects)
 	for _, s := range other.received() {
 		if strings.HasPrefix(string(s.Path), userPath+"/self") {

@@ -11,12 +11,17 @@ import (
 
 // subscribeOptions are the options of Subscribe and SubscribeProcess.
 type subscribeOptions struct {
-	Tickets    bool      `option:"ticket-signals"`
+	Tickets    bool      `option:"tickets"`
+	Expiry     bool      `option:"expiry"`
+	Both       bool      `option:"ticket-signals"` // of version 0.2.0
 	Collection view.Path `option:"collection"`
 }
 
 // SetDefaults sets the values of options that are left out.
-func (o *subscribeOptions) SetDefaults() { o.Tickets = true }
+func (o *subscribeOptions) SetDefaults() { o.Tickets, o.Expiry, o.Both = true, true, true }
+
+// allTopics are those of a subscriber that does not choose.
+var allTopics = view.Topics{Tickets: true, Expiry: true}
 
 func subscribe(q *request, in struct{ Options subscribeOptions }) ([]any, error) {
 	sub, uid, err := q.subscription(in.Options)
@@ -58,7 +63,7 @@ func unsubscribe(q *request, _ none) ([]any, error) {
 // subscription returns the subscription that options ask for, and a collection in
 // it that must exist.
 func (q *request) subscription(o subscribeOptions) (sub subscription, uid uint32, err error) {
-	sub = subscription{scope: q.scope, tickets: o.Tickets}
+	sub = subscription{scope: q.scope, topics: view.Topics{Tickets: o.Tickets && o.Both, Expiry: o.Expiry && o.Both}}
 	if o.Collection == "" {
 		return sub, q.scope.UID, nil
 	}
@@ -99,7 +104,7 @@ func (b *bus) subscribeImplicitly(q *request) (began bool) {
 	if !b.clients.subscribed(q.client) {
 		b.announceHeld(q) // to others
 	}
-	began, err := b.clients.subscribe(q.From, subscription{scope: q.scope, implicit: true, tickets: true, alias: q.place.Alias})
+	began, err := b.clients.subscribe(q.From, subscription{scope: q.scope, implicit: true, topics: allTopics, alias: q.place.Alias})
 	if err != nil {
 		b.Logger.Debug("caller is not subscribed", "uid", q.scope.UID, "err", err)
 	}

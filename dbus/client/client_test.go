@@ -161,7 +161,7 @@ func TestCalls(t *testing.T) {
 	_, err = w.bus.GetTicket(w.ctx, second, last.ID)
 	w.is("removed ticket", true, errors.Is(err, ErrNoSuchTicket))
 
-	w.check(w.bus.Subscribe(w.ctx, SubscribeOptions{NoTickets: true, Collection: w.own}))
+	w.check(w.bus.Subscribe(w.ctx, SubscribeOptions{NoTickets: true, NoExpiry: true, Collection: w.own}))
 	w.check(w.bus.Unsubscribe(w.ctx))
 	w.check(w.bus.Interactive().SetScope(w.ctx, "own"))
 	connections, err := w.bus.SubscribeProcess(w.ctx, uint32(os.Getpid()), SubscribeOptions{})

@@ -85,14 +85,18 @@ func (c *Client) GetCache(ctx context.Context, name string) (cache ObjectPath, e
 
 // SubscribeOptions restrict the events of a subscription.
 type SubscribeOptions struct {
-	NoTickets  bool       // no events about single tickets
+	NoTickets  bool       // without TicketsAdded and TicketsRemoved
+	NoExpiry   bool       // without TicketExpiring, TicketExpired, TicketRenewed and RenewalFailed
 	Collection ObjectPath // only of this collection; "": of all in view
 }
 
 func (o SubscribeOptions) dictionary() map[string]godbus.Variant {
 	d := make(map[string]godbus.Variant)
 	if o.NoTickets {
-		d["ticket-signals"] = godbus.MakeVariant(false)
+		d["tickets"] = godbus.MakeVariant(false)
+	}
+	if o.NoExpiry {
+		d["expiry"] = godbus.MakeVariant(false)
 	}
 	if o.Collection != "" {
 		d["collection"] = godbus.MakeVariant(o.Collection)

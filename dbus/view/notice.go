@@ -26,9 +26,9 @@ func NoticeSignals(c Collection, notices []ccstore.Notice) []Signal {
 		case ccache.Expiring:
 			end, _ := tgt.Expires()
 			left := max(0, end.Sub(cache.kdcTime()))
-			list = append(list, cache.signal("TicketExpiring", cache.describe(tgt), uint32(left.Seconds())))
+			list = append(list, cache.signal(aboutExpiry, "TicketExpiring", cache.describe(tgt), uint32(left.Seconds())))
 		case ccache.Expired:
-			list = append(list, cache.signal("TicketExpired", cache.describe(tgt)))
+			list = append(list, cache.signal(aboutExpiry, "TicketExpired", cache.describe(tgt)))
 		}
 	}
 	return list

@@ -36,11 +36,11 @@ func (c Cache) renewalState() string {
 // renewalSignal returns the signal of a notice about the renewal of the TGT.
 func (c Cache) renewalSignal(n ccstore.Notice) Signal {
 	if n.Kind == ccstore.Renewed {
-		return c.signal("TicketRenewed", n.Former.String(), c.describe(c.TGT()))
+		return c.signal(aboutExpiry, "TicketRenewed", n.Former.String(), c.describe(c.TGT()))
 	}
 	next := n.Next
 	if next == never {
 		next = 0
 	}
-	return c.signal("RenewalFailed", ErrorPrefix+n.Reason, Text(n.Text), next)
+	return c.signal(aboutExpiry, "RenewalFailed", ErrorPrefix+n.Reason, Text(n.Text), next)
 }

@@ -14,9 +14,28 @@ type Signal struct {
 	Member    string
 	Body      []any
 
-	uid     uint32 // whose collection it is about
-	tickets bool   // only for those who want ticket signals
-	to      audience
+	uid   uint32 // whose collection it is about
+	topic topic
+	to    audience
+}
+
+// A topic is what a signal of the interface Cache is about. Other signals have none.
+type topic int
+
+const (
+	aboutNone topic = iota
+	aboutTickets
+	aboutExpiry
+)
+
+// Topics are the topics that a subscriber wants.
+type Topics struct {
+	Tickets bool // which tickets a cache has
+	Expiry  bool // the end and the renewal of its TGT
+}
+
+func (t Topics) include(about topic) bool {
+	return about == aboutNone || about == aboutTickets && t.Tickets || about == aboutExpiry && t.Expiry
 }
 
 // An audience tells the owner, for whom a collection always exists, from others,
@@ -30,8 +49,8 @@ const (
 )
 
 // Reaches reports whether s is for a subscriber that sees its collection.
-func (s Signal) Reaches(subscriber uint32, tickets bool) bool {
-	return (tickets || !s.tickets) &&
+func (s Signal) Reaches(subscriber uint32, wanted Topics) bool {
+	return wanted.include(s.topic) &&
 		(s.to == everybody || (s.to == ownerOnly) == (subscriber == s.uid))
 }
 

@@ -76,15 +76,15 @@ func (t *ticketChanges) add(change ccstore.Change, cache Cache) {
 func (t *ticketChanges) signals(cache Cache) []Signal {
 	var list []Signal
 	for _, reason := range slices.Sorted(maps.Keys(t.removed)) {
-		list = append(list, cache.signal("TicketsRemoved", t.removed[reason], string(reason)))
+		list = append(list, cache.signal(aboutTickets, "TicketsRemoved", t.removed[reason], string(reason)))
 	}
 	if len(t.added) > 0 {
-		list = append(list, cache.signal("TicketsAdded", t.added))
+		list = append(list, cache.signal(aboutTickets, "TicketsAdded", t.added))
 	}
 	return list
 }
 
-// signal returns a signal of the interface Cache, all of which are about tickets.
-func (c Cache) signal(member string, body ...any) Signal {
-	return Signal{Path: c.Path(), Interface: introspection.Cache.Name, Member: member, Body: body, uid: c.in.UID(), tickets: true}
+// signal returns a signal of the interface Cache.
+func (c Cache) signal(about topic, member string, body ...any) Signal {
+	return Signal{Path: c.Path(), Interface: introspection.Cache.Name, Member: member, Body: body, uid: c.in.UID(), topic: about}
 }

@@ -32,7 +32,7 @@ public:
 
     bool subscribe()
     {
-        auto answer = manager.Subscribe({{"ticket-signals", true}});
+        auto answer = manager.Subscribe({{"expiry", true}});
         answer.waitForFinished();
         return !answer.isError();
     }
