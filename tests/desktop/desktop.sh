@@ -1,0 +1,105 @@
+# What the scenarios of tests/desktop have besides the verbs of tests/boot/check.sh: a
+# session of alice's with an X server. To be sourced in the machine.
+. ./check.sh
+mkdir -p pictures logs
+
+# start_session DESKTOP [SIZE] logs alice in, with an X server of that size and the
+# user's message bus. DESKTOP is the value of XDG_CURRENT_DESKTOP.
+start_session() {
+	local run
+	run=/run/user/$(id -u alice)
+	systemd-run -q --unit=alices-session -p User=alice -p PAMName=login \
+		-E XDG_SESSION_TYPE=x11 -E XDG_SESSION_CLASS=user \
+		Xvfb :77 -screen 0 "${2:-1024x768}x24" -nolisten tcp
+	soon test -S "$run/bus"
+	in_session=(as alice env -C /home/alice LOGNAME=alice LANG=C.UTF-8 DISPLAY=:77
+		XDG_RUNTIME_DIR="$run" DBUS_SESSION_BUS_ADDRESS="unix:path=$run/bus"
+		XDG_CURRENT_DESKTOP="$1" XDG_SESSION_TYPE=x11 XDG_SESSION_ID="$(loginctl show-user alice -P Display)"
+		GDK_BACKEND=x11 GSK_RENDERER=cairo LIBGL_ALWAYS_SOFTWARE=1)
+	soon on_desktop xdpyinfo
+	# For the programs that the bus starts.
+	on_desktop dbus-update-activation-environment --systemd DISPLAY XDG_CURRENT_DESKTOP \
+		XDG_SESSION_TYPE GDK_BACKEND GSK_RENDERER LIBGL_ALWAYS_SOFTWARE
+}
+
+# start_xfce starts an Xfce with a panel, which has a tray, and a notification daemon.
+start_xfce() {
+	start_session XFCE "$@"
+	start openbox openbox
+	start dunst dunst
+	start panel xfce4-panel --disable-wm-check
+	soon owned org.kde.StatusNotifierWatcher
+	soon owned org.freedesktop.Notifications
+}
+
+# start_gnome starts a GNOME Shell, which evaluates what shell gives it.
+start_gnome() {
+	start_session GNOME "$@"
+	on_desktop gsettings set org.gnome.shell welcome-dialog-last-shown-version 99
+	start shell gnome-shell --x11 --unsafe-mode
+	soon shell_says true '!Main.layoutManager._startingUp'
+	shell 'Main.overview.hide()' >/dev/null
+	soon shell_says true '!Main.overview.visible'
+}
+
+# on_desktop COMMAND... runs a command in the session.
+on_desktop() {
+	"${in_session[@]}" timeout "$patience" "$@"
+}
+
+# start NAME COMMAND... starts a program in the session, with its output in logs/NAME.
+# The end of the scenario ends it, or stop.
+declare -A started
+start() {
+	"${in_session[@]}" "${@:2}" >"logs/$1" 2>&1 </dev/null &
+	started[$1]=$!
+}
+
+# stop NAME ends a program that start has started, and waits for its end.
+stop() {
+	kill "${started[$1]}" 2>/dev/null
+	wait "${started[$1]}" 2>/dev/null
+}
+
+# logged NAME EXPRESSION succeeds if a program has printed that.
+logged() { grep -E -e "$2" "logs/$1"; }
+
+# owned NAME succeeds if a name is on the session bus.
+owned() {
+	on_desktop busctl --user call org.freedesktop.DBus /org/freedesktop/DBus \
+		org.freedesktop.DBus NameHasOwner s "$1" | grep -q true
+}
+
+# shell EXPRESSION evaluates JavaScript in the GNOME Shell, and prints the value as JSON.
+shell() {
+	on_desktop gdbus call --session -d org.gnome.Shell -o /org/gnome/Shell -m org.gnome.Shell.Eval -- "$1" |
+		python3 -c '
+import ast, sys
+text = sys.stdin.read().strip()
+done, value = ast.literal_eval(text.replace("(true,", "(True,").replace("(false,", "(False,"))
+print(value)
+sys.exit(not done)'
+}
+
+# shell_says VALUE EXPRESSION succeeds if the GNOME Shell evaluates the expression to that.
+shell_says() {
+	local value
+	value=$(shell "$2")
+	printf '%s\n' "$value"
+	[ "$value" = "$1" ]
+}
+
+# picture NAME [GEOMETRY] keeps a picture of the screen, or of a part of it.
+picture() {
+	on_desktop import -window root ${2:+-crop "$2"} png:- >"/tmp/$1.png" &&
+		convert "/tmp/$1.png" +repage -strip -colors 255 "PNG8:pictures/$1.png"
+}
+
+# colours PICTURE succeeds if a picture has at least two colours: something is on it.
+colours() { [ "$(identify -format %k "pictures/$1.png")" -ge "${2:-2}" ]; }
+
+# tray_items prints the bus names and paths of the icons that the tray has.
+tray_items() {
+	on_desktop busctl --user get-property org.kde.StatusNotifierWatcher /StatusNotifierWatcher \
+		org.kde.StatusNotifierWatcher RegisteredStatusNotifierItems
+}
