@@ -24,6 +24,8 @@ func TestTickets(t *testing.T) {
 	uid := uint32(os.Geteuid())
 	now := time.Now().Truncate(time.Second)
 	first := withStart(tgt(alice(), now.Add(10*time.Hour)), now.Add(-time.Hour))
+	far := credential(alice(), now.Add(-time.Minute), "host", "far")
+	far.Server.Realm = "EXAMPLE.ORG"
 	update(t, store, uid, func(tx *ccstore.Tx) {
 		tx.Replace("x", alice(), 0, []*ccache.Credential{
 			first,
@@ -31,6 +33,7 @@ func TestTickets(t *testing.T) {
 			credential(alice(), now.Add(30*time.Minute), "host", "a"),
 			credential(alice(), now.Add(5*time.Minute), "host", "b"),
 			credential(alice(), now.Add(-time.Minute), "host", "c"),
+			far,
 		})
 	})
 	startService(t, store, Config{Address: bus.address})
@@ -62,17 +65,23 @@ func TestTickets(t *testing.T) {
 		want    string
 		total   uint32
 	}{
-		{nil, "krbtgt a b c", 4},
-		{map[string]any{"offset": uint32(1)}, "a b c", 4},
-		{map[string]any{"offset": uint32(1), "limit": uint32(2)}, "a b", 4},
-		{map[string]any{"offset": uint32(9)}, "", 4},
-		{map[string]any{"limit": uint32(0)}, "", 4},
+		{nil, "krbtgt a b c far@EXAMPLE.ORG", 5},
+		{map[string]any{"offset": uint32(1)}, "a b c far@EXAMPLE.ORG", 5},
+		{map[string]any{"offset": uint32(1), "limit": uint32(2)}, "a b", 5},
+		{map[string]any{"offset": uint32(9)}, "", 5},
+		{map[string]any{"limit": uint32(0)}, "", 5},
 		{map[string]any{"tgt-only": true}, "krbtgt", 1},
 		{map[string]any{"server": "host/b@EXAMPLE.COM"}, "b", 1},
-		{map[string]any{"server": "host/b"}, "", 0},
+		{map[string]any{"server": "host/b"}, "b", 1},
+		{map[string]any{"server": "krbtgt/EXAMPLE.COM"}, "krbtgt", 1},
+		{map[string]any{"server": "host/far"}, "far@EXAMPLE.ORG", 1},
+		{map[string]any{"server": "host/far@EXAMPLE.COM"}, "", 0},
+		{map[string]any{"server": "*@EXAMPLE.ORG"}, "far@EXAMPLE.ORG", 1},
+		{map[string]any{"server": "host"}, "", 0},
+		{map[string]any{"server": "host/b@"}, "", 0},
 		{map[string]any{"state": "valid"}, "krbtgt a", 2},
 		{map[string]any{"state": "expiring"}, "b", 1},
-		{map[string]any{"state": "expired", "limit": uint32(5)}, "c", 1},
+		{map[string]any{"state": "expired", "limit": uint32(1)}, "c", 2},
 	} {
 		list, total := listOf(c, cache, test.options)
 		var names []string

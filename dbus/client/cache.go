@@ -128,7 +128,7 @@ func (c *Client) GetCacheProperties(ctx context.Context, cache ObjectPath) (*Cac
 
 // A TicketQuery selects tickets of a cache. The zero value selects all.
 type TicketQuery struct {
-	Server  string // exactly
+	Server  string // as klist prints it; without realm: in every realm
 	State   string
 	TGTOnly bool
 	Offset  uint32 // of the tickets that match

@@ -99,14 +99,18 @@ func (c Cache) Estimate() int {
 }
 
 // HasClient reports whether the client of the cache is the principal that a
-// caller asks for: a name as klist prints it, with or without realm; "" is any,
-// "*@REALM" any of a realm.
-func (c Cache) HasClient(wanted string) bool {
-	short := beginning(c.Principal)
+// caller asks for.
+func (c Cache) HasClient(wanted string) bool { return matches(c.Principal, wanted) }
+
+// matches reports whether p is what a caller asks for: a name as klist prints it,
+// with or without realm; "" is any, "*@REALM" any of a realm.
+func matches(p ccache.Principal, wanted string) bool {
+	if wanted == "" || wanted == principal(p) {
+		return true
+	}
+	short := beginning(p)
 	name, realm := ccache.Principal{Components: short.Components}, ccache.Principal{Realm: short.Realm}
-	return wanted == "" || wanted == principal(c.Principal) ||
-		wanted == Text(strings.TrimSuffix(name.String(), "@")) ||
-		wanted == Text("*"+realm.String())
+	return wanted == Text(strings.TrimSuffix(name.String(), "@")) || wanted == Text("*"+realm.String())
 }
 
 // ByExpiry orders caches: default ones first, then the one whose TGT expires last.

@@ -21,7 +21,7 @@ var States = func() (list []string) {
 type TicketQuery struct {
 	Offset  uint32
 	Limit   uint32
-	Server  string // exact match; "" is any
+	Server  string // see matches
 	State   string // one of States; "" is any
 	TGTOnly bool
 }
@@ -36,7 +36,7 @@ func (c Cache) ListTickets(q TicketQuery) (list []Dict, total uint32) {
 	list = []Dict{}
 	size := 0
 	for cred := range c.Credentials() {
-		if cred.IsConfig() || q.TGTOnly && !cred.IsTGT() || q.Server != "" && q.Server != principal(cred.Server) ||
+		if cred.IsConfig() || q.TGTOnly && !cred.IsTGT() || !matches(cred.Server, q.Server) ||
 			q.State != "" && q.State != c.ticketState(cred) {
 			continue
 		}
