@@ -78,6 +78,7 @@ var mayImport = map[string][]string{
 var onlyIn = map[string][]string{
 	"github.com/godbus/dbus/v5": {"dbus/link", "dbus/view", "dbus/client", "lifecycle/logind", "tests/lab"},
 	"modernc.org/sqlite":        {"ccstore/sqlite"},
+	"modernc.org/libc":          {"ccstore/sqlite"},
 }
 
 // A room is a folder with Go files that are not tests.

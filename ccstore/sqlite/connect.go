@@ -33,6 +33,13 @@ func settings(sync Synchronous) []string {
 	}
 }
 
+// connectTo returns a pool of up to conns connections of a Backend, each with the
+// setting of the URI.
+func connectTo(path, setting string, pragmas []string, conns int) (*sql.DB, error) {
+	registerVFS()
+	return connect(path, setting+"&vfs="+vfsName, pragmas, conns)
+}
+
 // connect returns a pool of up to conns connections, each with the setting of the
 // URI and the PRAGMAs.
 func connect(path, setting string, pragmas []string, conns int) (*sql.DB, error) {

@@ -9,6 +9,7 @@
 //	open.go        Open, in steps
 //	files.go       claims the files of a database
 //	connect.go     connections and their PRAGMAs
+//	vfs.go         syncs files with fdatasync
 //	examine.go     checks a database before it is used
 //	integrity.go   SQLite's check of a file, and the mark of a damaged one
 //	wal.go         commits in the WAL that SQLite would ignore

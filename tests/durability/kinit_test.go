@@ -21,7 +21,7 @@ func TestKinit(t *testing.T) {
 		})
 	})
 	for _, tt := range []struct{ name, calls, text string }{
-		{"failing", "fsync:error=EIO", "Input/output error"},
+		{"failing", "fsync,fdatasync:error=EIO", "Input/output error"},
 		{"read-only", "pwrite64:error=EROFS", "Read-only file system"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
