@@ -40,64 +40,83 @@ func (b *bus) seeAll(ctx context.Context) error {
 // connect connects to kcmd and finds the collection of the user. Without --system or
 // --session it looks on the system bus, then on the session bus.
 func connect(ctx context.Context, o *options) (*bus, error) {
-	names := []string{"system", "session"}
-	switch {
-	case o.system:
-		names = names[:1]
-	case o.session:
-		names = names[1:]
-	}
-	var failed []error
-	for _, name := range names {
-		b, err := dial(ctx, name, o)
-		if err == nil {
-			return b, nil
-		}
-		if b != nil || ctx.Err() != nil { // kcmd is there
-			return nil, err
-		}
-		failed = append(failed, err)
-	}
-	return nil, failure{notRunning(failed), exitNotRunning}
-}
-
-// notRunning returns the error for kcmd on no bus.
-func notRunning(failed []error) error {
-	if len(failed) > 1 && !errors.Is(failed[1], client.ErrNotRunning) {
-		failed = failed[:1] // there is no session bus
-	}
-	return fmt.Errorf("%w; start it with systemctl enable --now kcmd.socket, or find out why with kcmctl doctor", errors.Join(failed...))
-}
-
-// dial connects to kcmd on a bus. If kcmd is there, it returns a bus with any error.
-func dial(ctx context.Context, name string, o *options) (*bus, error) {
-	address := name
-	if name == "session" {
-		var err error
-		if address, err = sessionAddress(); err != nil {
-			return nil, err
-		}
-	}
-	c, err := client.Dial(ctx, address)
+	c, err := find(ctx, o)
 	if err != nil {
-		if len(accountNames(ctx, uint32(os.Getuid()))) == 0 {
-			return nil, fmt.Errorf("cannot connect to the %s bus: %s; dbus-daemon refuses uids without an account, as %d is", name, reason(err), os.Getuid())
-		}
-		return nil, fmt.Errorf("cannot connect to the %s bus: %s", name, reason(err))
+		return nil, err
 	}
 	if isTerminal(os.Stdin) {
 		c = c.Interactive()
 	}
-	b := &bus{Client: c, options: o, name: name}
+	b := &bus{Client: c, options: o, name: c.Bus()}
 	b.collection, err = c.GetCollection(ctx, client.Own)
-	if err == nil {
+	switch {
+	case err == nil:
 		return b, b.choose(ctx)
+	case errors.Is(err, client.ErrNotRunning):
+		err = notRunning(notOn(ctx, c.Bus(), err))
+	case ctx.Err() == nil:
+		err = notRunning(fmt.Errorf("kcmd on the %s bus does not answer: %s", c.Bus(), reason(err)))
 	}
 	_ = c.Close()
-	if errors.Is(err, client.ErrNotRunning) {
-		return nil, fmt.Errorf("kcmd is not on the %s bus%w", name, hidden{err})
+	return nil, err
+}
+
+// find connects to the bus that kcmd is on.
+func find(ctx context.Context, o *options) (*client.Client, error) {
+	switch {
+	case o.system:
+		return dial(ctx, "system")
+	case o.session:
+		return dial(ctx, "session")
 	}
-	return nil, fmt.Errorf("kcmd on the %s bus does not answer: %s", name, reason(err))
+	c, err := client.Find(ctx)
+	var missing *client.NotFoundError
+	switch {
+	case !errors.As(err, &missing) || ctx.Err() != nil:
+		return c, err
+	case ownSocket():
+		return dial(ctx, "session")
+	case errors.Is(missing.Session, client.ErrNotRunning):
+		return nil, notRunning(notOn(ctx, "system", missing.System), notOn(ctx, "session", missing.Session))
+	}
+	return nil, notRunning(notOn(ctx, "system", missing.System)) // there is no session bus
+}
+
+// dial connects to a bus, which starts kcmd for the first call if it can.
+func dial(ctx context.Context, name string) (*client.Client, error) {
+	c, err := client.Dial(ctx, name)
+	if err != nil {
+		err = notRunning(notOn(ctx, name, err))
+	}
+	return c, err
+}
+
+// ownSocket reports whether the user has a kcmd of the session, which may wait for its
+// first client.
+func ownSocket() bool {
+	dir := os.Getenv("XDG_RUNTIME_DIR")
+	_, err := os.Stat(filepath.Join(dir, "kcmd", "kcm.sock"))
+	return dir != "" && err == nil
+}
+
+// notRunning returns the error for kcmd on no bus.
+func notRunning(failed ...error) error {
+	return failure{fmt.Errorf("%w; start it with systemctl enable --now kcmd.socket, or find out why with kcmctl doctor", errors.Join(failed...)), exitNotRunning}
+}
+
+// notOn says why kcmd is not on a bus.
+func notOn(ctx context.Context, name string, err error) error {
+	switch {
+	case errors.Is(err, client.ErrNotRunning):
+		return fmt.Errorf("kcmd is not on the %s bus%w", name, hidden{err})
+	case errors.Is(err, client.ErrCannotStart):
+		return fmt.Errorf("the %s bus cannot start kcmd: %s", name, reason(err))
+	case errors.Is(err, client.ErrNoSession):
+		return client.ErrNoSession
+	case len(accountNames(ctx, uint32(os.Getuid()))) == 0:
+		return fmt.Errorf("cannot connect to the %s bus: %s; dbus-daemon refuses uids without an account, as %d is", name, reason(err), os.Getuid())
+	}
+	return fmt.Errorf("cannot connect to the %s bus: %s", name, reason(err))
 }
 
 // hidden is an error without a text, for errors.Is.
@@ -105,19 +124,6 @@ type hidden struct{ error }
 
 func (hidden) Error() string   { return "" }
 func (h hidden) Unwrap() error { return h.error }
-
-// sessionAddress returns the address of the session bus. It starts none, unlike the
-// library.
-func sessionAddress() (string, error) {
-	if address := os.Getenv("DBUS_SESSION_BUS_ADDRESS"); address != "" {
-		return address, nil
-	}
-	path := filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "bus")
-	if _, err := os.Stat(path); os.Getenv("XDG_RUNTIME_DIR") == "" || err != nil {
-		return "", errors.New("there is no session bus")
-	}
-	return "unix:path=" + path, nil
-}
 
 // choose finds the collection of --uid. Without it, the connection sees that of the
 // caller only, also for root.

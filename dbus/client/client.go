@@ -26,6 +26,8 @@ const (
 // What an error of kcmd can be, for errors.Is. The text of the error is for people.
 var (
 	ErrNotRunning    = errors.New("kcmd is not on the bus")
+	ErrNoSession     = errors.New("there is no session bus")
+	ErrCannotStart   = errors.New("the bus cannot start kcmd")
 	ErrUnknownObject = errors.New("no such collection or cache in view")
 	ErrNoSuchTicket  = errors.New("no such ticket in the cache")
 	ErrInvalidArgs   = errors.New("argument is not allowed")
@@ -98,36 +100,52 @@ var meanings = map[string]error{
 // A Client is a connection to a bus. Its methods may be called at the same time.
 type Client struct {
 	conn        *godbus.Conn
+	bus         string
 	interactive bool
+	noStart     bool // calls do not have the bus start kcmd
 }
 
-// Dial connects to the bus "system" or "session", or to a D-Bus address.
+// Dial connects to the bus "system" or "session", or to a D-Bus address. Find is for
+// programs that do not know which.
 func Dial(ctx context.Context, bus string) (*Client, error) {
-	connect := func(o ...godbus.ConnOption) (*godbus.Conn, error) { return godbus.Connect(bus, o...) }
+	address := bus
+	connect := func(o ...godbus.ConnOption) (*godbus.Conn, error) { return godbus.Connect(address, o...) }
 	switch bus {
 	case "system":
 		connect = godbus.ConnectSystemBus
 	case "session":
-		connect = godbus.ConnectSessionBus
+		var err error
+		if address, err = sessionAddress(); err != nil {
+			return nil, err
+		}
 	}
 	// It keeps the order of signals, and the connection never waits for their reader.
 	conn, err := connect(godbus.WithContext(ctx), godbus.WithSignalHandler(godbus.NewSequentialSignalHandler()))
 	if err != nil {
 		return nil, fmt.Errorf("cannot connect to the %s bus: %w", bus, err)
 	}
-	return &Client{conn: conn}, nil
+	return &Client{conn: conn, bus: bus}, nil
 }
+
+// Bus returns what Dial was called with: "system", "session" or an address.
+func (c *Client) Bus() string { return c.bus }
 
 // Close disconnects. The end of Dial's context does too.
 func (c *Client) Close() error { return c.conn.Close() }
 
 // Interactive returns a client over the same connection whose calls may have polkit
 // ask the user for a password.
-func (c *Client) Interactive() *Client { return &Client{conn: c.conn, interactive: true} }
+func (c *Client) Interactive() *Client { return c.with(true) }
 
 // NonInteractive returns a client over the same connection whose calls fail with
 // ErrNotAuthorized where a password would be needed.
-func (c *Client) NonInteractive() *Client { return &Client{conn: c.conn} }
+func (c *Client) NonInteractive() *Client { return c.with(false) }
+
+func (c *Client) with(interactive bool) *Client {
+	other := *c
+	other.interactive = interactive
+	return &other
+}
 
 // call calls a method and stores its results in out.
 func (c *Client) call(ctx context.Context, object ObjectPath, iface, method string, in []any, out ...any) error {
@@ -146,7 +164,10 @@ func (c *Client) call(ctx context.Context, object ObjectPath, iface, method stri
 		m.Headers[godbus.FieldSignature] = godbus.MakeVariant(godbus.SignatureOf(in...))
 	}
 	if c.interactive {
-		m.Flags = godbus.FlagAllowInteractiveAuthorization
+		m.Flags |= godbus.FlagAllowInteractiveAuthorization
+	}
+	if c.noStart {
+		m.Flags |= godbus.FlagNoAutoStart
 	}
 	err := (<-c.conn.SendWithContext(ctx, m, make(chan *godbus.Call, 1)).Done).Store(out...)
 	if err == nil {

@@ -5,6 +5,7 @@
 // It imports nothing of kcmd's. Read its files in this order:
 //
 //	client.go   the connection, and calls
+//	find.go     finds the bus that kcmd is on
 //	types.go    the properties of the objects, and tickets
 //	decode.go   makes them of dictionaries
 //	manager.go  methods of the manager

@@ -45,7 +45,8 @@ const sessionPolicy = `<policy context="default">
   </policy>
 `
 
-// NewBus starts a bus. A system bus also takes the policy of the service, the
+// NewBus starts a bus, with the service files in the lab's directory "services", if there
+// is one. A system bus also takes the policy of the service, the
 // text of a file as it is installed in /usr/share/dbus-1/system.d.
 func (l *Lab) NewBus(t BusType, policy string) (*Bus, error) {
 	b := &Bus{
@@ -67,9 +68,10 @@ func (l *Lab) NewBus(t BusType, policy string) (*Bus, error) {
   <type>%s</type>
   <listen>%s</listen>
   <auth>EXTERNAL</auth>
+  <servicedir>%s</servicedir>
   %s
 </busconfig>
-`, t, b.Address, rules)
+`, t, b.Address, l.Path("services"), rules)
 	if err := writeFile(b.config, config); err != nil {
 		return nil, fmt.Errorf("cannot start a bus: %w", err)
 	}
