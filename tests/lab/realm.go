@@ -142,6 +142,9 @@ type KDC struct {
 // Stop ends the KDC. StartKDC starts another one, at another port.
 func (k *KDC) Stop() { k.proc.kill() }
 
+// PID returns the process id of the KDC.
+func (k *KDC) PID() int { return k.proc.cmd.Process.Pid }
+
 // Requests counts the requests that the KDC has answered, by its log: of type AS_REQ or
 // TGS_REQ.
 func (k *KDC) Requests(of string) (int, error) {

@@ -42,6 +42,9 @@ func listens(socket string) bool {
 // PID returns the process id of the server.
 func (s *Server) PID() int { return s.proc.cmd.Process.Pid }
 
+// Stop ends the server at once.
+func (s *Server) Stop() { s.proc.kill() }
+
 // Ended returns an error once the server has ended, with the end of its log.
 func (s *Server) Ended() error {
 	if s.proc.running() {

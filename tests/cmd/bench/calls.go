@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -13,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"kcmd.org/kcmd/ccstore/ccache"
-	"kcmd.org/kcmd/kcmserver/kcm"
 	"kcmd.org/kcmd/kcmserver/kcm/client"
 	"kcmd.org/kcmd/tests/lab"
 )
@@ -24,16 +22,22 @@ type step struct {
 	name, about string
 	collection  bool // needs several caches
 	changes     bool // changes the measured cache
+	command     bool // is a whole program
 }
 
 var steps = []step{
 	{name: "retrieve", about: "find a ticket"},
 	{name: "miss", about: "look for a ticket that is not in the cache"},
+	{name: "principal", about: "get the principal of the cache"},
 	{name: "iterate", about: "get all tickets"},
 	{name: "collection", about: "list 10 caches, as klist -l does", collection: true},
 	{name: "replace", about: "replace another cache by three tickets, as kinit does"},
 	{name: "store", about: "store a new ticket; remove it, unmeasured, where the type can", changes: true},
 	{name: "again", about: "store a ticket that is in the cache", changes: true},
+	{name: "kinit", about: "the command, with a keytab, in place of an older TGT", command: true},
+	{name: "klist", about: "the command, of two tickets", command: true},
+	{name: "kvno", about: "the command, for a ticket that is in the cache", command: true},
+	{name: "klist-A", about: "the command, of 50 caches", command: true, collection: true},
 }
 
 func stepNames() []string {
@@ -45,9 +49,9 @@ func stepNames() []string {
 }
 
 const (
-	ticketSize  = 1200 // in bytes, as in driver.h
-	otherCaches = 9    // caches besides the measured one
-	maxCount    = 2000 // of a step in one turn
+	ticketSize  = 1200   // in bytes, as in driver.h
+	otherCaches = 9      // caches besides the measured one
+	maxCount    = 20_000 // of a step in one turn
 )
 
 // usual are the circumstances of one client with so many tickets.
@@ -58,11 +62,41 @@ func usual(tickets int) circumstances {
 // calls measures one client.
 func (b *bench) calls() error {
 	for _, n := range b.options.tickets {
-		if err := b.measure(usual(n), b.options.steps(stepNames()...)); err != nil {
+		list := slices.DeleteFunc(b.options.steps(stepNames()...), func(s step) bool { return s.command })
+		if err := b.measure(usual(n), list); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// manyCaches are those of klist -A.
+const manyCaches = 50
+
+// withCaches are the circumstances of a command.
+func withCaches(n int) circumstances { return circumstances{Caches: n, Clients: 1} }
+
+// commands measures whole programs.
+func (b *bench) commands() error {
+	if err := b.measure(withCaches(1), b.options.steps("kinit", "klist", "kvno")); err != nil {
+		return err
+	}
+	return b.measure(withCaches(manyCaches), b.options.steps("klist-A"))
+}
+
+// keytabOf is the path of alice's keytab.
+func keytabOf(l *lab.Lab) string { return l.Path("alice.keytab") }
+
+// startRealm starts a realm for the commands.
+func (b *bench) startRealm() (err error) {
+	if !slices.Contains(b.options.parts, "commands") {
+		return nil
+	}
+	b.progress("starting a KDC")
+	if b.realm, err = b.lab.NewRealm(); err != nil {
+		return err
+	}
+	return b.realm.Admin("ktadd -k " + keytabOf(b.lab) + " alice")
 }
 
 // manyClients measures several clients at once, of one user, in one cache.
@@ -156,7 +190,7 @@ func (b *bench) measure(c circumstances, list []step) error {
 	for _, p := range b.peers {
 		b.progress(fmt.Sprintf("%v: filling %s", c, p.name))
 		unprepared[p] = p.failure
-		if p.failure == nil && !p.isEcho() {
+		if p.failure == nil && !p.isCanned {
 			unprepared[p] = b.prepare(c, p, clients)
 		}
 	}
@@ -165,7 +199,10 @@ func (b *bench) measure(c circumstances, list []step) error {
 		b.measureStep(c, st, clients, unprepared)
 	}
 	for _, p := range b.peers {
-		if p.pid != 0 && p.failure == nil && !p.isEcho() {
+		if p.isCanned {
+			continue
+		}
+		if p.pid != 0 && p.failure == nil {
 			p.failure = b.addMemory(p.name, memoryWith(c), p.pid)
 		}
 		if clients[0].placed[p] && p.failure == nil {
@@ -192,6 +229,9 @@ func (b *bench) clients(n int) ([]*driver, error) {
 
 // prepare fills the cache of a peer, and makes its other caches.
 func (b *bench) prepare(c circumstances, p *peer, clients []*driver) error {
+	if c.Caches > 0 {
+		return b.prepareCommands(c, p, clients)
+	}
 	for i, d := range clients {
 		if err := d.place(p); err != nil {
 			return err
@@ -213,6 +253,22 @@ func (b *bench) prepare(c circumstances, p *peer, clients []*driver) error {
 	return clients[0].do("caches", strconv.Itoa(p.place), strconv.Itoa(otherCaches))
 }
 
+// prepareCommands gets tickets for a peer, and makes its other caches.
+func (b *bench) prepareCommands(c circumstances, p *peer, clients []*driver) error {
+	if err := clients[0].place(p); err != nil {
+		return err
+	}
+	for _, command := range []string{"kinit", "kvno"} {
+		if _, err := together(clients, p, command, 1, answerPatience, anyProcessor); err != nil {
+			return err
+		}
+	}
+	if c.Caches == 1 || !p.collects {
+		return nil
+	}
+	return clients[0].do("caches", strconv.Itoa(p.place), strconv.Itoa(c.Caches-1))
+}
+
 // measureStep measures a step of all peers.
 func (b *bench) measureStep(c circumstances, st step, clients []*driver, unprepared map[*peer]error) {
 	var list []*result
@@ -221,7 +277,7 @@ func (b *bench) measureStep(c circumstances, st step, clients []*driver, unprepa
 		b.results = append(b.results, r)
 		r.failure = errors.Join(unprepared[p], p.failure)
 		if r.failure == nil {
-			r.failure = possible(c, st, p, clients)
+			r.failure = b.possible(c, st, p, clients)
 		}
 		list = append(list, r)
 	}
@@ -230,13 +286,17 @@ func (b *bench) measureStep(c circumstances, st step, clients []*driver, unprepa
 		rounds = max(rounds/4, 2) // longer ones, in which clients and server meet in all ways
 	}
 	used := make(map[*result]time.Duration)
-	for range rounds {
+	for round := range rounds {
+		processor := processorOf(round)
+		if c.Clients > 1 {
+			processor = anyProcessor // they have to compete
+		}
 		for _, r := range list {
 			if r.failure != nil || used[r] > b.options.stepBudget {
 				continue
 			}
 			p, start := b.peer(r.Peer), time.Now()
-			r.failure = b.turn(st, p, r, clients)
+			r.failure = b.turn(st, p, r, clients, processor)
 			used[r] += time.Since(start)
 			if p.ended != nil && p.failure == nil {
 				p.failure = p.ended()
@@ -245,29 +305,19 @@ func (b *bench) measureStep(c circumstances, st step, clients []*driver, unprepa
 	}
 }
 
-// possible returns an error if a peer cannot do a step, and tells clients of the
-// echo how many bytes to exchange.
-func possible(c circumstances, st step, p *peer, clients []*driver) error {
-	if !p.isEcho() {
-		if st.collection && !p.collects {
-			return fmt.Errorf("%w: this type has one cache", errNot)
-		}
-		return nil
+// possible returns an error if a peer cannot do a step.
+func (b *bench) possible(c circumstances, st step, p *peer, clients []*driver) error {
+	if p.isCanned {
+		return b.serveCanned(c, st, p, clients)
 	}
-	request, reply, ok := exchanged(st.name, c.Tickets)
-	if !ok {
-		return fmt.Errorf("%w: more than one exchange", errNot)
-	}
-	for _, d := range clients {
-		if err := d.do("echo", strconv.Itoa(p.place), p.socket, strconv.Itoa(request), strconv.Itoa(reply)); err != nil {
-			return err
-		}
+	if st.collection && !p.collects {
+		return fmt.Errorf("%w: this type has one cache", errNot)
 	}
 	return nil
 }
 
 // turn has all clients do a step at once, for a moment.
-func (b *bench) turn(st step, p *peer, r *result, clients []*driver) error {
+func (b *bench) turn(st step, p *peer, r *result, clients []*driver, processor int) error {
 	count := maxCount
 	if st.changes && p.tombstones {
 		if err := clients[0].fill(p, r.Tickets, false, b.options.fillBudget); err != nil {
@@ -275,19 +325,29 @@ func (b *bench) turn(st step, p *peer, r *result, clients []*driver) error {
 		}
 		count = 16 + r.Tickets/8
 	}
-	processor := processorOf(len(r.Turns))
-	if len(clients) > 1 {
-		processor = anyProcessor // they have to compete
-	}
 	if err := bind(p.pid, processor); err != nil {
 		return err
 	}
-	// Several clients do not begin at once.
-	moment := b.options.slice * time.Duration(min(len(clients), 8))
+	moment := b.options.slice
+	switch {
+	case st.command:
+		moment *= commandLonger
+		if err := bind(b.realm.KDC.PID(), processor); err != nil {
+			return err
+		}
+	case len(clients) > 1:
+		moment *= time.Duration(min(len(clients), 8)) // they do not begin at once
+	}
 	took, err := together(clients, p, st.name, count, moment, processor)
-	r.add(took)
+	r.add(took, processor)
+	if !st.changes {
+		r.Rate = max(r.Rate, float64(len(took))/moment.Seconds())
+	}
 	return err
 }
+
+// commandLonger is how much longer a turn of a command is than another one.
+const commandLonger = 5
 
 // together has all clients do a step at once, and returns all measurements.
 func together(clients []*driver, p *peer, step string, count int, moment time.Duration, processor int) (took series, err error) {
@@ -333,35 +393,10 @@ func tickets(n int) []*ccache.Credential {
 	return list
 }
 
-// exchanged returns the bytes that the main request of a step sends and receives,
-// with all headers. It returns false for a step of several requests.
-func exchanged(step string, tickets int) (request, reply int, ok bool) {
-	cache, one := len(kcm.AppendName(nil, kcmCache)), len(ticket(0).Append(nil))
-	server := service(0)
-	match := ccache.Match{Client: &alice, Server: &server, EndTime: began}
-	lookUp := cache + 4 + len(match.Append(nil))
-	switch step {
-	case "retrieve":
-		request, reply = lookUp, one
-	case "miss":
-		request = lookUp
-	case "iterate":
-		request, reply = cache, 4+tickets*(4+one)
-	case "store", "again":
-		request = cache + one
-	case "replace":
-		request = len(alice.Append(binary.BigEndian.AppendUint32(nil, 0))) + cache + 4 + 3*(4+one)
-	default:
-		return 0, 0, false
-	}
-	const requestHeader = 8
-	return requestHeader + request, kcm.ReplyHeaderLen + reply, true
-}
-
 // Whether client and server share a processor makes a larger difference than the
 // differences that the bench measures, and the scheduler keeps them as they are.
 // So in every second turn both are bound to one processor, another one each time,
-// and in the other turns to none.
+// and in the other turns to none, where the machine has to wake processors up.
 
 const anyProcessor = -1
 

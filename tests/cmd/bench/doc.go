@@ -1,12 +1,12 @@
 // Bench measures kcmd beside other credential caches: sssd_kcm and types of
-// libkrb5. An echo over the same kind of socket is the lower bound.
+// libkrb5. A server of recorded answers is the lower bound.
 // tests/bench builds and starts it.
 //
 // A small C program, driver, makes the same calls of libkrb5 for every peer. The
 // peers take turns in short rounds, so that the load of the machine affects all of
 // them alike.
 //
-// Read options.go (what is measured), peer.go (whom), driver.go and result.go
+// Read options.go (what is measured), peer.go (whom), canned.go, driver.go and result.go
 // first; then main.go and its parts calls.go, syncs.go and scale.go; then report.go
 // and marks.go.
 //

@@ -36,7 +36,8 @@ const answerPatience = 5 * time.Minute
 func startDriver(l *lab.Lab, program string, n int) (*driver, error) {
 	d := &driver{cmd: exec.Command(program, strconv.Itoa(n)), placed: make(map[*peer]bool)}
 	d.cmd.Stderr = os.Stderr
-	d.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C.UTF-8", "TZ=UTC", "HOME=" + l.Dir}
+	d.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C.UTF-8", "TZ=UTC", "HOME=" + l.Dir,
+		"KRB5_KTNAME=" + keytabOf(l)}
 	var err, err2 error
 	d.in, err = d.cmd.StdinPipe()
 	d.out, err2 = d.cmd.StdoutPipe()

@@ -50,6 +50,9 @@ type bench struct {
 	peers   []*peer
 	places  int // of all peers so far
 
+	realm    *lab.Realm // of the commands, nil without them
+	recorder *recorder  // of the first kcmd
+
 	results results
 	figures []*figure
 	notes   []string
@@ -80,13 +83,13 @@ func (b *bench) run() error {
 			l.Close()
 		}
 	}()
-	for _, do := range []func() error{b.build, b.startPeers} {
+	for _, do := range []func() error{b.build, b.startRealm, b.startPeers} {
 		if err := do(); err != nil {
 			return err
 		}
 	}
 	var took []string
-	for i, do := range []func() error{b.calls, b.manyClients, b.syncs, b.manyUsers, b.scale} {
+	for i, do := range []func() error{b.calls, b.commands, b.manyClients, b.syncs, b.manyUsers, b.scale} {
 		if !slices.Contains(b.options.parts, parts[i]) {
 			continue
 		}

@@ -43,10 +43,25 @@ func (b *bench) marks() []mark {
 	ours, one := b.reference(), usual(crowd)
 	eight := one
 	eight.Clients = 8
-	list := []mark{
-		b.ratioMark("RETRIEVE", 1.5, "the echo", key{one, "retrieve", ours}, key{one, "retrieve", "echo"}),
-		b.ratioMark("RETRIEVE of a missing ticket", 1.2, "a hit", key{one, "miss", ours}, key{one, "retrieve", ours}),
+	var list []mark
+	for _, m := range []struct {
+		what, step string
+		c          circumstances
+		limit      float64
+	}{
+		{"RETRIEVE", "retrieve", one, 1.4},
+		{"RETRIEVE of a missing ticket", "miss", one, 1.3},
+		{"GET_PRINCIPAL", "principal", one, 1.3},
+		{"iterate", "iterate", one, 1.15},
+		{"klist", "klist", withCaches(1), 1.15},
+		{"klist -A of 50 caches", "klist-A", withCaches(manyCaches), 1.15},
+	} {
+		list = append(list, b.ratioMark(m.what, m.limit, "canned", key{m.c, m.step, ours}, key{m.c, m.step, "canned"}))
 	}
+	kinit := func(peer string) key { return key{withCaches(1), "kinit", peer} }
+	list = append(list,
+		b.ratioMark("kinit, full", 1.15, "FILE", kinit("kcmd-full"), kinit("file")),
+		b.ratioMark("kinit, normal", 1.05, "FILE", kinit("kcmd-normal"), kinit("file")))
 	if few != many {
 		list = append(list, b.ratioMark(fmt.Sprintf("RETRIEVE with %s tickets", thousands(many)), 1.3,
 			fmt.Sprintf("with %s", thousands(few)), key{usual(many), "retrieve", ours}, key{usual(few), "retrieve", ours}))
@@ -71,7 +86,7 @@ func (b *bench) storeMarks(few, many, crowd int) []mark {
 		b.ratioMark(fmt.Sprintf("STORE, full, %s tickets", thousands(common.Tickets)), 0.1, "sssd_kcm",
 			key{common, "store", "kcmd-full"}, key{common, "store", "sssd"}),
 		b.figureMark("STORE, full, one client", "at most 1 fdatasync each", 1.01, "kcmd-full", syncsWith(1)),
-		b.ratioMark("STORE, normal", 5, "the echo", key{usual(crowd), "store", "kcmd-normal"}, key{usual(crowd), "store", "echo"}),
+		b.ratioMark("STORE, normal", 9, "the echo", key{usual(crowd), "store", "kcmd-normal"}, key{usual(crowd), "store", "echo"}),
 	}
 	for _, peer := range []string{"kcmd-full", "kcmd-normal"} {
 		mode := strings.TrimPrefix(peer, "kcmd-")

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"kcmd.org/kcmd/tests/lab"
 )
 
 // options are the arguments of tests/bench, checked.
@@ -55,7 +57,7 @@ var efforts = map[string]effort{
 }
 
 // The parts of the bench, in their order.
-var parts = []string{"calls", "clients", "syncs", "users", "scale"}
+var parts = []string{"calls", "commands", "clients", "syncs", "users", "scale"}
 
 const usageText = `usage: tests/bench [--quick | --full | --smoke] [--only STEPS] [--peers PEERS] [--parts PARTS] ...
 
@@ -63,7 +65,7 @@ Measures kcmd beside other credential caches on this machine: installs or unpack
 what is missing (Debian and Ubuntu; as root or through sudo), builds kcmd, starts
 every peer in a temporary directory, and makes the same calls of libkrb5 to all of
 them in turn. It prints medians and 99th percentiles in microseconds, ratios of the
-quietest turns, and the marks that kcmd has to reach. Nothing is left afterwards.
+quietest turns on one processor, and the marks that kcmd has to reach. Nothing is left afterwards.
 
 Times never fail it: the exit status is 1 only if kcmd fails at something, or if the
 bench cannot run. It takes a few minutes unless --quick, --full or --smoke is given.
@@ -141,7 +143,7 @@ func parseOptions(args []string) (*options, error) {
 		o.parts = []string{"calls", "clients"}
 	}
 	if chosen[0] == "smoke" && !flags.Changed("peers") {
-		o.peers = []string{"echo", "kcmd-full", "file"}
+		o.peers = []string{"echo", "canned", "kcmd-full", "file"}
 	}
 	return o, o.check()
 }
@@ -176,6 +178,9 @@ func (o *options) needed() []string {
 	list := []string{"gcc", "/usr/include/krb5.h"}
 	for _, name := range o.peers {
 		list = append(list, findKind(name).needs...)
+	}
+	if slices.Contains(o.parts, "commands") {
+		list = append(list, lab.KerberosPrograms...)
 	}
 	if slices.Contains(o.parts, "syncs") {
 		list = append(list, "strace")

@@ -37,7 +37,7 @@ func TestOptions(t *testing.T) {
 func TestBadOptions(t *testing.T) {
 	for args, want := range map[string]string{
 		"--only frobnicate": "--only frobnicate is not allowed; allowed: retrieve, miss",
-		"--peers mit":       "--peers mit is not allowed; allowed: echo, kcmd-full",
+		"--peers mit":       "--peers mit is not allowed; allowed: echo, canned",
 		"--quick --full":    "only one of them is allowed",
 		"--frobnicate":      "unknown flag",
 		"quick":             "unknown argument: quick",

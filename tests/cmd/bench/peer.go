@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -29,7 +28,10 @@ type peer struct {
 	others int
 	// failure ends the measuring of this peer.
 	failure error
+	// server is the canned one of the step that is measured.
+	server *lab.Server
 
+	isCanned   bool // its answers are recorded
 	isKCM      bool // a KCM server
 	isKcmd     bool // it takes a whole cache in one request (REPLACE)
 	collects   bool // has several caches and a default one
@@ -52,13 +54,15 @@ type kind struct {
 
 // kinds are in the order of the tables.
 var kinds = []kind{
-	{"echo", "an exchange of as many bytes over a UNIX socket", nil, startEcho},
+	{"echo", "kcmd's recorded answers, to a client without libkrb5", nil, startCanned},
+	{"canned", "kcmd's recorded answers, to libkrb5", nil, startCanned},
 	{"kcmd-full", "kcmd with its defaults: an answered change survives a power cut", nil, startKcmd(false, "--synchronous=full")},
 	{"kcmd-normal", "kcmd with synchronous = normal", nil, startKcmd(false, "--synchronous=normal")},
 	{"kcmd-memory", "kcmd with store = memory:", nil, startKcmd(false, "--store=memory:")},
 	{"kcmd-bus", "kcmd-full on a system bus, with a subscriber", lab.BusPrograms, startKcmd(true, "--synchronous=full")},
 	{"sssd", "sssd_kcm, alone", []string{othersNeeded, "unshare", "setpriv"}, startSSSD},
 	{"file", "FILE: of libkrb5", nil, startFile},
+	{"dir", "DIR: of libkrb5", nil, startDir},
 	{"keyring", "KEYRING: of libkrb5", nil, startKeyring},
 }
 
@@ -122,7 +126,7 @@ func (b *bench) peerNames() []string {
 
 // serverCaches names the caches of a KCM server.
 func (b *bench) serverCaches(p *peer, socket string) error {
-	p.socket, p.isKCM, p.collects = socket, true, true
+	p.socket, p.isKCM, p.collects = socket, !p.isCanned, true
 	return b.caches(p, "KCM:", "KCM:"+kcmCache)
 }
 
@@ -130,18 +134,17 @@ func (b *bench) serverCaches(p *peer, socket string) error {
 func (b *bench) caches(p *peer, collection, cache string) error {
 	p.collection, p.cache = collection, cache
 	p.krb5conf = b.lab.Path(p.name + ".conf")
-	conf := fmt.Sprintf("[libdefaults]\n\tdefault_realm = %s\n\tkcm_socket = %s\n", lab.RealmName, cmp.Or(p.socket, "-"))
+	socket := cmp.Or(p.socket, "-")
+	if b.realm != nil {
+		return b.realm.WriteConfig(p.krb5conf, b.realm.KDC.Port, socket)
+	}
+	conf := fmt.Sprintf("[libdefaults]\n\tdefault_realm = %s\n\tkcm_socket = %s\n", lab.RealmName, socket)
 	return os.WriteFile(p.krb5conf, []byte(conf), 0o644)
 }
 
-func startEcho(b *bench, p *peer) error {
-	socket := b.lab.Path("echo.sock")
-	server, err := b.lab.Serve(exec.Command(b.driver, "echo", socket), b.lab.Path("echo.log"), socket)
-	if err != nil {
-		return err
-	}
-	p.socket, p.pid, p.ended = socket, server.PID(), server.Ended
-	return nil
+func startCanned(b *bench, p *peer) error {
+	p.isCanned, p.tidy = true, true
+	return b.serverCaches(p, b.lab.Path(p.name+".sock"))
 }
 
 // startKcmd starts a daemon with a lab of its own, if wanted on a system bus.
@@ -168,7 +171,10 @@ func startKcmd(bus bool, args ...string) func(*bench, *peer) error {
 			}
 		}
 		p.pid, p.ended = d.PID(), func() error { return ended(d) }
-		return b.serverCaches(p, d.Socket)
+		if err := b.serverCaches(p, d.Socket); err != nil || b.recorder != nil {
+			return err
+		}
+		return b.startRecorder(p)
 	}
 }
 
@@ -223,6 +229,15 @@ func startFile(b *bench, p *peer) error {
 	p.tombstones = true
 	file := "FILE:" + b.lab.Path("file-cache")
 	return b.caches(p, file, file)
+}
+
+func startDir(b *bench, p *peer) error {
+	p.tombstones, p.collects = true, true
+	dir := b.lab.Path("dir-caches")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	return b.caches(p, "DIR:"+dir, "DIR::"+dir+"/tktbench")
 }
 
 func startKeyring(b *bench, p *peer) error {

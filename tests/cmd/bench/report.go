@@ -85,7 +85,7 @@ func (t table) print(w io.Writer, title string) {
 func (b *bench) report(w io.Writer) {
 	for i, r := range b.results {
 		if i == 0 || b.results[i-1].circumstances != r.circumstances {
-			b.stepTable(r.circumstances).print(w, r.circumstances.String()+" (us, median/99th percentile)")
+			b.stepTable(r.circumstances).print(w, r.circumstances.String()+" (us: on one processor; median/99th percentile on any)")
 		}
 	}
 	b.figureTable().print(w, fmt.Sprintf("Other figures (times are medians; stored users have %d tickets each)", ticketsEach))
@@ -113,13 +113,17 @@ func (b *bench) stepTable(c circumstances) table {
 			continue
 		}
 		done = append(done, r.Step)
-		times, ours := []string{r.Step}, []string{"  " + b.reference() + " is"}
+		times, ours, rates := []string{r.Step}, []string{"  " + b.reference() + " is"}, []string{"  a second"}
 		for _, name := range b.peerNames() {
 			k := key{c, r.Step, name}
 			times = append(times, b.timesOf(b.results.find(k)))
 			ours = append(ours, b.ratio(key{c, r.Step, b.reference()}, k))
+			rates = append(rates, b.rateOf(k))
 		}
 		t = append(t, times, ours)
+		if c.Clients > 1 && strings.TrimSpace(strings.Join(rates[1:], "")) != "" {
+			t = append(t, rates)
+		}
 	}
 	return t
 }
@@ -131,14 +135,31 @@ func (b *bench) timesOf(r *result) string {
 		b.note(fmt.Sprintf("%s: %v", r.Peer, err))
 	}
 	switch {
-	case len(r.Took) > 0:
-		return micros(r.Took.median()) + "/" + micros(r.Took.quantile(0.99))
+	case len(r.Took)+len(r.Turns) > 0:
+		var cell []string
+		if one, ok := b.results.quietest(r.key); ok && r.Clients == 1 {
+			cell = append(cell, micros(one))
+		}
+		if len(r.Took) > 0 {
+			cell = append(cell, micros(r.Took.median())+"/"+micros(r.Took.quantile(0.99)))
+		}
+		return strings.Join(cell, "; ")
 	case errors.Is(err, errSlow):
 		return "too slow"
 	case err == nil || errors.Is(err, errNot):
 		return "-"
 	}
 	return "fails"
+}
+
+// rateOf returns how often a second all clients together do a step, and what the
+// reference does of that.
+func (b *bench) rateOf(k key) string {
+	r, ours := b.results.find(k), b.results.find(key{k.circumstances, k.Step, b.reference()})
+	if r == nil || ours == nil || r.Rate == 0 || ours.Rate == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s (%sx)", thousands(int(r.Rate)), digits(ours.Rate/r.Rate))
 }
 
 // ratio returns the ratio of two results, "" without one of them.

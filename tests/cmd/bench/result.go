@@ -35,12 +35,16 @@ var (
 // Circumstances are what the time of a step depends on.
 type circumstances struct {
 	Tickets int // in the cache
+	Caches  int // of whole commands; otherwise 0
 	Clients int // at once
 	Users   int // other users with stored tickets
 }
 
 // String describes the circumstances.
 func (c circumstances) String() string {
+	if c.Caches > 0 {
+		return fmt.Sprintf("whole commands, caches: %d", c.Caches)
+	}
 	s := thousands(c.Tickets) + " tickets"
 	if c.Clients > 1 {
 		s += fmt.Sprintf(", %d clients at once", c.Clients)
@@ -61,15 +65,22 @@ type key struct {
 // A result is the time that one peer takes for one step.
 type result struct {
 	key
-	Took    series
-	Turns   series // their medians
-	failure error  // why it was not measured, or not all of it
+	Took    series  // in turns on any processor
+	Turns   series  // the medians of turns on one processor, or of all with several clients
+	Rate    float64 // steps a second of all clients, in the best turn
+	failure error   // why it was not measured, or not all of it
 }
 
-// add adds the measurements of one turn.
-func (r *result) add(took series) {
-	if len(took) > 0 {
+// add adds the measurements of one turn, during which client and server had one processor
+// or were free to use others.
+func (r *result) add(took series, processor int) {
+	if len(took) == 0 {
+		return
+	}
+	if processor == anyProcessor {
 		r.Took = append(r.Took, took...)
+	}
+	if processor != anyProcessor || r.Clients > 1 {
 		r.Turns = append(r.Turns, took.median())
 	}
 }
@@ -86,9 +97,10 @@ func (l results) find(k key) *result {
 	return l[i]
 }
 
-// quietest returns the median of the quietest turn of a result, and false if there
-// are no measurements. Other load on the machine, and the choice of processors, make
-// a turn longer and never shorter, so that ratios are of quietest turns.
+// quietest returns the median of the quietest turn of a result, and false if there are
+// no measurements. Other load on the machine makes a turn longer and never shorter, so
+// that ratios are of quietest turns. On one processor a turn does not depend on how
+// long the machine takes to wake another one up.
 func (l results) quietest(k key) (time.Duration, bool) {
 	if r := l.find(k); r != nil && len(r.Turns) > 0 {
 		return slices.Min(r.Turns), true

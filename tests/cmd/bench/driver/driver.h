@@ -17,8 +17,10 @@ struct place {
 	int tickets;     /* in the cache */
 	int tidy;        /* the step "store" removes its ticket */
 
+	char *krb5conf, *collection; /* for commands */
+
 	int socket;      /* of the echo; -1 for a cache */
-	size_t request, reply; /* bytes of an exchange with the echo */
+	struct recording *recording; /* to exchange with the echo */
 };
 
 /* Services without a ticket in a filled cache. */
@@ -45,8 +47,11 @@ krb5_error_code resolve_other(struct place *p, const char *suffix, krb5_ccache *
 typedef krb5_error_code step_function(struct place *p, int64_t *took);
 
 step_function *find_step(const char *name); /* steps.c */
-step_function exchange;                     /* echo.c */
+
+/* canned.c */
+step_function exchange;
+struct recording *load(const char *path);
 int connect_to(const char *path);
-int serve_echo(const char *path);
+int serve_canned(const char *path, const char *recording);
 
 #endif

@@ -8,7 +8,7 @@
  * command are separated by tabs.
  *
  *   place PLACE KRB5CONF DEFAULT NAME TIDY   names a cache
- *   echo PLACE SOCKET REQUEST REPLY    makes a place an exchange of so many bytes
+ *   echo PLACE SOCKET RECORDING        makes a place an exchange of recorded requests
  *   fill PLACE TICKETS HOW MS          "make"s the cache, with so many tickets, or says
  *                                      that they are "there"
  *   caches PLACE CACHES                makes so many other caches, with a ticket each
@@ -16,7 +16,7 @@
  *                                      processor, or -1; answers the nanoseconds of each
  *   clear PLACE                        destroys the caches of the collection
  *
- * "driver echo SOCKET" is the server for echo.
+ * "driver canned SOCKET RECORDING" is the server of recorded answers.
  */
 
 #define _GNU_SOURCE
@@ -26,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "driver.h"
 
@@ -67,6 +68,8 @@ do_place(struct place *p, char **words)
 		code = krb5_cc_set_default_name(p->context, words[3]);
 	if (code == 0)
 		code = krb5_parse_name(p->context, "alice@KCMD.TEST", &p->client);
+	p->krb5conf = strdup(words[2]);
+	p->collection = strdup(words[3]);
 	p->name = strdup(words[4]);
 	p->tidy = atoi(words[5]);
 	p->socket = -1;
@@ -78,10 +81,11 @@ do_place(struct place *p, char **words)
 static void
 do_echo(struct place *p, char **words)
 {
+	if (p->recording != NULL)
+		close(p->socket);
 	p->socket = connect_to(words[2]);
-	p->request = strtoul(words[3], NULL, 10);
-	p->reply = strtoul(words[4], NULL, 10);
-	if (p->socket < 0)
+	p->recording = load(words[3]);
+	if (p->socket < 0 || p->recording == NULL)
 		printf("error\tcannot connect to the echo: %s\n", strerror(errno));
 	else
 		answer(p, "", 0);
@@ -189,7 +193,7 @@ static const struct {
 	int words;
 	void (*obey)(struct place *p, char **words);
 } commands[] = {
-	{ "place", 6, do_place }, { "echo", 5, do_echo }, { "fill", 5, do_fill },
+	{ "place", 6, do_place }, { "echo", 4, do_echo }, { "fill", 5, do_fill },
 	{ "caches", 3, do_caches }, { "step", 6, do_step }, { "clear", 2, do_clear },
 };
 
@@ -214,10 +218,10 @@ main(int argc, char **argv)
 	size_t size = 0;
 	int n;
 
-	if (argc == 3 && strcmp(argv[1], "echo") == 0)
-		return serve_echo(argv[2]);
+	if (argc == 4 && strcmp(argv[1], "canned") == 0)
+		return serve_canned(argv[2], argv[3]);
 	if (argc != 2) {
-		fprintf(stderr, "usage: driver NUMBER | echo SOCKET\n");
+		fprintf(stderr, "usage: driver NUMBER | canned SOCKET RECORDING\n");
 		return 2;
 	}
 	client_number = atoi(argv[1]);

@@ -1,7 +1,12 @@
-/* The steps: what programs do with a credential cache, a call or two each. */
+/* The steps: what programs do with a credential cache, a call or two each, and whole
+ * programs. */
 
+#include <fcntl.h>
+#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "driver.h"
 
@@ -48,6 +53,18 @@ step_miss(struct place *p, int64_t *took)
 	if (code == 0)
 		return KRB5_CC_FORMAT; /* nobody has stored this ticket */
 	return code == KRB5_CC_NOTFOUND || code == KRB5_CC_NOT_KTYPE ? 0 : code;
+}
+
+static krb5_error_code
+step_principal(struct place *p, int64_t *took)
+{
+	krb5_principal found;
+	krb5_error_code code;
+
+	MEASURED(took, krb5_cc_get_principal(p->context, p->cache, &found));
+	if (code == 0)
+		krb5_free_principal(p->context, found);
+	return code;
 }
 
 static krb5_error_code
@@ -159,12 +176,56 @@ step_collection(struct place *p, int64_t *took)
 	return code;
 }
 
+/* run runs a command and waits for its end. */
+static krb5_error_code
+run(const char *const *argv)
+{
+	extern char **environ;
+	posix_spawn_file_actions_t files;
+	int status, code;
+	pid_t pid;
+
+	posix_spawn_file_actions_init(&files);
+	posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+	code = posix_spawnp(&pid, argv[0], &files, NULL, (char *const *)argv, environ);
+	posix_spawn_file_actions_destroy(&files);
+	if (code != 0)
+		return code;
+	return waitpid(pid, &status, 0) == pid && status == 0 ? 0 : KRB5KRB_ERR_GENERIC;
+}
+
+static krb5_error_code
+command(struct place *p, int64_t *took, const char *const *argv)
+{
+	krb5_error_code code;
+
+	setenv("KRB5_CONFIG", p->krb5conf, 1);
+	setenv("KRB5CCNAME", p->collection, 1);
+	MEASURED(took, run(argv));
+	return code;
+}
+
+#define COMMAND(name, ...) \
+static krb5_error_code \
+name(struct place *p, int64_t *took) \
+{ \
+	return command(p, took, (const char *const []){ __VA_ARGS__, NULL }); \
+}
+
+COMMAND(step_kinit, "kinit", "-k", "alice")
+COMMAND(step_klist, "klist")
+COMMAND(step_klist_all, "klist", "-A")
+COMMAND(step_kvno, "kvno", "host/server.kcmd.test")
+
 static const struct {
 	const char *name;
 	step_function *step;
 } steps[] = {
-	{ "retrieve", step_retrieve }, { "miss", step_miss }, { "iterate", step_iterate },
+	{ "retrieve", step_retrieve }, { "miss", step_miss }, { "principal", step_principal },
+	{ "iterate", step_iterate },
 	{ "collection", step_collection }, { "replace", step_replace }, { "store", step_store }, { "again", step_again },
+	{ "kinit", step_kinit }, { "klist", step_klist }, { "klist-A", step_klist_all }, { "kvno", step_kvno },
 };
 
 step_function *
