@@ -29,7 +29,7 @@ func (tx *Tx) SetLabel(label string) { tx.label = label }
 
 // SetDefault makes name the default cache's name. There need not be such a cache.
 func (tx *Tx) SetDefault(name string) {
-	if tx.defaultName == name {
+	if tx.DefaultName() == name {
 		return
 	}
 	tx.setDefault(name)
