@@ -47,6 +47,10 @@ func (w *writer) apply(r *request) error {
 			return err
 		}
 	}
+	if r.staging != nil {
+		clear(w.caches)  // whose last credentials are not those of their new generations
+		w.deleted = true // it may have overwritten some of its own
+	}
 	return nil
 }
 
@@ -88,6 +92,7 @@ func (m *change) apply(op ccstore.Op) error {
 	case ccstore.PutCredential:
 		return m.putCredential(op.CredentialRecord)
 	case ccstore.DeleteCredential:
+		m.w.deleted = true
 		return m.execIn(op.Cache, m.w.deleteCred, op.Seq)
 	case ccstore.MoveCredentials:
 		return m.moveCredentials(op)
@@ -136,7 +141,7 @@ func (m *change) get(cache uint64) (*storedCache, error) {
 	}
 	stored := &storedCache{}
 	var name []byte
-	columns := []any{&stored.generation, &name}
+	columns := []any{&stored.generation, &stored.lastSeq, &name}
 	for kind := range stored.deadlines {
 		columns = append(columns, &stored.deadlines[kind])
 	}
@@ -161,6 +166,7 @@ func (m *change) putCache(r *ccstore.CacheRecord) error {
 	err = m.exec(m.w.updateCache, row...)
 	if err == nil && stored.name != r.Name {
 		stored.name = r.Name
+		m.w.deleted = true
 		err = m.execOn(r.ID, m.w.renameCache, []byte(r.Name), sum)
 	}
 	for kind, at := range r.Deadlines {
@@ -182,7 +188,7 @@ func (m *change) insertCache(r *ccstore.CacheRecord, row []any) error {
 	for _, at := range r.Deadlines {
 		row = append(row, at)
 	}
-	m.w.caches[cacheKey{m.collection, r.ID}] = &storedCache{generation, r.Name, r.Deadlines}
+	m.w.caches[cacheKey{m.collection, r.ID}] = &storedCache{generation: generation, name: r.Name, deadlines: r.Deadlines}
 	return m.exec(m.w.insertCache, row...)
 }
 
@@ -219,6 +225,7 @@ func (m *change) renameCache(op ccstore.RenameCache) error {
 		return err
 	}
 	r.Name, stored.name = op.Name, op.Name
+	m.w.deleted = true
 	return m.execOn(op.ID, m.w.renameCache, []byte(r.Name), cacheSum(m.owner, &r))
 }
 
@@ -233,6 +240,7 @@ func (m *change) moveCredentials(op ccstore.MoveCredentials) error {
 		return err
 	}
 	former, moved := to.generation, from.generation
+	to.lastSeq = max(to.lastSeq, from.lastSeq)
 	if err := m.setGeneration(op.To, to, moved); err != nil {
 		return err
 	}
@@ -249,6 +257,7 @@ func (m *change) deleteCache(id uint64) error {
 		return err
 	}
 	delete(m.w.caches, cacheKey{m.collection, id})
+	m.w.deleted = true
 	if err := m.execOn(id, m.w.deleteCache); err != nil {
 		return err
 	}
@@ -279,6 +288,10 @@ func (m *change) putCredential(r ccstore.CredentialRecord) error {
 	if err != nil {
 		return err
 	}
+	if r.Seq <= stored.lastSeq {
+		m.w.deleted = true
+	}
+	stored.lastSeq = max(stored.lastSeq, r.Seq)
 	return m.insertCredential(stored.generation, r)
 }
 

@@ -33,13 +33,13 @@ func (b *Backend) writeLoop(w *writer) {
 	defer close(b.stopped)
 	defer w.close()
 	var waiting turns
-	wiper := newWiper()
+	wiper := newWiper(w.unwiped)
 	deleting := time.NewTimer(0) // at once: a killed daemon may have left some
 	for {
 		select {
 		case r, ok := <-b.requests:
 			if !ok {
-				if !wiper.since.IsZero() {
+				if wiper.open {
 					_ = w.wipe(truncate) // tried again at the next start
 				}
 				return
@@ -55,21 +55,23 @@ func (b *Backend) writeLoop(w *writer) {
 					close(r.done)
 				}
 			}
-			wiper.committed(b.walHas)
+			wiper.committed(w.takeDeleted(), b.walHas)
 			if w.discarded {
 				w.discarded = false
 				deleting.Reset(0)
 			}
 		case <-deleting.C:
 			all, err := w.deleteDiscarded()
-			wiper.committed(b.walHas)
+			wiper.committed(w.takeDeleted(), b.walHas)
 			if b.noted(err) != nil {
 				deleting.Reset(deleteRetry)
 			} else if !all {
 				deleting.Reset(0)
 			}
 		case <-wiper.timer.C:
-			wiper.finished(w.wipe(wiper.mode), b.log)
+			if mode, is := wiper.due(b.walHas); is {
+				wiper.finished(mode, w.wipe(mode), b.log)
+			}
 			b.noted(b.measure(context.Background(), w.conn))
 		}
 	}

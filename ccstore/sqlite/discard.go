@@ -30,9 +30,10 @@ func (w *writer) deletePortion(ctx context.Context, generation int64) (all bool,
 		return false, nil
 	}
 	last, all, err := w.lastOfPortion(ctx, generation)
-	if err != nil {
-		return false, err
+	if err != nil || last == 0 {
+		return all, err
 	}
+	w.deleted = true
 	_, err = w.deleteUpTo.ExecContext(ctx, generation, last)
 	return all, err
 }

@@ -30,6 +30,7 @@
 //	discard.go     deletes what is too much for one transaction
 //	reserve.go     disk space for deletions on a full disk
 //	wipe.go        erases deleted contents
+//	overwrite.go   begins the WAL anew in its place
 //	gaps.go        clears the gaps of pages, which SQLite does not
 //	errors.go      damage, and errors of the disk
 //	rekey.go       Rekey

@@ -87,14 +87,17 @@ func (b *Backend) start(ctx context.Context, o Options) (w *writer, err error) {
 	// The end of the WAL of a killed process can be read, but need not be on the disk
 	// yet: a power cut could undo it after a client has seen it. A full disk must not
 	// prevent the start, though.
-	uncleared, _ := wipe(ctx, b.write, b.path, false, truncate)
+	uncleared, wiping := wipe(ctx, b.write, b.path, false, truncate)
 	if b.read, err = connectTo(b.path, "_txlock=deferred", append(settings(o.Synchronous), "query_only(1)"), readers); err != nil {
 		return nil, err
 	}
 	if w, err = newWriter(ctx, b.path, b.write, b.key); err != nil {
 		return nil, err
 	}
-	w.uncleared = uncleared
+	w.sync, w.uncleared, w.unwiped = o.Synchronous, uncleared, wiping != nil
+	if !w.unwiped {
+		_ = beginWAL(ctx, w.conn, w.sync) // or the first commit does
+	}
 	w.reserve.fill()
 	if err := b.measure(ctx, w.conn); err != nil {
 		w.close()

@@ -44,13 +44,16 @@ func (f *files) walHas(frames int64) bool {
 		return false
 	}
 	defer wal.Close()
-	header, salt := make([]byte, walHeader), make([]byte, 8)
+	header := make([]byte, walHeader)
 	if _, err := wal.ReadAt(header, 0); err != nil {
 		return false
 	}
-	size := walFrame + int64(binary.BigEndian.Uint32(header[8:]))
-	_, err = wal.ReadAt(salt, walHeader+(frames-1)*size+8)
-	return err == nil && string(salt) == string(header[16:24])
+	w, err := newWALReader(header)
+	if err != nil {
+		return false
+	}
+	has, err := w.has(wal, frames)
+	return has && err == nil
 }
 
 // checkWAL logs which commits in the WAL of a killed daemon cannot be read.
@@ -126,6 +129,13 @@ func newWALReader(header []byte) (*walReader, error) {
 		return nil, errWALHeader
 	}
 	return w, nil
+}
+
+// has reports whether there are so many frames since the last reset of the WAL.
+func (w *walReader) has(r io.ReaderAt, frames int64) (bool, error) {
+	salt := make([]byte, 8)
+	n, err := r.ReadAt(salt, walHeader+(frames-1)*(walFrame+int64(w.pageSize))+8)
+	return n == len(salt) && string(salt) == string(w.salt[:]), notShort(err)
 }
 
 // sum adds bytes to the checksum.

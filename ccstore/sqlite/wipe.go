@@ -6,84 +6,113 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	codes "modernc.org/sqlite/lib"
 )
 
 // SQLite overwrites deleted content, but writes the new page to the WAL: the file has
 // the old page until a checkpoint, and the WAL has older versions of the page until
-// they are overwritten, which may never happen. So a checkpoint empties the WAL when
-// there was no commit for wipeQuiet, at the latest wipeLimit after a commit. When the WAL
-// has wipeFrames, a checkpoint has the next commits overwrite it from the beginning,
-// which takes half the time of growing a file. There are no other checkpoints.
+// they are overwritten, which may never happen. So after a commit that deletes or
+// overwrites a checkpoint erases the WAL when there was no commit for wipeQuiet, at the
+// latest after wipeLimit. A commit that only adds needs none, until the WAL has
+// restFrames at rest, or wipeFrames: then the next commits overwrite it. There are no
+// other checkpoints.
 const (
 	wipeQuiet  = 500 * time.Millisecond
 	wipeLimit  = 5 * time.Second
-	wipeFrames = 1 << 10 // of a page each
+	restFrames = 1 << 7 // less than the reserve: on a full disk the file can grow by so many pages
+	wipeFrames = 1 << 10
 )
 
-// The modes of a checkpoint.
+// What follows a checkpoint.
+type checkpointMode string
+
 const (
-	truncate = "TRUNCATE" // empties the WAL
-	restart  = "RESTART"  // has it overwritten
+	truncate checkpointMode = "truncate" // frees the disk space of the WAL
+	restart  checkpointMode = "restart"  // begins it anew in its place
+	erase    checkpointMode = "erase"    // and overwrites the rest of it
 )
 
 // A wiper decides when to make a checkpoint, and in which mode.
 type wiper struct {
 	timer    *time.Timer
-	mode     string
-	since    time.Time // of the first commit since the WAL was emptied; zero: there was none
+	open     bool      // there was a commit since the last checkpoint
+	full     bool      // the WAL has wipeFrames
+	erasable time.Time // when something was deleted first that the files still have; zero: nothing was
 	measured time.Time // when the WAL was last measured
 	failed   bool      // the last checkpoint failed
 }
 
-// newWiper returns a wiper whose first checkpoint comes soon: a killed daemon has not
-// emptied the WAL.
-func newWiper() *wiper {
-	return &wiper{timer: time.NewTimer(wipeQuiet), mode: truncate, since: time.Now()}
+// newWiper returns a wiper. If unwiped is set its first checkpoint comes soon: a killed
+// daemon has not erased the WAL.
+func newWiper(unwiped bool) *wiper {
+	w := &wiper{timer: time.NewTimer(wipeQuiet), open: unwiped}
+	if unwiped {
+		w.erasable = time.Now()
+	} else {
+		w.timer.Stop()
+	}
+	return w
 }
 
 // measurePause is the time from one measurement of the WAL to the next.
 const measurePause = 10 * time.Millisecond
 
-// committed schedules a checkpoint after a commit. walHas reports whether the WAL has so
-// many frames.
-func (w *wiper) committed(walHas func(frames int64) bool) {
+// committed schedules a checkpoint after a commit, which may have deleted something.
+// walHas reports whether the WAL has so many frames.
+func (w *wiper) committed(deleted bool, walHas func(frames int64) bool) {
 	now := time.Now()
-	if w.since.IsZero() {
-		w.since = now
+	w.open = true
+	if deleted && w.erasable.IsZero() {
+		w.erasable = now
 	}
 	w.schedule(now)
 	if w.failed || now.Sub(w.measured) < measurePause {
 		return
 	}
 	w.measured = now
-	if walHas(wipeFrames) {
-		w.mode = restart
+	if w.full = walHas(wipeFrames); w.full {
 		w.timer.Reset(0)
 	}
 }
 
-// schedule schedules the next checkpoint that empties the WAL.
+// schedule schedules the look at the WAL when there are no more commits.
 func (w *wiper) schedule(now time.Time) {
-	w.mode = truncate
-	w.timer.Reset(min(wipeQuiet, w.since.Add(wipeLimit).Sub(now)))
+	wait := wipeQuiet
+	if !w.erasable.IsZero() {
+		wait = min(wait, w.erasable.Add(wipeLimit).Sub(now))
+	}
+	w.timer.Reset(wait)
+}
+
+// due returns the mode of the checkpoint to make now, if one is to be made.
+func (w *wiper) due(walHas func(frames int64) bool) (mode checkpointMode, is bool) {
+	if w.full {
+		return restart, true
+	}
+	return erase, !w.erasable.IsZero() || walHas(restFrames)
 }
 
 // finished takes the result of a checkpoint. A failed one is logged once and tried
 // again.
-func (w *wiper) finished(err error, log *slog.Logger) {
+func (w *wiper) finished(mode checkpointMode, err error, log *slog.Logger) {
+	w.full = false
 	if err == nil {
-		w.failed = false
-		if w.mode == restart {
+		w.failed, w.open = false, false
+		if mode == restart {
 			w.schedule(time.Now())
 		} else {
-			w.since = time.Time{}
+			w.erasable = time.Time{}
 		}
 		return
 	}
 	if !w.failed {
 		log.Warn("cannot empty the write-ahead log of the store, which may hold what was deleted; trying again", "err", err)
 	}
-	w.since, w.failed, w.mode = time.Now(), true, truncate
+	if !w.erasable.IsZero() {
+		w.erasable = time.Now()
+	}
+	w.failed = true
 	w.timer.Reset(wipeLimit)
 }
 
@@ -91,16 +120,31 @@ func (w *wiper) finished(err error, log *slog.Logger) {
 // wait meanwhile.
 const wipePatience = 500
 
-// wipe makes a checkpoint that erases deleted contents.
-func (w *writer) wipe(mode string) error {
+// wipe makes a checkpoint that erases deleted contents. If the disk has no room for
+// the pages that the file still lacks, it uses the reserve.
+func (w *writer) wipe(mode checkpointMode) error {
 	if err := w.setPatience(wipePatience); err != nil {
 		return err
 	}
 	defer w.setPatience(busyPatience)
-	var err error
-	w.uncleared, err = wipe(context.Background(), w.conn, w.path, w.uncleared, mode)
+	err := w.tryWipe(mode)
+	if primary(err) == codes.SQLITE_FULL && w.reserve.free() {
+		err = w.tryWipe(truncate)
+	}
 	if err == nil {
 		w.reserve.fill()
+	}
+	return err
+}
+
+func (w *writer) tryWipe(mode checkpointMode) (err error) {
+	ctx := context.Background()
+	w.uncleared, err = wipe(ctx, w.conn, w.path, w.uncleared, mode)
+	if err == nil && mode != truncate {
+		err = beginWAL(ctx, w.conn, w.sync)
+	}
+	if err == nil && mode == erase {
+		err = eraseWAL(w.path)
 	}
 	return err
 }
@@ -108,7 +152,7 @@ func (w *writer) wipe(mode string) error {
 // wipe clears the gaps of the pages in the WAL, or of all pages, and makes a checkpoint.
 // On a full disk the checkpoint may succeed and the clearing fail: uncleared says that
 // the next time all pages must be cleared.
-func wipe(ctx context.Context, q querier, path string, all bool, mode string) (uncleared bool, err error) {
+func wipe(ctx context.Context, q querier, path string, all bool, mode checkpointMode) (uncleared bool, err error) {
 	clearing := clearPages(ctx, q, path, all)
 	return clearing != nil, errors.Join(clearing, checkpoint(ctx, q, mode))
 }
@@ -129,15 +173,21 @@ func (w *writer) setPatience(milliseconds int) error {
 	return err
 }
 
+var errBusy = errors.New("another connection keeps reading the database")
+
 // checkpoint writes the WAL into the database durably. It fails if a reader keeps a
 // snapshot for longer than the connection waits.
-func checkpoint(ctx context.Context, q querier, mode string) error {
+func checkpoint(ctx context.Context, q querier, mode checkpointMode) error {
+	pragma := "RESTART"
+	if mode == truncate {
+		pragma = "TRUNCATE"
+	}
 	var busy, frames, folded int
-	if err := q.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &frames, &folded); err != nil {
+	if err := q.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+pragma+")").Scan(&busy, &frames, &folded); err != nil {
 		return err
 	}
 	if busy != 0 {
-		return errors.New("another connection keeps reading the database")
+		return errBusy
 	}
 	return nil
 }

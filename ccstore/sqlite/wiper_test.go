@@ -15,72 +15,89 @@ func TestWiper(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var text bytes.Buffer
 		log := slog.New(slog.NewTextHandler(&text, nil))
-		w := newWiper()
+		w := newWiper(true)
 		wal := int64(0)
-		size := func(frames int64) bool { return wal >= frames }
+		walHas := func(frames int64) bool { return wal >= frames }
 		begin := time.Now()
-		next := func(want time.Duration) {
+		next := func(want time.Duration, mode checkpointMode) {
 			t.Helper()
 			<-w.timer.C
 			if got := time.Since(begin); got != want {
 				t.Errorf("after %v, want %v", got, want)
 			}
+			if got, is := w.due(walHas); is != (mode != "") || is && got != mode {
+				t.Errorf("checkpoint %q, %v, want %q", got, is, mode)
+			}
 			begin = time.Now()
 		}
-		next(wipeQuiet) // for the WAL of a killed daemon
-		w.finished(nil, log)
+		const none checkpointMode = ""
+		next(wipeQuiet, erase) // the WAL of a killed daemon
+		w.finished(erase, nil, log)
 
-		w.committed(size)
-		next(wipeQuiet)
-		w.finished(nil, log)
+		w.committed(true, walHas)
+		next(wipeQuiet, erase)
+		w.finished(erase, nil, log)
+
+		// What only adds stays in the WAL, as long as that is small.
+		w.committed(false, walHas)
+		next(wipeQuiet, none)
+		if !w.open {
+			t.Error("the commit is forgotten")
+		}
+		wal = restFrames
+		w.committed(false, walHas)
+		next(wipeQuiet, erase)
+		w.finished(erase, nil, log)
+		wal = 0
 
 		// Commits without a pause delay it by wipeLimit at most.
+		w.committed(true, walHas)
 		for range 49 {
-			w.committed(size)
 			time.Sleep(wipeLimit / 50)
+			w.committed(false, walHas)
 		}
-		w.committed(size)
-		next(wipeLimit)
-		w.finished(errors.New("busy"), log)
-		next(wipeLimit)
-		w.finished(errors.New("busy"), log)
-		next(wipeLimit)
-		w.finished(nil, log)
+		next(wipeLimit, erase)
+		w.finished(erase, errors.New("busy"), log)
+		next(wipeLimit, erase)
+		w.finished(erase, errors.New("busy"), log)
+		next(wipeLimit, erase)
+		w.finished(erase, nil, log)
 		if n := strings.Count(text.String(), "cannot empty"); n != 1 {
 			t.Errorf("%d lines in the log, want one:\n%s", n, text.String())
 		}
 
-		// A large WAL is restarted at once, and emptied when there are no more
-		// commits, or wipeLimit after the first one.
+		// A large WAL is restarted at once, and erased when there are no more commits, or
+		// wipeLimit after one that deleted.
 		wal = wipeFrames
-		w.committed(size)
-		next(0)
-		if w.mode != restart {
-			t.Errorf("mode %s", w.mode)
-		}
-		w.finished(nil, log)
-		next(wipeQuiet)
-		if w.mode != truncate {
-			t.Errorf("mode %s", w.mode)
-		}
-		w.finished(nil, log)
+		w.committed(false, walHas)
+		next(0, restart)
+		w.finished(restart, nil, log)
+		wal = 0
+		next(wipeQuiet, none)
+		wal = wipeFrames
+		w.committed(true, walHas)
+		next(0, restart)
+		w.finished(restart, nil, log)
+		wal = 1
+		next(wipeQuiet, erase)
+		w.finished(erase, nil, log)
+		wal = wipeFrames
 		for wait := wipeLimit; wait > 0; wait -= wipeLimit / 50 {
-			w.committed(size)
-			next(0)
-			w.finished(nil, log)
+			w.committed(true, walHas)
+			next(0, restart)
+			w.finished(restart, nil, log)
 			time.Sleep(wipeLimit / 50)
 			begin = time.Now()
 		}
-		next(0)
-		if w.mode != truncate {
-			t.Errorf("mode %s", w.mode)
-		}
+		wal = 1
+		next(0, erase)
 
 		// After a failure it waits.
-		w.finished(errors.New("busy"), log)
-		w.committed(size)
-		next(wipeQuiet)
-		w.finished(nil, log)
+		w.finished(erase, errors.New("busy"), log)
+		wal = wipeFrames
+		w.committed(true, walHas)
+		next(wipeQuiet, erase)
+		w.finished(erase, nil, log)
 
 		// Without a commit nothing happens.
 		select {

@@ -14,6 +14,7 @@ import (
 // A writer has the connection that writes to the database, and its statements.
 type writer struct {
 	path           string // of the database
+	sync           Synchronous
 	key            *storeKey
 	conn           *sql.Conn
 	nextGeneration int64
@@ -21,7 +22,9 @@ type writer struct {
 	portion        portion                   // rest of the portion of the transaction
 	firstStaged    int64                     // first generation of the current staging
 	discarded      bool                      // a generation was left to deleteDiscarded
+	deleted        bool                      // something was deleted or overwritten that must vanish
 	uncleared      bool                      // a checkpoint wrote pages without clearing their gaps
+	unwiped        bool                      // the start could not empty the WAL
 	reserve        reserve
 
 	begin, commit, rollback                          *sql.Stmt
@@ -41,11 +44,12 @@ type cacheKey struct {
 	cache      uint64
 }
 
-// A storedCache has the columns of a cache that are in an index, and its generation.
-// An update names such a column only if it changes: SQLite writes the pages of each
+// A storedCache has the columns of a cache that are in an index, its generation, and the
+// last credential that was stored: one with a lower number overwrites another. An update names such a column only if it changes: SQLite writes the pages of each
 // index with a named column.
 type storedCache struct {
 	generation int64
+	lastSeq    uint64
 	name       string
 	deadlines  ccstore.Deadlines
 }
@@ -102,7 +106,7 @@ func (w *writer) statements() []statement {
 		{&w.create, "INSERT INTO collections (commits, namespace, uid, level, revision) VALUES (?, ?, ?, ?, 1) ON CONFLICT DO NOTHING RETURNING id"},
 		{&w.setDefault, "UPDATE collections SET default_name = ? WHERE id = ?"},
 
-		{&w.findCache, "SELECT generation, name, " + eachDeadline("coalesce(COLUMN, "+never+")") + " FROM caches WHERE collection = ? AND id = ?"},
+		{&w.findCache, `SELECT generation, (SELECT coalesce(max(seq), 0) FROM credentials WHERE generation = caches.generation), name, ` + eachDeadline("coalesce(COLUMN, "+never+")") + " FROM caches WHERE collection = ? AND id = ?"},
 		{&w.insertCache, `INSERT INTO caches (uuid, principal, kdc_offset, label, changed, renewal, sum, collection, id, generation, name, ` + eachDeadline("COLUMN") + `)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ` + eachDeadline("nullif(?, "+never+")") + `)`},
 		{&w.updateCache, `UPDATE caches SET uuid = ?, principal = ?, kdc_offset = ?, label = ?, changed = ?, renewal = ?, sum = ?
@@ -255,6 +259,12 @@ func (w *writer) inTransaction(limit portion, f func() error) error {
 		w.rollBack()
 	}
 	return err
+}
+
+// takeDeleted reports whether something was deleted since the last call.
+func (w *writer) takeDeleted() (deleted bool) {
+	deleted, w.deleted = w.deleted, false
+	return deleted
 }
 
 // run runs a statement without arguments.

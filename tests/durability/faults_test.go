@@ -63,7 +63,7 @@ func destroyOnFullDisk(t *testing.T, newDisk func(*testing.T) (*lab.Disk, *lab.D
 			t.Fatal(err)
 		}
 	}
-	// An idle daemon has emptied its log, which then has no room to grow.
+	// An idle daemon has emptied its log: less is left than a large cache takes.
 	size := func(suffix string) int64 {
 		st, err := os.Stat(disk.Path("kcmd.db" + suffix))
 		if err != nil {
@@ -71,11 +71,12 @@ func destroyOnFullDisk(t *testing.T, newDisk func(*testing.T) (*lab.Disk, *lab.D
 		}
 		return st.Size()
 	}
-	until(t, "the log to be emptied", func() bool { return size("-wal") == 0 })
+	const kept = 300 << 10
+	until(t, "the log to be emptied", func() bool { return size("-wal") < kept })
 	fill(t, disk)
 	full := func() {
 		t.Helper()
-		if err := c.Replace(name(9), 0, alice, creds[:100]); !errors.Is(err, kcm.ENOSPC) {
+		if err := c.Replace(name(9), 0, alice, creds); !errors.Is(err, kcm.ENOSPC) {
 			t.Fatalf("storing on a full disk: %v, want %v", err, kcm.ENOSPC)
 		}
 	}
@@ -91,10 +92,10 @@ func destroyOnFullDisk(t *testing.T, newDisk func(*testing.T) (*lab.Disk, *lab.D
 	full()
 
 	makeRoom(t, disk)
-	if err := c.Replace(name(9), 0, alice, creds[:100]); err != nil {
+	if err := c.Replace(name(9), 0, alice, creds); err != nil {
 		t.Error(err)
 	}
-	until(t, "the log to be emptied", func() bool { return size("-wal") == 0 })
+	until(t, "the log to be emptied", func() bool { return size("-wal") < kept })
 	until(t, "the reserve to be filled", func() bool { return size("-reserve") > 0 })
 	if err := c.Destroy(name(9)); err != nil {
 		t.Error(err)
