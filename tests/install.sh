@@ -61,6 +61,9 @@ package_of() {
 	'/usr/include/*/qt5/QtDBus/QtDBus') echo qtbase5-dev ;;
 	/usr/lib/polkit-1/polkitd) echo polkitd ;;
 	/usr/lib/python3/dist-packages/gi) echo python3-gi gir1.2-glib-2.0 ;;
+	/usr/lib/python3/dist-packages/dasbus) echo python3-dasbus ;;
+	/usr/lib/python3/dist-packages/dbus) echo python3-dbus ;;
+	/usr/lib/python3/dist-packages/dbus_next) echo python3-dbus-next ;;
 	/usr/share/xml/dbus-1/introspect.dtd) echo libdbus-1-dev ;;
 	*) echo "$1" ;;
 	esac
@@ -89,7 +92,8 @@ fi
 bus_clients="mandoc g++ pkg-config xmllint gdbus-codegen moc qdbusxml2cpp dbus-monitor dbus-broker unshare
 	/usr/include/*/qt5/QtDBus/QtDBus /usr/include/glib-2.0/glib.h /usr/include/systemd/sd-bus.h
 	/usr/lib/polkit-1/polkitd
-	/usr/lib/python3/dist-packages/gi /usr/share/xml/dbus-1/introspect.dtd"
+	/usr/lib/python3/dist-packages/gi /usr/lib/python3/dist-packages/dasbus
+	/usr/lib/python3/dist-packages/dbus /usr/lib/python3/dist-packages/dbus_next /usr/share/xml/dbus-1/introspect.dtd"
 
 # unpacked_directory is where packages are unpacked that cannot be installed.
 unpacked_directory() {

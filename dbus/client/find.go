@@ -72,7 +72,7 @@ func (c *Client) start(ctx context.Context) error {
 	err := c.conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.StartServiceByName", 0, BusName, uint32(0)).Err
 	var e godbus.Error
 	switch {
-	case errors.As(err, &e) && meanings[e.Name] == ErrNotRunning:
+	case errors.As(err, &e) && errors.Is(meanings[e.Name], ErrNotRunning):
 		return fmt.Errorf("%w: %w", ErrNotRunning, err)
 	case err != nil:
 		return fmt.Errorf("%w: %w", ErrCannotStart, err)

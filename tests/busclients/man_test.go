@@ -118,9 +118,16 @@ func TestProxyExample(t *testing.T) {
 	}
 }
 
+// TestShellExample begins without a daemon, which comes and restarts before the ticket.
 func TestShellExample(t *testing.T) {
 	w := newWorld(t, lab.SystemBus)
+	w.stopDaemon()
 	l := w.listen(owner, "sh", w.write("wait", example(t, "Waiting for a ticket")))
+	for range 2 {
+		w.startDaemon()
+		w.stopDaemon()
+	}
+	w.startDaemon()
 	// It does not say when it waits: what comes before, it need not see.
 	for done := false; !done; {
 		w.must(owner, "kinit", "alice")
@@ -138,13 +145,7 @@ func TestShellExample(t *testing.T) {
 
 func TestGoExample(t *testing.T) {
 	w := newWorld(t, lab.SystemBus)
-	program := w.lab.Path("example")
-	// In this module, which has godbus.
-	build := exec.Command("go", "build", "-o", program, w.write("example.go", example(t, "A listener in Go")))
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	listensAsExample(w, program)
+	listensAsExample(w, w.buildGo(w.write("example.go", example(t, "A listener in Go"))))
 }
 
 func TestCExample(t *testing.T) {
@@ -152,14 +153,48 @@ func TestCExample(t *testing.T) {
 	listensAsExample(w, w.compile(w.write("example.c", example(t, "A listener in C")), "libsystemd"))
 }
 
-// listensAsExample runs an example that prints the signals that it receives.
+// listensAsExample runs an example that prints the signals that it receives. It begins
+// without a daemon, which comes and restarts.
 func listensAsExample(w *world, program string) {
 	w.t.Helper()
+	w.stopDaemon()
 	l := w.listen(owner, program)
+	l.await(`^kcmd is not on the bus`)
+	w.startDaemon()
 	l.await(`^subscribed$`)
-	w.must(owner, "kinit", "alice")
+	w.must(owner, "kinit", "-S", lab.Service, "alice") // a cache without a TGT
 	l.await(`InterfacesAdded /org/kcmd/KCM1$`)
 	l.await(`TicketsAdded /org/kcmd/KCM1/user/33/cache/`)
+	l.forget()
+	w.stopDaemon()
+	w.startDaemon()
+	l.await(`^subscribed$`)
+	w.must(owner, "kinit", "alice")
+	l.await(`TicketsAdded /org/kcmd/KCM1/user/33/cache/`)
+}
+
+// TestWhichBusExample: the example follows kcmd from bus to bus.
+func TestWhichBusExample(t *testing.T) {
+	needPython(t)
+	system, session := newWorld(t, lab.SystemBus), newWorld(t, lab.SessionBus)
+	system.stopDaemon()
+	session.stopDaemon()
+	system.env = []string{session.bus.Env()}
+	l := system.listen(0, python, system.write("which.py", example(t, "The bus of kcmd")))
+	for _, step := range []struct {
+		do   func()
+		want string
+	}{
+		{func() {}, `^kcmd is on neither bus$`},
+		{session.startDaemon, `^kcmd is on the session bus$`},
+		{system.startDaemon, `^kcmd is on the system bus$`},
+		{system.stopDaemon, `^kcmd is on the session bus$`},
+		{session.stopDaemon, `^kcmd is on neither bus$`},
+	} {
+		l.forget()
+		step.do()
+		l.await(step.want)
+	}
 }
 
 func TestBusctlExample(t *testing.T) {

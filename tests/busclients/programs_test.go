@@ -19,8 +19,14 @@ const python = "/usr/bin/python3"
 // needPython skips the test unless Python can talk to GLib.
 func needPython(t *testing.T) {
 	t.Helper()
-	if out, err := exec.Command(python, "-c", "from gi.repository import Gio").CombinedOutput(); err != nil {
-		lab.SkipMissing(t, "needs packages python3-gi and gir1.2-glib-2.0: ", string(out))
+	needModule(t, "gi.repository.Gio", "python3-gi and gir1.2-glib-2.0")
+}
+
+// needModule skips the test unless Python has a module, of those packages.
+func needModule(t *testing.T, module, packages string) {
+	t.Helper()
+	if out, err := exec.Command(python, "-c", "import "+module).CombinedOutput(); err != nil {
+		lab.SkipMissing(t, "needs packages ", packages, ": ", string(out))
 	}
 }
 
@@ -55,6 +61,18 @@ func (w *world) compile(source, library string, more ...string) string {
 	args := append([]string{"-Wall", "-o", program, source}, more...)
 	if out := w.must(os.Getuid(), "gcc", append(args, strings.Fields(string(flags))...)...); out != "" {
 		w.t.Errorf("gcc %s: %s", source, out)
+	}
+	return program
+}
+
+// goProgram builds a Go program of testdata in this module, which has godbus.
+func (w *world) goProgram(name string) string { return w.buildGo(filepath.Join("testdata", name)) }
+
+func (w *world) buildGo(source string) string {
+	w.t.Helper()
+	program := w.lab.Path(strings.TrimSuffix(filepath.Base(source), ".go"))
+	if out, err := exec.Command("go", "build", "-o", program, source).CombinedOutput(); err != nil {
+		w.t.Fatalf("go build: %v\n%s", err, out)
 	}
 	return program
 }
@@ -126,6 +144,14 @@ func TestAlias(t *testing.T) {
 		w.must(w.self(), "kdestroy", "-A")
 		collection.await("^signal changed .*Caches")
 		monitor.await("'DefaultCacheName': <''>")
+
+		collection.forget()
+		w.stopDaemon()
+		w.startDaemon()
+		collection.await("^owner :")
+		collection.forget()
+		w.must(w.self(), "kinit", "alice")
+		collection.await("^signal changed Caches")
 	})
 }
 

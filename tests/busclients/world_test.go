@@ -33,6 +33,7 @@ type world struct {
 	bus      *lab.Bus
 	daemon   *lab.Daemon
 	krb5conf string
+	env      []string // of its commands, besides
 }
 
 // newWorld starts a daemon on a bus of that type. A system bus needs root.
@@ -106,7 +107,7 @@ func (w *world) self() int {
 func (w *world) command(uid int, name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = "/"
-	cmd.Env = w.daemon.ClientEnv(w.krb5conf)
+	cmd.Env = append(w.daemon.ClientEnv(w.krb5conf), w.env...)
 	if uid != os.Getuid() {
 		lab.As(cmd, uint32(uid))
 	}

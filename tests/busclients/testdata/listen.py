@@ -1,4 +1,4 @@
-# Listens to kcmd in one of the ways that programs do, and prints what it is
+# Listens to kcmd in one of the ways that programs do, and prints what it
 # gets: "listen.py system|session manager|proxy|subscribe|silent [PATH [INTERFACE]]".
 import sys
 
@@ -34,6 +34,7 @@ def with_proxy():
     proxy.connect("g-properties-changed",
                   lambda p, changed, gone: say("signal changed", *sorted(changed.unpack())))
     proxy.connect("g-signal", lambda p, sender, name, args: say("signal", name))
+    proxy.connect("notify::g-name-owner", lambda p, name: say("owner", p.get_name_owner()))
     say("properties", *sorted(proxy.get_cached_property_names()))
     return proxy
 

@@ -1,5 +1,5 @@
 /* Listens to kcmd through sd-bus and prints what it is told:
- * "sdbus system|session subscribe|silent". */
+ * "sdbus system|session once|silent". */
 #include <stdio.h>
 #include <string.h>
 #include <systemd/sd-bus.h>
@@ -27,7 +27,7 @@ int main(int argc, char **argv)
     r = sd_bus_match_signal(bus, NULL, NAME, NULL, NULL, NULL, on_signal, NULL);
     if (r < 0)
         return fail("match", r);
-    if (!strcmp(argv[2], "subscribe")) {
+    if (!strcmp(argv[2], "once")) {
         r = sd_bus_call_method(bus, NAME, "/org/kcmd/KCM1", NAME ".Manager", "Subscribe", NULL, NULL, "a{sv}", 0);
         if (r < 0)
             return fail("Subscribe", r);
