@@ -140,7 +140,7 @@ func parseOptions(args []string) (*options, error) {
 	case *scale:
 		o.parts, o.stored = []string{"scale"}, efforts["full"].stored
 	case chosen[0] == "smoke" && !given:
-		o.parts = []string{"calls", "clients"}
+		o.parts = []string{"calls", "commands", "clients"}
 	}
 	if chosen[0] == "smoke" && !flags.Changed("peers") {
 		o.peers = []string{"echo", "canned", "kcmd-full", "file"}
