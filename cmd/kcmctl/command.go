@@ -46,7 +46,7 @@ func newCommand() *cobra.Command {
 			if len(args) > 0 {
 				return badCommandLine(cmd, fmt.Errorf("there is no command %q", args[0]))
 			}
-			return list(cmd, o) // as loginctl and nmcli do
+			return list(cmd, o, "") // as loginctl and nmcli do
 		},
 		Args:              cobra.ArbitraryArgs,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return exclusive(cmd, "system", "session") },

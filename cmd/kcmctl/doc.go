@@ -13,7 +13,7 @@
 //   - bus.go, agent.go: the connection to kcmd, and polkit's agent that asks for passwords
 //   - choose.go: the cache or the ticket that an argument means
 //   - list.go, show.go, status.go, users.go: commands that read
-//   - watch.go: the command that follows events
+//   - watch.go, panel.go: the command that follows events, and its lines for a panel
 //   - change.go, remove.go, autorenew.go, progress.go: commands that change something, and the line
 //     while a KDC is asked
 //   - acquire.go, passwd.go, password.go, verify.go: tickets from a password or a keytab,

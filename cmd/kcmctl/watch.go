@@ -13,16 +13,25 @@ import (
 )
 
 func newWatch(o *options) *cobra.Command {
-	return &cobra.Command{
+	format := ""
+	cmd := &cobra.Command{
 		Use:   "watch",
 		Short: "print what happens to the caches, line by line",
 		Long: `kcmctl watch prints a line for each event of the caches, until it is interrupted.
 It goes on after a restart of kcmd, and then prints what changed meanwhile. With
---json each line is an object; the first has the event "watching".`,
+--json each line is an object; the first has the event "watching". With
+--format waybar each line is what a custom module of waybar shows, and comes when that
+changes.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := onlyWaybar(cmd, format); err != nil {
+				return err
+			}
 			ctx := cmd.Context()
 			return o.with(ctx, func(b *bus) error {
+				if format != "" {
+					return followPanel(ctx, b)
+				}
 				w := &watcher{b: b, json: o.json}
 				for e, err := range b.Events(ctx, func() error { return w.begin(ctx) }) {
 					if err == nil {
@@ -36,6 +45,8 @@ It goes on after a restart of kcmd, and then prints what changed meanwhile. With
 			})
 		},
 	}
+	addWaybar(cmd, &format)
+	return cmd
 }
 
 // A watcher prints events. It knows the caches as the events before left them.

@@ -15,4 +15,5 @@
 //   - status.go, daemon.go, metrics.go: the status, for people and as OpenMetrics
 //   - findings.go, results.go: the findings of doctor, and what became of copied caches
 //   - json.go: the JSON form of caches and tickets
+//   - waybar.go: caches as a line for the panel waybar
 package render

@@ -147,6 +147,7 @@ func TestPages(t *testing.T) {
 		"status":      func(p *Page) { p.Status(status()) },
 		"status-json": func(p *Page) { p.JSON(status()) },
 		"metrics":     func(p *Page) { p.Metrics(status()) },
+		"waybar":      func(p *Page) { bars(p) },
 		"events":      eachEvent(func(p *Page, e Event) { p.Event(e) }),
 		"events-json": eachEvent(func(p *Page, e Event) { p.JSONLine(e) }),
 	} {
@@ -160,6 +161,20 @@ func TestPages(t *testing.T) {
 			compare(t, name, b.String())
 		})
 	}
+}
+
+// bars writes what a panel gets for several lists of caches.
+func bars(p *Page) {
+	failing, keytab, late := alice(), alice(), alice()
+	failing.RenewalState = "failing"
+	keytab.State, keytab.RefreshTime = "expired", in(time.Hour)
+	late.EndTime, late.KdcOffset = in(2*time.Minute), 90
+	for _, list := range [][]*client.Cache{
+		caches(), nil, {alice()}, caches()[4:5], {failing}, {keytab}, {late}, {{ClientPrincipal: "<b>eve</b>&@EVIL", State: "empty"}},
+	} {
+		p.Waybar(list)
+	}
+	p.WaybarAway()
 }
 
 func TestColours(t *testing.T) {
