@@ -119,7 +119,7 @@ func warnUnused(c *config, passed []*socket, log *slog.Logger) {
 	}
 	for _, s := range c.sockets {
 		if !slices.ContainsFunc(passed, func(p *socket) bool { return p.path() == s.path }) {
-			log.Warn("[[socket]] table not used: systemd passed the sockets; add a socket unit with ListenStream=, Service=kcmd.service and FileDescriptorName=",
+			log.Warn("[[socket]] table not used: systemd passed the sockets; enable kcmd@NAMESPACE.socket in its place, or a socket unit with ListenStream=, Service=kcmd.service and FileDescriptorName=",
 				"path", s.path, "namespace", s.namespace)
 		}
 	}
