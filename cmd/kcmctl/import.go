@@ -187,13 +187,21 @@ func (k *copying) importAs(ctx context.Context, uid uint32, sources []string) (r
 				return failure{fmt.Errorf("cannot import %s: %w", name, err), exitStatus(err)}
 			}
 			if len(r) == 0 && k.cache == "" && !k.allUsers {
-				return fail(exitNotFound, "there are no caches in %s", name)
+				return fail(exitNotFound, "there are no caches in %s%s", name, typeHint(name))
 			}
 			results = append(results, r...)
 		}
 		return nil
 	})
 	return results, err
+}
+
+// typeHint is for a name without a type, which libkrb5 takes for that of a file.
+func typeHint(name string) string {
+	if strings.Contains(name, ":") {
+		return ""
+	}
+	return ", which is FILE:" + name + "; other names: DIR:PATH, KEYRING:NAME, KCM:SOCKET"
 }
 
 // exportAs copies to the target as a user.
