@@ -117,9 +117,14 @@ obey_doctor() {
 		verb && /^             / { print verb "\t" file "\t" substr($0, 14) }')
 }
 
-# start_kcmd installs the package by the line of README.md, which starts kcmd.
+# install_kcmd installs the package by the line of README.md, which starts kcmd.
+install_kcmd() {
+	DEBIAN_FRONTEND=noninteractive bash -euc "$(readme '## Install' 1 | grep apt-get)"
+}
+
+# start_kcmd starts what the runner has installed by install_kcmd.
 start_kcmd() {
-	DEBIAN_FRONTEND=noninteractive bash -euc "$(readme '## Install' 1 | grep apt-get)" || fail "the package can be installed"
+	systemctl start kcmd.socket kcmd-kdc.socket kcmd.service || fail "kcmd starts"
 }
 
 # start_built runs what README.md says after an installation with meson.
