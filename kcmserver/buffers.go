@@ -2,6 +2,10 @@ package kcmserver
 
 import (
 	"bufio"
+	"cmp"
+	"errors"
+	"io"
+	"net"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -17,54 +21,84 @@ const (
 // waits for one has none, so that thousands of idle ones take little.
 type buffers struct {
 	in   *bufio.Reader
+	from source // of in
 	body []byte // of the request
 	out  reply
 }
 
 var spareBuffers = sync.Pool{New: func() any {
-	b := &buffers{in: bufio.NewReaderSize(nil, freeMemory)}
+	b := new(buffers)
+	b.in = bufio.NewReaderSize(&b.from, freeMemory)
 	b.out.begin()
 	return b
 }}
 
-// zeros reads as zeros without end.
-type zeros struct{}
+// A source is what buffers read from: a connection, or its descriptor if that is not
+// 0, without waiting. Without both it reads as zeros without end.
+type source struct {
+	conn net.Conn
+	fd   int
+}
 
-func (zeros) Read(b []byte) (int, error) {
+func (s *source) Read(b []byte) (int, error) {
+	switch {
+	case s.fd != 0:
+		return readNow(s.fd, b)
+	case s.conn != nil:
+		return s.conn.Read(b)
+	}
 	clear(b)
 	return len(b), nil
+}
+
+// readNow reads what is there. It fails with unix.EAGAIN if that is nothing.
+func readNow(fd int, b []byte) (int, error) {
+	for {
+		n, err := unix.Read(fd, b)
+		switch {
+		case err == nil && n == 0:
+			return 0, io.EOF
+		case err == nil:
+			return n, nil
+		case !errors.Is(err, unix.EINTR):
+			return 0, err
+		}
+	}
 }
 
 // await waits for the first byte of a request, and takes buffers for it.
 func (c *conn) await() error {
 	if c.buffers == nil {
-		if c.raw != nil {
-			c.polled = false
-			if err := c.raw.Read(c.unread); err != nil {
-				return err
-			}
+		if c.raw == nil {
+			c.takeBuffers()
+		} else if err := cmp.Or(c.raw.Read(c.first), c.firstErr); err != nil {
+			return err
 		}
-		c.buffers = spareBuffers.Get().(*buffers)
-		c.in.Reset(c.net)
 	}
 	_, err := c.in.Peek(1)
 	return err
 }
 
-// isReadable reports whether there is something to read, or was while the runtime
-// waited.
-func (c *conn) isReadable(fd uintptr) bool {
-	if c.polled {
+func (c *conn) takeBuffers() {
+	c.buffers = spareBuffers.Get().(*buffers)
+	c.in.Reset(&c.from) // without the zeros
+	c.from.conn = c.net
+}
+
+// readFirst reads the beginning of a request, and reports whether there was one, or an
+// error. To ask the kernel before, and to take buffers then, is a call more.
+func (c *conn) readFirst(fd uintptr) bool {
+	c.takeBuffers()
+	c.from.fd = int(fd)
+	_, c.firstErr = c.in.Peek(1)
+	c.from.fd = 0
+	if !errors.Is(c.firstErr, unix.EAGAIN) {
 		return true
 	}
-	c.polled = true
-	c.pollFD[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
-	for {
-		n, err := unix.Poll(c.pollFD[:], 0)
-		if err != unix.EINTR {
-			return n != 0
-		}
-	}
+	c.from.conn = nil
+	spareBuffers.Put(c.buffers)
+	c.buffers, c.firstErr = nil, nil
+	return false
 }
 
 // giveBuffers gives the buffers back, and overwrites them: they had session keys.
@@ -74,7 +108,8 @@ func (c *conn) giveBuffers() {
 		return
 	}
 	c.buffers = nil
-	b.in.Reset(zeros{})
+	b.from = source{}
+	b.in.Reset(&b.from)
 	_, _ = b.in.Peek(b.in.Size())
 	b.emptyBody()
 	b.out.begin()

@@ -38,11 +38,11 @@ type conn struct {
 	pause   func() error          // call.pause
 	raw     syscall.RawConn       // of net, nil if it has none
 	sendNow func(fd uintptr) bool // sendSome
-	unread  func(fd uintptr) bool // isReadable
-	polled  bool                  // by isReadable
-	pollFD  [1]unix.PollFd        // of isReadable
-	unsent  []byte                // of the reply
-	held    int64                 // bytes of memory charged to the account for this request
+	first   func(fd uintptr) bool // readFirst
+
+	firstErr error  // of readFirst
+	unsent   []byte // of the reply
+	held     int64  // bytes of memory charged to the account for this request
 
 	search search // of a client that looks for a ticket
 
@@ -56,7 +56,7 @@ type conn struct {
 
 func (s *Server) newConn(c net.Conn, peer Peer) *conn {
 	cn := &conn{server: s, peer: peer, account: peer.account(), net: c}
-	cn.pause, cn.sendNow, cn.unread = cn.call.pause, cn.sendSome, cn.isReadable // made once
+	cn.pause, cn.sendNow, cn.first = cn.call.pause, cn.sendSome, cn.readFirst // made once
 	if sc, ok := c.(syscall.Conn); ok {
 		cn.raw, _ = sc.SyscallConn()
 	}
