@@ -42,12 +42,15 @@ All options but --config, --session and --version can also be set in the
 configuration file, where "_" replaces "-" (log_level = "debug"), and in the
 environment (KCMD_LOG_LEVEL=debug). Flags take precedence over the environment,
 and the environment over files.`,
-		Version:           version.Full(),
 		Args:              noArguments,
 		SilenceErrors:     true, // main prints the error
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if asked, _ := cmd.Flags().GetBool("version"); asked {
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), "kcmd", version.Full())
+				return err
+			}
 			if err := harden(); err != nil {
 				return err
 			}
@@ -64,21 +67,32 @@ and the environment over files.`,
 		},
 	}
 	cmd.AddCommand(newCheck(), newDump(), newRekey(), newKDCHelper())
-	cmd.SetUsageTemplate(`Usage: kcmd [options]
-       kcmd COMMAND [options]
-
-Commands (see kcmd COMMAND --help):
-{{range .Commands}}{{if .IsAvailableCommand}}  {{rpad .Name .NamePadding}} {{.Short}}
-{{end}}{{end}}
-Options:
-{{.LocalFlags.FlagUsages}}`)
-	cmd.SetVersionTemplate("kcmd {{.Version}}\n")
+	setUsage(cmd, func(cmd *cobra.Command) string {
+		var commands strings.Builder
+		for _, c := range cmd.Commands() {
+			if c.IsAvailableCommand() {
+				fmt.Fprintf(&commands, "  %-*s %s\n", c.NamePadding(), c.Name(), c.Short)
+			}
+		}
+		return "kcmd [options]\n       kcmd COMMAND [options]\n\nCommands (see kcmd COMMAND --help):\n" + commands.String()
+	})
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return badCommandLine(cmd, "%w", flagError(err))
 	})
 	cmd.SetHelpCommand(newHelp())
 	addFlags(cmd.Flags())
+	cmd.InitDefaultHelpFlag()
+	cmd.Flags().BoolP("version", "v", false, "version for kcmd")
 	return cmd
+}
+
+// setUsage sets what a command prints of its usage: how it is called, and its options.
+// Templates of cobra would link the methods of all types, 2 MiB of memory in the daemon.
+func setUsage(cmd *cobra.Command, call func(*cobra.Command) string) {
+	cmd.SetUsageFunc(func(cmd *cobra.Command) error {
+		_, err := fmt.Fprintf(cmd.OutOrStderr(), "Usage: %s\nOptions:\n%s", call(cmd), cmd.LocalFlags().FlagUsages())
+		return err
+	})
 }
 
 // addFlags adds the flags that readConfig reads: for the settings with the keys, or

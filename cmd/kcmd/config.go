@@ -11,8 +11,8 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/pelletier/go-toml/v2"
 	"github.com/spf13/pflag"
-	"github.com/spf13/viper"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,36 +20,32 @@ import (
 // it, the variables and the flags. The later source takes precedence, but all values
 // are checked.
 func readConfig(flags *pflag.FlagSet) (*config, error) {
-	c := &config{values: make(map[string]string)}
+	c := new(config)
 	c.session, _ = flags.GetBool("session")
-	v := viper.New()
-	for key, value := range defaults(c.session) {
-		v.SetDefault(key, value)
-	}
-	fromFiles := &files{v: v}
+	c.values = defaults(c.session)
+	fromFiles := &files{values: c.values}
 	if err := fromFiles.merge(flags, c.session); err != nil {
 		return nil, err
 	}
-	if err := mergeVariables(v); err != nil {
+	if err := mergeVariables(c.values); err != nil {
 		return nil, err
 	}
-	if err := mergeFlags(v, flags); err != nil {
+	if err := mergeFlags(c.values, flags); err != nil {
 		return nil, err
 	}
 	for _, s := range settings {
-		value := v.GetString(s.key)
+		value := c.values[s.key]
 		if value == "" && needed[s.key] != "" {
 			return nil, noDefault(&s)
 		}
 		if !s.set(c, value) {
 			return nil, notAllowed("default: "+s.key, value, s.allowed)
 		}
-		c.values[s.key] = value
 	}
 	if strings.HasPrefix(c.store, keyringStore) && !c.session {
 		return nil, fmt.Errorf("store: %q is not allowed without --session: the kernel lets a process use the keyrings of its own user only; allowed: sqlite:PATH, memory:", c.store)
 	}
-	c.socketAsked = fromFiles.sockets != nil || v.GetString("socket") != defaults(c.session)["socket"]
+	c.socketAsked = fromFiles.sockets != nil || c.values["socket"] != defaults(c.session)["socket"]
 	if fromFiles.sockets != nil && os.Getenv("KCMD_SOCKET") == "" && !flags.Changed("socket") {
 		c.sockets, c.socketTables = fromFiles.sockets, true
 	}
@@ -118,7 +114,7 @@ func userDir(variable, inHome string) string {
 
 // files merges the configuration files.
 type files struct {
-	v       *viper.Viper
+	values  map[string]string
 	sockets []socketConfig // of the last file with [[socket]] tables; nil if a later file sets socket
 	keep    []keepConfig   // of all files
 }
@@ -171,19 +167,14 @@ func configFile(flags *pflag.FlagSet, session bool) (path string, asked bool) {
 	return filepath.Join(dir, "kcmd/kcmd.toml"), false
 }
 
-// mergeFile adds one file. It does not use viper's decoding, which ignores the case of
-// keys and hides empty tables.
+// mergeFile adds one file.
 func (f *files) mergeFile(path string) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	decoder, err := viper.NewCodecRegistry().Decoder("toml")
-	if err != nil {
-		return err
-	}
 	values := make(map[string]any)
-	if err := decoder.Decode(data, values); err != nil {
+	if err := toml.Unmarshal(data, &values); err != nil {
 		return syntaxError(path, err)
 	}
 	for _, key := range slices.Sorted(maps.Keys(values)) {
@@ -192,14 +183,12 @@ func (f *files) mergeFile(path string) error {
 			if f.sockets, err = socketTables(path, tables); err != nil {
 				return err
 			}
-			delete(values, key)
 			continue
 		}
 		if tables, ok := values[key].([]any); ok && key == "keep" {
 			if f.keep, err = keepTables(path, tables, f.keep); err != nil {
 				return err
 			}
-			delete(values, key)
 			continue
 		}
 		if key == "socket" {
@@ -211,8 +200,9 @@ func (f *files) mergeFile(path string) error {
 		if !s.allows(values[key]) {
 			return notAllowed(path+": "+key, values[key], s.allowed)
 		}
+		f.values[key] = fmt.Sprint(values[key])
 	}
-	return f.v.MergeConfigMap(values)
+	return nil
 }
 
 // allows reports whether a value of a file is allowed.
@@ -272,7 +262,7 @@ func syntaxError(path string, err error) error {
 
 // mergeVariables adds the KCMD_ variables. An empty variable is not set: some programs
 // pass on a variable that they do not have as an empty one.
-func mergeVariables(v *viper.Viper) error {
+func mergeVariables(values map[string]string) error {
 	known := map[string]*setting{"KCMD_CONFIG": nil}
 	for _, name := range clockVariables {
 		known[name] = nil
@@ -280,9 +270,6 @@ func mergeVariables(v *viper.Viper) error {
 	for i := range settings {
 		s := &settings[i]
 		known[s.variable()] = s
-		if err := v.BindEnv(s.key, s.variable()); err != nil {
-			return err
-		}
 	}
 	for _, entry := range slices.Sorted(slices.Values(os.Environ())) {
 		name, value, _ := strings.Cut(entry, "=")
@@ -293,15 +280,19 @@ func mergeVariables(v *viper.Viper) error {
 		if !ok {
 			return unknown(plain(name)+": unknown variable", (*setting).variable, "KCMD_CONFIG")
 		}
-		if s != nil && value != "" && !s.set(new(config), value) {
+		if s == nil || value == "" {
+			continue
+		}
+		if !s.set(new(config), value) {
 			return notAllowed(name, value, s.allowed)
 		}
+		values[s.key] = value
 	}
 	return nil
 }
 
 // mergeFlags adds the given flags.
-func mergeFlags(v *viper.Viper, flags *pflag.FlagSet) error {
+func mergeFlags(values map[string]string, flags *pflag.FlagSet) error {
 	for i := range settings {
 		s := &settings[i]
 		f := flags.Lookup(s.flag())
@@ -312,7 +303,7 @@ func mergeFlags(v *viper.Viper, flags *pflag.FlagSet) error {
 		if !s.set(new(config), value) {
 			return notAllowed("--"+s.flag(), value, s.allowed)
 		}
-		v.Set(s.key, value)
+		values[s.key] = value
 	}
 	return nil
 }

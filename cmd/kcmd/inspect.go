@@ -51,7 +51,7 @@ func newInspector(cmd *cobra.Command, inspect inspection) *cobra.Command {
 		return nil
 	}
 	cmd.RunE = inspect.run
-	cmd.SetUsageTemplate("Usage: {{.UseLine}}\n\nOptions:\n{{.LocalFlags.FlagUsages}}")
+	setUsage(cmd, func(cmd *cobra.Command) string { return cmd.UseLine() + "\n" })
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return failure{badCommandLine(cmd, "%w", flagError(err)), exitUnchecked}
 	})

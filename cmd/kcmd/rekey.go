@@ -38,7 +38,7 @@ again. If kcmd rekey was interrupted, run it again.`,
 			return rekey(cmd.Context(), c, to, cmd.OutOrStdout())
 		},
 	}
-	cmd.SetUsageTemplate("Usage: kcmd rekey --new-key KEY | --plain [options]\n\nOptions:\n{{.LocalFlags.FlagUsages}}")
+	setUsage(cmd, func(*cobra.Command) string { return "kcmd rekey --new-key KEY | --plain [options]\n" })
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.String("new-key", "", "encrypt with this `KEY`: name of a systemd credential, or a file")
