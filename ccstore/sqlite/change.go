@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -56,9 +57,15 @@ func (w *writer) apply(r *request) error {
 
 // findCollection finds the collection, if it exists.
 func (m *change) findCollection(o ccstore.Owner) error {
+	if m.collection = m.w.collections[o]; m.collection != 0 {
+		return nil
+	}
 	err := m.w.findCollection.QueryRowContext(m.ctx, o.Namespace, o.UID, o.Level).Scan(&m.collection)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
+	}
+	if err == nil {
+		m.w.collections[o] = m.collection
 	}
 	return err
 }
@@ -67,14 +74,20 @@ func (m *change) findCollection(o ccstore.Owner) error {
 // increments its revision.
 func (m *change) revise(c *ccstore.Commit) error {
 	o := c.Owner
-	err := m.w.revise.QueryRowContext(m.ctx, c.ID[:], o.Namespace, o.UID, o.Level, c.Revision).Scan(&m.collection)
-	if errors.Is(err, sql.ErrNoRows) && c.Revision == 0 {
-		err = m.w.create.QueryRowContext(m.ctx, c.ID[:], o.Namespace, o.UID, o.Level).Scan(&m.collection)
+	if err := m.findCollection(o); err != nil {
+		return err
 	}
-	if errors.Is(err, sql.ErrNoRows) {
-		err = ccstore.ErrConflict
+	if m.collection == 0 && c.Revision == 0 {
+		return m.w.create.QueryRowContext(m.ctx, c.ID[:], o.Namespace, o.UID, o.Level).Scan(&m.collection)
 	}
-	return err
+	result, err := m.w.revise.ExecContext(m.ctx, c.ID[:], m.collection, c.Revision)
+	if err != nil {
+		return err
+	}
+	if n, err := result.RowsAffected(); err != nil || n == 0 {
+		return cmp.Or(err, ccstore.ErrConflict)
+	}
+	return nil
 }
 
 func (m *change) apply(op ccstore.Op) error {
@@ -141,7 +154,7 @@ func (m *change) get(cache uint64) (*storedCache, error) {
 	}
 	stored := &storedCache{}
 	var name []byte
-	columns := []any{&stored.generation, &stored.lastSeq, &name}
+	columns := []any{&stored.generation, &stored.sum, &stored.lastSeq, &name}
 	for kind := range stored.deadlines {
 		columns = append(columns, &stored.deadlines[kind])
 	}
@@ -163,7 +176,10 @@ func (m *change) putCache(r *ccstore.CacheRecord) error {
 	if stored == nil {
 		return m.insertCache(r, row)
 	}
-	err = m.exec(m.w.updateCache, row...)
+	if stored.sum != sum {
+		stored.sum = sum
+		err = m.exec(m.w.updateCache, row...)
+	}
 	if err == nil && stored.name != r.Name {
 		stored.name = r.Name
 		m.w.deleted = true
@@ -188,7 +204,7 @@ func (m *change) insertCache(r *ccstore.CacheRecord, row []any) error {
 	for _, at := range r.Deadlines {
 		row = append(row, at)
 	}
-	m.w.caches[cacheKey{m.collection, r.ID}] = &storedCache{generation: generation, name: r.Name, deadlines: r.Deadlines}
+	m.w.caches[cacheKey{m.collection, r.ID}] = &storedCache{generation: generation, sum: cacheSum(m.owner, r), name: r.Name, deadlines: r.Deadlines}
 	return m.exec(m.w.insertCache, row...)
 }
 
@@ -225,8 +241,9 @@ func (m *change) renameCache(op ccstore.RenameCache) error {
 		return err
 	}
 	r.Name, stored.name = op.Name, op.Name
+	stored.sum = cacheSum(m.owner, &r)
 	m.w.deleted = true
-	return m.execOn(op.ID, m.w.renameCache, []byte(r.Name), cacheSum(m.owner, &r))
+	return m.execOn(op.ID, m.w.renameCache, []byte(r.Name), stored.sum)
 }
 
 // moveCredentials gives the generation of From to the cache To, and From a new one.

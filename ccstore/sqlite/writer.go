@@ -18,7 +18,8 @@ type writer struct {
 	key            *storeKey
 	conn           *sql.Conn
 	nextGeneration int64
-	caches         map[cacheKey]*storedCache // some of those in the database; only the writer changes them
+	collections    map[ccstore.Owner]int64   // some of those in the database; only the writer changes them
+	caches         map[cacheKey]*storedCache // some of those in the database
 	portion        portion                   // rest of the portion of the transaction
 	firstStaged    int64                     // first generation of the current staging
 	discarded      bool                      // a generation was left to deleteDiscarded
@@ -44,24 +45,26 @@ type cacheKey struct {
 	cache      uint64
 }
 
-// A storedCache has the columns of a cache that are in an index, its generation, and the
-// last credential that was stored: one with a lower number overwrites another. An update names such a column only if it changes: SQLite writes the pages of each
-// index with a named column.
+// A storedCache has what the database has of a cache: its generation, the checksum of
+// the row, the number of its last credential, and the columns in an index. An update
+// names a column only if it changes: SQLite writes the pages of each index with a named
+// column. A credential with a lower number overwrites another.
 type storedCache struct {
 	generation int64
+	sum        int64
 	lastSeq    uint64
 	name       string
 	deadlines  ccstore.Deadlines
 }
 
-// maxCaches limits the caches in memory.
+// maxCaches limits the caches, and the collections, in memory.
 const maxCaches = 4096
 
 // keptCommits is the size of collections.commits: ccstore.KeptCommits ids.
 const keptCommits = "1024"
 
 func newWriter(ctx context.Context, path string, db *sql.DB, key *storeKey) (_ *writer, err error) {
-	w := &writer{path: path, key: key, caches: make(map[cacheKey]*storedCache), firstStaged: notStaged, reserve: reserve{path: path + reserveSuffix}}
+	w := &writer{path: path, key: key, collections: make(map[ccstore.Owner]int64), caches: make(map[cacheKey]*storedCache), firstStaged: notStaged, reserve: reserve{path: path + reserveSuffix}}
 	if w.conn, err = db.Conn(ctx); err != nil {
 		return nil, err
 	}
@@ -102,11 +105,11 @@ func (w *writer) statements() []statement {
 
 		{&w.findCollection, "SELECT id FROM collections WHERE namespace = ? AND uid = ? AND level = ?"},
 		{&w.revise, `UPDATE collections SET revision = revision + 1, commits = substr(CAST(? || commits AS BLOB), 1, ` + keptCommits + `)
-			WHERE namespace = ? AND uid = ? AND level = ? AND revision = ? RETURNING id`},
+			WHERE id = ? AND revision = ?`},
 		{&w.create, "INSERT INTO collections (commits, namespace, uid, level, revision) VALUES (?, ?, ?, ?, 1) ON CONFLICT DO NOTHING RETURNING id"},
 		{&w.setDefault, "UPDATE collections SET default_name = ? WHERE id = ?"},
 
-		{&w.findCache, `SELECT generation, (SELECT coalesce(max(seq), 0) FROM credentials WHERE generation = caches.generation), name, ` + eachDeadline("coalesce(COLUMN, "+never+")") + " FROM caches WHERE collection = ? AND id = ?"},
+		{&w.findCache, `SELECT generation, sum, (SELECT coalesce(max(seq), 0) FROM credentials WHERE generation = caches.generation), name, ` + eachDeadline("coalesce(COLUMN, "+never+")") + " FROM caches WHERE collection = ? AND id = ?"},
 		{&w.insertCache, `INSERT INTO caches (uuid, principal, kdc_offset, label, changed, renewal, sum, collection, id, generation, name, ` + eachDeadline("COLUMN") + `)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ` + eachDeadline("nullif(?, "+never+")") + `)`},
 		{&w.updateCache, `UPDATE caches SET uuid = ?, principal = ?, kdc_offset = ?, label = ?, changed = ?, renewal = ?, sum = ?
@@ -227,6 +230,9 @@ func (w *writer) beginTransaction(limit portion) error {
 	if len(w.caches) > maxCaches {
 		clear(w.caches)
 	}
+	if len(w.collections) > maxCaches {
+		clear(w.collections)
+	}
 	w.portion = limit
 	return w.run(w.begin)
 }
@@ -234,6 +240,7 @@ func (w *writer) beginTransaction(limit portion) error {
 // rollBack undoes the transaction, unless SQLite has done that already.
 func (w *writer) rollBack() {
 	clear(w.caches)
+	clear(w.collections)
 	w.run(w.rollback)
 }
 
