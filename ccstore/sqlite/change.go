@@ -106,13 +106,13 @@ func (m *change) apply(op ccstore.Op) error {
 		return m.putCredential(op.CredentialRecord)
 	case ccstore.DeleteCredential:
 		m.w.deleted = true
-		return m.execIn(op.Cache, m.w.deleteCred, op.Seq)
+		return m.execIn(op.Cache, op.Seq, m.w.deleteCred)
 	case ccstore.MoveCredentials:
 		return m.moveCredentials(op)
 	case ccstore.QuarantineCache:
 		return m.execOn(op.ID, m.w.quarantineCache, op.Why)
 	case ccstore.QuarantineCredential:
-		return m.execIn(op.Cache, m.w.quarantineCred, op.Seq, op.Why)
+		return m.execIn(op.Cache, op.Seq, m.w.quarantineCred, op.Why)
 	}
 	return fmt.Errorf("unknown change %T", op)
 }
@@ -127,14 +127,34 @@ func (m *change) execOn(cache uint64, stmt *sql.Stmt, args ...any) error {
 	return m.exec(stmt, append(args, m.collection, cache)...)
 }
 
-// execIn runs a statement on the credentials of a cache, if the cache exists. The
-// first argument of the statement is the generation.
-func (m *change) execIn(cache uint64, stmt *sql.Stmt, args ...any) error {
+// execIn runs a statement on a credential of a cache, if the cache exists. The last
+// argument of the statement is the id of the credential.
+func (m *change) execIn(cache, seq uint64, stmt *sql.Stmt, args ...any) error {
 	stored, err := m.find(cache)
 	if err != nil || stored == nil {
 		return err
 	}
-	return m.exec(stmt, append([]any{stored.generation}, args...)...)
+	id, err := credentialID(stored.generation, seq)
+	if err != nil {
+		return err
+	}
+	return m.exec(stmt, append(args, id)...)
+}
+
+// The parts of the id of a credential.
+const (
+	seqBits       = 32
+	maxSeq        = 1<<seqBits - 1
+	maxGeneration = 1<<(63-seqBits) - 1
+)
+
+// credentialID returns the id of a credential. It fails for a cache in which more
+// credentials were stored than have numbers.
+func credentialID(generation int64, seq uint64) (int64, error) {
+	if seq > maxSeq || generation > maxGeneration {
+		return 0, errors.New("no number is left for a credential of this cache")
+	}
+	return generation<<seqBits | int64(seq), nil
 }
 
 // find returns a cache of the database, nil if there is no such cache.
@@ -208,10 +228,18 @@ func (m *change) insertCache(r *ccstore.CacheRecord, row []any) error {
 	return m.exec(m.w.insertCache, row...)
 }
 
-func (w *writer) newGeneration() int64 {
-	generation := w.nextGeneration
-	w.nextGeneration++
-	return generation
+// newGeneration returns a generation that no row has. After the last one it looks for
+// those that are free again.
+func (w *writer) newGeneration() (generation int64, err error) {
+	if w.nextGeneration > maxGeneration {
+		w.nextGeneration, w.reuses = 1, true
+	}
+	generation = w.nextGeneration
+	if w.reuses {
+		err = w.unusedGeneration.QueryRowContext(context.Background(), w.nextGeneration).Scan(&generation)
+	}
+	w.nextGeneration = generation + 1
+	return generation, err
 }
 
 // setGeneration gives a cache another generation.
@@ -261,7 +289,11 @@ func (m *change) moveCredentials(op ccstore.MoveCredentials) error {
 	if err := m.setGeneration(op.To, to, moved); err != nil {
 		return err
 	}
-	if err := m.setGeneration(op.From, from, m.w.newGeneration()); err != nil {
+	generation, err := m.w.newGeneration()
+	if err != nil {
+		return err
+	}
+	if err := m.setGeneration(op.From, from, generation); err != nil {
 		return err
 	}
 	_, err = m.w.discard(m.ctx, former)
@@ -313,7 +345,11 @@ func (m *change) putCredential(r ccstore.CredentialRecord) error {
 }
 
 func (m *change) insertCredential(generation int64, r ccstore.CredentialRecord) error {
+	id, err := credentialID(generation, r.Seq)
+	if err != nil {
+		return err
+	}
 	var sealed sql.NullInt64
 	r.Data, sealed = m.key.seal(generation, r.UUID, r.Data)
-	return m.exec(m.w.putCred, generation, r.Seq, r.UUID[:], sealed, r.Data, credentialSum(m.owner, generation, &r))
+	return m.exec(m.w.putCred, id, r.UUID[:], sealed, r.Data, credentialSum(m.owner, generation, &r))
 }

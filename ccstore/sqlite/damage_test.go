@@ -345,7 +345,7 @@ func TestGarbage(t *testing.T) {
 // TestGarbageTables changes a letter of a table's name in the schema of the database.
 func TestGarbageTables(t *testing.T) {
 	file, contents := smallStore(t)
-	for _, table := range []string{"collections", "caches", "credentials", "keys", "discarded", "caches_by_reaping"} {
+	for _, table := range []string{"collections", "caches", "credentials", "keys", "discarded", "deadlines"} {
 		for i := range bytes.Count(file, []byte(table)) {
 			hurt := slices.Clone(file)
 			at := 0

@@ -32,9 +32,10 @@ func (b *Backend) Due(ctx context.Context, kind ccstore.DeadlineKind, after, unt
 }
 
 func (b *Backend) due(ctx context.Context, kind ccstore.DeadlineKind, after, until int64, limit int) ([]ccstore.Deadline, error) {
-	query := strings.ReplaceAll(`SELECT namespace, uid, level, uuid, COLUMN FROM caches JOIN collections ON collections.id = caches.collection
-		WHERE COLUMN > ? AND COLUMN <= ? AND quarantined IS NULL ORDER BY COLUMN LIMIT ?`, "COLUMN", deadlineColumns[kind])
-	rows, err := b.read.QueryContext(ctx, query, after, until, limit)
+	rows, err := b.read.QueryContext(ctx, `SELECT namespace, uid, level, uuid, at
+		FROM deadlines JOIN caches ON caches.collection = deadlines.collection AND caches.id = cache
+			JOIN collections ON collections.id = caches.collection
+		WHERE kind = ? AND at > ? AND at <= ? ORDER BY at LIMIT ?`, deadlineColumns[kind], after, until, limit)
 	if err != nil {
 		return nil, err
 	}

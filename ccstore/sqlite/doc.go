@@ -3,6 +3,15 @@
 //
 // It imports ccstore, and the leaves ccstore/ccache, seal, checksum, flock and private.
 //
+// A commit writes each page that it changes to the WAL, and the time of a commit is
+// mostly that of its pages and of one wait for the disk. So what changes together is
+// together: a STORE changes a page each of collections (revision, ids of commits), caches
+// (time of the change, once a second) and credentials. The id of a credential has its
+// generation and number, so that the table is in their order and needs no index; a ticket
+// of up to 4,000 bytes is in one page. kinit also changes deadlines, one tree for all
+// kinds of them, which triggers keep, and with a user's first cache the index of owners.
+// The names of caches have no index. TestPages counts.
+//
 // Files, in the order in which to read them:
 //
 //	schema.go      tables (schema/*.sql), version, upgrade

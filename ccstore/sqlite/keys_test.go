@@ -114,7 +114,7 @@ func TestSealedLater(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	tamper(t, path, "UPDATE credentials SET quarantined = 'for a reason' WHERE rowid = 1")
+	tamper(t, path, "UPDATE credentials SET quarantined = 'for a reason' WHERE generation = 1 AND seq = 1")
 	if found := secretsIn(t, path); len(found) != 120 {
 		t.Fatalf("%d tickets are in the files, want 120", len(found))
 	}
@@ -211,9 +211,9 @@ func TestTampered(t *testing.T) {
 		{"another UUID", "UPDATE credentials SET uuid = randomblob(16) WHERE " + first, 11},
 		{"copied to another row", `UPDATE credentials SET data = (SELECT data FROM credentials WHERE ` + first + `)
 			WHERE rowid = (SELECT max(rowid) FROM credentials)`, 11},
-		{"moved to another cache", `UPDATE credentials SET generation = 2, seq = 100 WHERE ` + first, 11},
-		{"moved to another user", `UPDATE credentials SET generation = 3, seq = 100 WHERE ` + first, 11},
-		{"a cache with another generation", "UPDATE caches SET generation = 77 WHERE generation = 1; UPDATE credentials SET generation = 77 WHERE generation = 1", 9},
+		{"moved to another cache", `UPDATE credentials SET id = 2 << 32 | 100 WHERE ` + first, 11},
+		{"moved to another user", `UPDATE credentials SET id = 3 << 32 | 100 WHERE ` + first, 11},
+		{"a cache with another generation", "UPDATE caches SET generation = 77 WHERE generation = 1; UPDATE credentials SET id = 77 << 32 | seq WHERE generation = 1", 9},
 		{"a collection of another user", "UPDATE collections SET uid = 7777 WHERE id = 1", 6},
 		{"a collection of another namespace", "UPDATE collections SET namespace = 'x' WHERE id = 1", 6},
 		{"a collection of another level", "UPDATE collections SET level = 's0' WHERE id = 1", 6},

@@ -102,9 +102,9 @@ func (l *loader) caches(ctx context.Context) ([]ccstore.CacheRecord, error) {
 
 func (l *loader) credentials(ctx context.Context) ([]ccstore.CredentialRecord, error) {
 	rows, err := l.tx.QueryContext(ctx,
-		`SELECT generation, caches.id, seq, credentials.uuid, sealed, iif(credentials.quarantined IS NULL, data, NULL),
+		`SELECT caches.generation, caches.id, seq, credentials.uuid, sealed, iif(credentials.quarantined IS NULL, data, NULL),
 			coalesce(credentials.quarantined, ''), credentials.sum
-		FROM caches JOIN credentials USING (generation) WHERE collection = ?`, l.id)
+		FROM caches JOIN credentials ON `+ofGeneration("caches.generation")+` WHERE collection = ?`, l.id)
 	if err != nil {
 		return nil, err
 	}

@@ -135,7 +135,8 @@ func (r *Reader) Check(ctx context.Context) ([]string, error) {
 	return append(findings, orphans...), err
 }
 
-// orphans returns the rows whose parent row is missing.
+// orphans returns the rows whose parent row is missing, and how many deadlines do not
+// follow from the caches.
 func (r *Reader) orphans(ctx context.Context) (findings []string, err error) {
 	rows, err := r.db.QueryContext(ctx, `SELECT "table", rowid, parent FROM pragma_foreign_key_check
 		UNION ALL SELECT 'credentials', rowid, 'caches' FROM credentials
@@ -156,5 +157,14 @@ func (r *Reader) orphans(ctx context.Context) (findings []string, err error) {
 		}
 		findings = append(findings, fmt.Sprintf("%s of %s belongs to no row of %s", row, table, parent))
 	}
-	return findings, rows.Err()
+	if err := rows.Err(); err != nil {
+		return findings, err
+	}
+	var wrong int
+	err = r.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM (SELECT * FROM due EXCEPT SELECT * FROM deadlines))
+		+ (SELECT count(*) FROM (SELECT * FROM deadlines EXCEPT SELECT * FROM due))`).Scan(&wrong)
+	if wrong > 0 {
+		findings = append(findings, fmt.Sprintf("%d rows of deadlines are wrong or missing", wrong))
+	}
+	return findings, err
 }

@@ -117,12 +117,12 @@ type resealer struct {
 
 // A sealedRow is a credential as stored.
 type sealedRow struct {
-	rowid, generation, sum int64
-	owner                  ccstore.Owner
-	stored                 ccstore.CredentialRecord
-	uuid                   []byte
-	sealed                 sql.NullInt64
-	quarantined            bool
+	id, generation, sum int64
+	owner               ccstore.Owner
+	stored              ccstore.CredentialRecord
+	uuid                []byte
+	sealed              sql.NullInt64
+	quarantined         bool
 }
 
 // run reads the credentials one by one: all of them may not fit into memory. The
@@ -141,14 +141,14 @@ func (r *resealer) run(ctx context.Context, tx *sql.Tx) error {
 
 func (r *resealer) resealAll(ctx context.Context, tx *sql.Tx) error {
 	err := prepare(ctx, tx, []statement{
-		{&r.next, `SELECT credentials.rowid, namespace, uid, level, generation, seq, uuid, sealed, data, sum, quarantined IS NOT NULL
+		{&r.next, `SELECT credentials.id, namespace, uid, level, generation, seq, uuid, sealed, data, sum, quarantined IS NOT NULL
 			FROM credentials JOIN generations USING (generation) JOIN collections ON collections.id = collection
-			WHERE credentials.rowid > ? ORDER BY credentials.rowid LIMIT 1`},
-		{&r.update, "UPDATE credentials SET sealed = ?, data = ?, sum = ? WHERE rowid = ?"},
-		{&r.quarantine, "UPDATE credentials SET quarantined = ? WHERE rowid = ?"},
+			WHERE credentials.id > ? ORDER BY credentials.id LIMIT 1`},
+		{&r.update, "UPDATE credentials SET sealed = ?, data = ?, sum = ? WHERE id = ?"},
+		{&r.quarantine, "UPDATE credentials SET quarantined = ? WHERE id = ?"},
 	})
 	for row := (sealedRow{}); err == nil; {
-		err = r.next.QueryRowContext(ctx, row.rowid).Scan(&row.rowid, &row.owner.Namespace, &row.owner.UID, &row.owner.Level,
+		err = r.next.QueryRowContext(ctx, row.id).Scan(&row.id, &row.owner.Namespace, &row.owner.UID, &row.owner.Level,
 			&row.generation, &row.stored.Seq, &row.uuid, &row.sealed, &row.stored.Data, &row.sum, &row.quarantined)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
@@ -181,12 +181,12 @@ func (r *resealer) reseal(ctx context.Context, row *sealedRow) error {
 			return nil
 		}
 		r.done.Quarantined++
-		_, err = r.quarantine.ExecContext(ctx, why.Error(), row.rowid)
+		_, err = r.quarantine.ExecContext(ctx, why.Error(), row.id)
 		return err
 	}
 	r.done.Credentials++
 	row.stored.Data, row.sealed = to.seal(row.generation, row.stored.UUID, data)
-	_, err = r.update.ExecContext(ctx, row.sealed, row.stored.Data, credentialSum(owner, row.generation, &row.stored), row.rowid)
+	_, err = r.update.ExecContext(ctx, row.sealed, row.stored.Data, credentialSum(owner, row.generation, &row.stored), row.id)
 	return err
 }
 

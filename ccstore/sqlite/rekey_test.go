@@ -124,8 +124,8 @@ func TestRekey(t *testing.T) {
 // key, and are never served.
 func TestRekeyQuarantined(t *testing.T) {
 	path, all := filled(t, 1, keyOf('A'))
-	tamper(t, path, "UPDATE credentials SET data = CAST(data || x'00' AS BLOB) WHERE rowid IN (1, 2)")
-	tamper(t, path, "UPDATE credentials SET quarantined = 'known already' WHERE rowid IN (2, 3)")
+	tamper(t, path, "UPDATE credentials SET data = CAST(data || x'00' AS BLOB) WHERE id IN (SELECT id FROM credentials ORDER BY id LIMIT 2)")
+	tamper(t, path, "UPDATE credentials SET quarantined = 'known already' WHERE id IN (SELECT id FROM credentials ORDER BY id LIMIT 2 OFFSET 1)")
 	before := stored(t, path)
 
 	done, err := sqlite.Rekey(t.Context(), path, keyOf('A'), keyOf('B'))

@@ -17,9 +17,12 @@ var firstSchema string
 //go:embed schema/0002_quarantined.sql
 var quarantinedSchema string
 
+//go:embed schema/0003_fewer_pages.sql
+var fewerPagesSchema string
+
 // migrations are the scripts that upgrade a database from each version to the next;
 // the first one starts from an empty file. Their number is the current version.
-var migrations = []string{firstSchema, quarantinedSchema}
+var migrations = []string{firstSchema, quarantinedSchema, fewerPagesSchema}
 
 // migrate upgrades the database to the current version.
 func migrate(ctx context.Context, db *sql.DB) error {

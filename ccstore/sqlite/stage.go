@@ -35,14 +35,20 @@ func (m *change) plan(ops []ccstore.Op) (*staging, error) {
 				return nil, err
 			}
 			if stored == nil && s.generations[op.ID] == 0 {
-				s.generations[op.ID] = m.w.newGeneration()
+				if s.generations[op.ID], err = m.w.newGeneration(); err != nil {
+					return nil, err
+				}
 			}
 		case ccstore.ClearCache:
 			if s.generations[op.ID] != 0 {
 				s.rest = append(s.rest, ops[i:]...)
 				return s, nil
 			}
-			s.generations[op.ID] = m.w.newGeneration()
+			generation, err := m.w.newGeneration()
+			if err != nil {
+				return nil, err
+			}
+			s.generations[op.ID] = generation
 		case ccstore.PutCredential:
 			if s.generations[op.Cache] != 0 {
 				s.credentials = append(s.credentials, op)
@@ -71,6 +77,9 @@ func (w *writer) stage(r *request) (more bool, err error) {
 		}
 		if r.staging, err = m.plan(r.commit.Ops); err != nil {
 			return false, err
+		}
+		for _, generation := range r.staging.generations {
+			w.firstStaged = min(w.firstStaged, generation)
 		}
 	}
 	if len(r.staging.credentials) == 0 {
@@ -109,7 +118,7 @@ func (w *writer) endStaging() {
 func (m *change) takeGeneration(cache uint64) (generation int64, err error) {
 	generation, ok := m.staged[cache]
 	if !ok {
-		return m.w.newGeneration(), nil
+		return m.w.newGeneration()
 	}
 	delete(m.staged, cache)
 	return generation, m.exec(m.w.forgetDiscarded, generation)

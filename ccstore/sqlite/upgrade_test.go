@@ -201,3 +201,71 @@ func TestReaderRefusesOlder(t *testing.T) {
 		t.Errorf("OpenReader: %v", err)
 	}
 }
+
+// ofVersion makes a database as an older kcmd made it, from a copy that does not follow
+// the schema of today.
+func ofVersion(t *testing.T, version int) (path string) {
+	t.Helper()
+	script, err := os.ReadFile(fmt.Sprintf("testdata/version%d.sql", version))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path = filepath.Join(privateDir(t), "kcmd.db")
+	exec(t, path, "PRAGMA journal_mode = WAL")
+	exec(t, path, string(script))
+	return path
+}
+
+// TestUpgradeReleased opens a database of version 2, that of kcmd 0.2: the rows are
+// kept, the schema is that of a new database, and the store finds nothing wrong.
+func TestUpgradeReleased(t *testing.T) {
+	path := ofVersion(t, 2)
+	before := everything(t, path)
+	fresh := filepath.Join(privateDir(t), "kcmd.db")
+	open(t, fresh).Close()
+	s := ccstore.Open(open(t, path), ccstore.Options{})
+	if err := s.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for kind, want := range map[ccstore.DeadlineKind]int{ccstore.Expiry: 4, ccstore.Reaping: 6} {
+		due, err := s.Due(t.Context(), kind, 0, ccstore.Never-1, 99)
+		if err != nil || len(due) != want {
+			t.Errorf("%d deadlines of kind %d, %v, want %d", len(due), kind, err, want)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	after := everything(t, path)
+	// The credential of no cache, in version2.sql the last row, is deleted.
+	if diff := cmp.Diff(before[:len(before)-1], after); diff != "" {
+		t.Errorf("what is stored (-before +after):\n%s", diff)
+	}
+	if diff := cmp.Diff(query(t, fresh, schemaOf), query(t, path, schemaOf)); diff != "" {
+		t.Errorf("schema (-new +upgraded):\n%s", diff)
+	}
+	r, err := sqlite.OpenReader(t.Context(), path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if findings, err := r.Check(t.Context()); len(findings) > 0 || err != nil {
+		t.Errorf("findings: %v, %v", findings, err)
+	}
+}
+
+// TestUpgradeReleasedFails has a database of version 2 with a number that the next
+// version cannot keep: it is left as it is.
+func TestUpgradeReleasedFails(t *testing.T) {
+	path := ofVersion(t, 2)
+	exec(t, path, "UPDATE credentials SET seq = 1 << 32 WHERE generation = 2")
+	before := append(everything(t, path), query(t, path, schemaOf)...)
+	b, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+	if err == nil {
+		b.Close()
+		t.Error("was opened")
+	}
+	if diff := cmp.Diff(before, append(everything(t, path), query(t, path, schemaOf)...)); diff != "" {
+		t.Errorf("a failed upgrade left something (-before +after):\n%s", diff)
+	}
+}

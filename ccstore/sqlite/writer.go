@@ -18,6 +18,7 @@ type writer struct {
 	key            *storeKey
 	conn           *sql.Conn
 	nextGeneration int64
+	reuses         bool                      // generations from the first one on
 	collections    map[ccstore.Owner]int64   // some of those in the database; only the writer changes them
 	caches         map[cacheKey]*storedCache // some of those in the database
 	portion        portion                   // rest of the portion of the transaction
@@ -37,6 +38,7 @@ type writer struct {
 	quarantineCache, quarantineCred                  *sql.Stmt
 	sizes, deleteUpTo                                *sql.Stmt
 	nextDiscarded, noteDiscarded, forgetDiscarded    *sql.Stmt
+	unusedGeneration                                 *sql.Stmt
 }
 
 // A cacheKey identifies a cache.
@@ -109,7 +111,7 @@ func (w *writer) statements() []statement {
 		{&w.create, "INSERT INTO collections (commits, namespace, uid, level, revision) VALUES (?, ?, ?, ?, 1) ON CONFLICT DO NOTHING RETURNING id"},
 		{&w.setDefault, "UPDATE collections SET default_name = ? WHERE id = ?"},
 
-		{&w.findCache, `SELECT generation, sum, (SELECT coalesce(max(seq), 0) FROM credentials WHERE generation = caches.generation), name, ` + eachDeadline("coalesce(COLUMN, "+never+")") + " FROM caches WHERE collection = ? AND id = ?"},
+		{&w.findCache, `SELECT generation, sum, (SELECT coalesce(max(id) & 0xffffffff, 0) FROM credentials WHERE ` + ofGeneration("caches.generation") + `), name, ` + eachDeadline("coalesce(COLUMN, "+never+")") + " FROM caches WHERE collection = ? AND id = ?"},
 		{&w.insertCache, `INSERT INTO caches (uuid, principal, kdc_offset, label, changed, renewal, sum, collection, id, generation, name, ` + eachDeadline("COLUMN") + `)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ` + eachDeadline("nullif(?, "+never+")") + `)`},
 		{&w.updateCache, `UPDATE caches SET uuid = ?, principal = ?, kdc_offset = ?, label = ?, changed = ?, renewal = ?, sum = ?
@@ -118,16 +120,18 @@ func (w *writer) statements() []statement {
 		{&w.cache, "SELECT uuid, name, principal, kdc_offset, label, changed, renewal, sum FROM caches WHERE collection = ? AND id = ?"},
 		{&w.renameCache, "UPDATE caches SET name = ?, sum = ? WHERE collection = ? AND id = ?"},
 		{&w.setGeneration, "UPDATE caches SET generation = ? WHERE collection = ? AND id = ?"},
-		{&w.putCred, `INSERT INTO credentials (generation, seq, uuid, sealed, data, sum) VALUES (?, ?, ?, ?, ?, ?)
-			ON CONFLICT (generation, seq) DO UPDATE SET uuid = excluded.uuid, sealed = excluded.sealed, data = excluded.data,
+		{&w.putCred, `INSERT INTO credentials (id, uuid, sealed, data, sum) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT (id) DO UPDATE SET uuid = excluded.uuid, sealed = excluded.sealed, data = excluded.data,
 			sum = excluded.sum`},
-		{&w.deleteCred, "DELETE FROM credentials WHERE generation = ? AND seq = ?"},
+		{&w.deleteCred, "DELETE FROM credentials WHERE id = ?"},
 		{&w.quarantineCache, "UPDATE caches SET quarantined = ? WHERE collection = ? AND id = ?"},
-		{&w.quarantineCred, "UPDATE credentials SET quarantined = ?3 WHERE generation = ?1 AND seq = ?2"},
+		{&w.quarantineCred, "UPDATE credentials SET quarantined = ? WHERE id = ?"},
 
 		{&w.sizes, `SELECT count(*), coalesce(sum(size), 0), coalesce(max(seq), 0)
-			FROM (SELECT seq, length(data) AS size FROM credentials WHERE generation = ? ORDER BY seq LIMIT ?)`},
-		{&w.deleteUpTo, "DELETE FROM credentials WHERE generation = ? AND seq <= ?"},
+			FROM (SELECT seq, length(data) AS size FROM credentials WHERE ` + ofGeneration("?1") + ` ORDER BY id LIMIT ?2)`},
+		{&w.deleteUpTo, "DELETE FROM credentials WHERE id BETWEEN ?1 << 32 AND (?1 << 32 | ?2)"},
+		{&w.unusedGeneration, `SELECT min(g) FROM (SELECT ?1 AS g UNION ALL SELECT generation + 1 FROM caches UNION ALL SELECT generation + 1 FROM discarded)
+			WHERE g >= ?1 AND g NOT IN (SELECT generation FROM caches UNION ALL SELECT generation FROM discarded)`},
 		{&w.nextDiscarded, "SELECT generation FROM discarded WHERE generation < ? ORDER BY generation LIMIT 1"},
 		{&w.noteDiscarded, "INSERT INTO discarded (generation) VALUES (?)"},
 		{&w.forgetDiscarded, "DELETE FROM discarded WHERE generation = ?"},
@@ -138,10 +142,15 @@ func (w *writer) statements() []statement {
 	return list
 }
 
+// ofGeneration is the condition in SQL for the credentials of a generation.
+func ofGeneration(generation string) string {
+	return "credentials.id BETWEEN " + generation + " << 32 AND (" + generation + " << 32 | 0xffffffff)"
+}
+
 // findGeneration finds the first generation that no row has.
 func (w *writer) findGeneration(ctx context.Context) error {
 	return w.conn.QueryRowContext(ctx, `SELECT 1 + max((SELECT coalesce(max(generation), 0) FROM caches),
-		(SELECT coalesce(max(generation), 0) FROM credentials), (SELECT coalesce(max(generation), 0) FROM discarded))`).Scan(&w.nextGeneration)
+		(SELECT coalesce(max(id) >> 32, 0) FROM credentials), (SELECT coalesce(max(generation), 0) FROM discarded))`).Scan(&w.nextGeneration)
 }
 
 func (w *writer) close() {

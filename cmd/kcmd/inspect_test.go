@@ -118,7 +118,7 @@ func TestCheckCommand(t *testing.T) {
 		stdout, stderr string
 	}{
 		{"whole", "", []string{whole}, 0, "2 of 2 collections can be read, with 2 caches and 82 credentials; 0 entries are quarantined\n", ""},
-		{"as in the configuration", "", []string{"sqlite:" + whole}, 0, "store " + whole + ", version 2\n", ""},
+		{"as in the configuration", "", []string{"sqlite:" + whole}, 0, "store " + whole + ", version 3\n", ""},
 		{"configured", "", []string{"--config", config}, 0, "store " + whole, ""},
 		{"in the environment", "KCMD_STORE=sqlite:" + whole, nil, 0, "store " + whole, ""},
 		{"by flag", "", []string{"--store", "sqlite:" + whole}, 0, "store " + whole, ""},
