@@ -7,7 +7,8 @@
 #     helpers             files and directories that scenarios need; the first one is
 #                         sourced before a scenario
 #
-# and have functions usage and make_all_trees, which calls make_trees.
+# and have functions usage, make_all_trees, which calls make_trees, and more_packages, which
+# makes in a directory what scenarios find in packages.
 . tests/install.sh
 . tests/boot/machine.sh
 . tests/boot/readme.sh
@@ -161,7 +162,7 @@ furnish() {
 		[[ $name = */systemd-sysv-generator ]] || ln -s /dev/null "$etc/system-generators/${name##*/}"
 	done
 	mkdir -p "$machine/over/kcmd-test"
-	cp "$package" "$machine/over/kcmd-test/"
+	cp -r "$package" "$tmp/packages" "$machine/over/kcmd-test/"
 	cp -r README.md docs/*.md "${helpers[@]}" "$@" "$machine/over/kcmd-test/"
 	(cd "$tmp/dest" && find . -type f | cut -c 2-) >"$machine/over/kcmd-test/installed"
 }
@@ -279,6 +280,8 @@ trap 'exit 143' TERM
 find_tools
 make_all_trees
 build_package
+mkdir "$tmp/packages"
+more_packages "$tmp/packages"
 queue_scenarios
 if for scenario in "${scenarios[@]}"; do starts_kcmd "$scenario" && break; done; then
 	for release in $releases; do

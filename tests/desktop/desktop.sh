@@ -2,6 +2,7 @@
 # session of alice's with an X server. To be sourced in the machine.
 . ./check.sh
 mkdir -p pictures logs
+patience=60 # GNOME needs half of it to start on a busy machine
 
 # start_session DESKTOP [SIZE] logs alice in, with an X server of that size and the
 # user's message bus. DESKTOP is the value of XDG_CURRENT_DESKTOP.
@@ -35,6 +36,11 @@ start_xfce() {
 # start_gnome starts a GNOME Shell, which evaluates what shell gives it.
 start_gnome() {
 	start_session GNOME "$@"
+	run_gnome
+}
+
+# run_gnome starts the GNOME Shell of start_gnome in a session.
+run_gnome() {
 	on_desktop gsettings set org.gnome.shell welcome-dialog-last-shown-version 99
 	start shell gnome-shell --x11 --unsafe-mode
 	soon shell_says true '!Main.layoutManager._startingUp'
