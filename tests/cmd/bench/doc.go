@@ -7,7 +7,8 @@
 // them alike.
 //
 // Read options.go (what is measured), peer.go (whom), canned.go, driver.go and result.go
-// first; then main.go and its parts calls.go, syncs.go and scale.go; then report.go
+// first; then main.go and its parts calls.go, syncs.go, scale.go, memory.go and
+// fairness.go; then report.go
 // and marks.go.
 //
 // It imports tests/lab, and to compute sizes and store for other users

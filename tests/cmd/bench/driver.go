@@ -34,10 +34,18 @@ const answerPatience = 5 * time.Minute
 
 // startDriver starts client number n.
 func startDriver(l *lab.Lab, program string, n int) (*driver, error) {
+	return startDriverAs(os.Getuid(), l, program, n)
+}
+
+// startDriverAs starts client number n as a user.
+func startDriverAs(uid int, l *lab.Lab, program string, n int) (*driver, error) {
 	d := &driver{cmd: exec.Command(program, strconv.Itoa(n)), placed: make(map[*peer]bool)}
 	d.cmd.Stderr = os.Stderr
 	d.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C.UTF-8", "TZ=UTC", "HOME=" + l.Dir,
 		"KRB5_KTNAME=" + keytabOf(l)}
+	if uid != os.Getuid() {
+		lab.As(d.cmd, uint32(uid))
+	}
 	var err, err2 error
 	d.in, err = d.cmd.StdinPipe()
 	d.out, err2 = d.cmd.StdoutPipe()

@@ -89,7 +89,7 @@ func (b *bench) run() error {
 		}
 	}
 	var took []string
-	for i, do := range []func() error{b.calls, b.commands, b.manyClients, b.syncs, b.manyUsers, b.scale} {
+	for i, do := range []func() error{b.calls, b.commands, b.manyClients, b.syncs, b.manyUsers, b.scale, b.memory, b.fairness} {
 		if !slices.Contains(b.options.parts, parts[i]) {
 			continue
 		}

@@ -72,7 +72,9 @@ func (b *bench) marks() []mark {
 		b.ratioMark("RETRIEVE, 8 clients at once", 8, "one client", key{eight, "retrieve", ours}, key{one, "retrieve", ours}),
 		b.figureMark("memory with 8 clients at once", "at most 64 MiB", memoryLimit, ours, memoryWith(eight)),
 		b.figureMark("10,000 users x 10 tickets: start", "at most 100 ms", 100_000, "kcmd-full", "10,000 users: "+firstAnswer),
-		b.figureMark("10,000 users x 10 tickets: memory", "at most 64 MiB", memoryLimit, "kcmd-full", "10,000 users: "+memoryThen))
+		b.figureMark("10,000 users x 10 tickets: memory", "at most 64 MiB", memoryLimit, "kcmd-full", "10,000 users: "+memoryThen),
+		b.figureMark(idleMemory, "at most 12 MiB", 12<<20, "kcmd-full", idleMemory),
+		b.figureMark(userMemory, "at most 19 KiB", 19<<10, "kcmd-full", userMemory))
 	return list
 }
 

@@ -30,25 +30,26 @@ type effort struct {
 	tickets    []int
 	crowd      int // tickets, of clients at once
 	clients    []int
-	users      []int // other users with stored tickets
-	stored     []int // users, in the part scale
+	users      []int         // other users with stored tickets
+	stored     []int         // users, in the part scale
+	quietTime  time.Duration // of a quiet user beside others
 }
 
 var efforts = map[string]effort{
 	"usual": {
 		rounds: 20, slice: 10 * time.Millisecond, stepBudget: 1500 * time.Millisecond, fillBudget: 6 * time.Second,
 		tickets: []int{10, 300, 10_000}, crowd: 300, clients: []int{8, 64}, users: []int{1000},
-		stored: []int{10_000},
+		stored: []int{10_000}, quietTime: 5 * time.Second,
 	},
 	"quick": {
 		rounds: 12, slice: 5 * time.Millisecond, stepBudget: 500 * time.Millisecond, fillBudget: 2 * time.Second,
 		tickets: []int{10, 300, 10_000}, crowd: 300, clients: []int{8}, users: []int{1000},
-		stored: []int{10_000},
+		stored: []int{10_000}, quietTime: 3 * time.Second,
 	},
 	"full": {
 		rounds: 40, slice: 25 * time.Millisecond, stepBudget: 20 * time.Second, fillBudget: 2 * time.Minute,
 		tickets: []int{10, 100, 300, 1000, 10_000}, crowd: 300, clients: []int{8, 64}, users: []int{1000, 10_000},
-		stored: []int{10_000, 30_000, 100_000},
+		stored: []int{10_000, 30_000, 100_000}, quietTime: 30 * time.Second,
 	},
 	"smoke": {
 		rounds: 2, slice: 5 * time.Millisecond, stepBudget: time.Second, fillBudget: 5 * time.Second,
@@ -57,7 +58,7 @@ var efforts = map[string]effort{
 }
 
 // The parts of the bench, in their order.
-var parts = []string{"calls", "commands", "clients", "syncs", "users", "scale"}
+var parts = []string{"calls", "commands", "clients", "syncs", "users", "scale", "memory", "fairness"}
 
 const usageText = `usage: tests/bench [--quick | --full | --smoke] [--only STEPS] [--peers PEERS] [--parts PARTS] ...
 
@@ -181,6 +182,9 @@ func (o *options) needed() []string {
 	}
 	if slices.Contains(o.parts, "commands") {
 		list = append(list, lab.KerberosPrograms...)
+	}
+	if slices.Contains(o.parts, "fairness") {
+		list = append(append(list, "nice"), lab.BusPrograms...)
 	}
 	if slices.Contains(o.parts, "syncs") {
 		list = append(list, "strace")
