@@ -8,8 +8,8 @@
 //
 // Read options.go (what is measured), peer.go (whom), canned.go, driver.go and result.go
 // first; then main.go and its parts calls.go, syncs.go, scale.go, memory.go and
-// fairness.go; then report.go
-// and marks.go.
+// fairness.go; then report.go,
+// marks.go and tables.go.
 //
 // It imports tests/lab, and to compute sizes and store for other users
 // ccstore/ccache and kcmserver/kcm.

@@ -25,7 +25,10 @@ const (
 const (
 	besideClients = "64 clients of another user"
 	besideMoves   = "hostile users"
+	ownServer     = ", own server"
 )
+
+var quietQuantiles = []float64{0.5, 0.99}
 
 // fairness measures how much longer a quiet user waits for RETRIEVE beside others than
 // alone: clients that do not pause, and the hostile moves of tests/system, each by a
@@ -78,8 +81,8 @@ func (b *bench) measureFairness(l, own *lab.Lab, name, attackers string) error {
 		if err := errors.Join(err, stop()); err != nil {
 			return err
 		}
-		for _, q := range []float64{0.5, 0.99} {
-			for i, at := range []string{"", ", own server"} {
+		for _, q := range quietQuantiles {
+			for i, at := range []string{"", ownServer} {
 				ratio := float64(took[i].quantile(q)) / float64(before[i].quantile(q))
 				b.add(name, quietBeside(others, q)+at, "", ratio)
 			}

@@ -19,6 +19,7 @@ type options struct {
 	root               string // of the module
 	built              string // a directory to remove at the end
 	needs              bool   // only print what must be installed
+	tables             bool   // print those of the documentation too
 }
 
 // An effort is how much is measured, and for how long.
@@ -89,6 +90,7 @@ func newFlags(o *options) (flags *pflag.FlagSet, scale *bool) {
 	flags.StringSliceVar(&o.peers, "peers", kindNames(), "only these `peers`")
 	flags.StringSliceVar(&o.parts, "parts", parts, "only these `parts`")
 	scale = flags.Bool("scale", false, "--parts scale, with up to 100,000 users stored")
+	flags.BoolVar(&o.tables, "tables", false, "print the tables of README.md and docs/ too, with up to 100,000 users stored")
 	flags.StringVar(&o.against, "against", "", "also measure the kcmd at this `path`, as the peers "+against+"...")
 	flags.StringVar(&o.root, "root", ".", "")
 	flags.StringVar(&o.built, "built", "", "")
@@ -140,6 +142,8 @@ func parseOptions(args []string) (*options, error) {
 	switch given := flags.Changed("parts"); {
 	case *scale:
 		o.parts, o.stored = []string{"scale"}, efforts["full"].stored
+	case o.tables && chosen[0] != "smoke":
+		o.stored = efforts["full"].stored
 	case chosen[0] == "smoke" && !given:
 		o.parts = []string{"calls", "commands", "clients"}
 	}

@@ -98,6 +98,9 @@ func (b *bench) report(w io.Writer) {
 	for _, line := range b.notes {
 		fmt.Fprintln(w, line)
 	}
+	if b.options.tables {
+		b.printTables(w)
+	}
 }
 
 // header is the first row of a table with a column for each peer.

@@ -99,3 +99,21 @@ func TestNumbers(t *testing.T) {
 		}
 	}
 }
+
+func TestTables(t *testing.T) {
+	b := measured()
+	var out strings.Builder
+	b.printTables(&out)
+	for _, want := range []string{
+		"README.md, kcmd beside others:\n\n|  | `FILE:` | `KEYRING:` | `sssd_kcm` |\n|---|---|---|---|\n" +
+			"| find one of 300 | - | - | 200 times as quick |\n",
+		"| find one of 300 | 14.0 | - | - | - | - | 2,800 |\n",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not in\n%s", want, out.String())
+		}
+	}
+	if strings.Contains(out.String(), "stored users") {
+		t.Errorf("a table that was not measured is in\n%s", out.String())
+	}
+}
