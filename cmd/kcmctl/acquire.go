@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kcmd.org/kcmd/dbus/client"
+	"kcmd.org/kcmd/secret"
 )
 
 // maxKeytab is the most that kcmd reads of a keytab.
@@ -93,7 +94,7 @@ func (a *acquisition) acquire(ctx context.Context, b *bus) (chosen, error) {
 
 // byDaemon has kcmd get the tickets.
 func (a *acquisition) byDaemon(ctx context.Context, b *bus) (chosen, error) {
-	if err := harden(); err != nil {
+	if err := secret.Harden(); err != nil {
 		return chosen{}, err
 	}
 	call := b.AcquireWithPassword

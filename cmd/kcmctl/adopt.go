@@ -14,6 +14,7 @@ import (
 
 	"kcmd.org/kcmd/cmd/kcmctl/render"
 	"kcmd.org/kcmd/cmd/kcmctl/transfer"
+	"kcmd.org/kcmd/secret"
 )
 
 func newAdopt(o *options) *cobra.Command {
@@ -82,7 +83,7 @@ func (k *copying) adopt(cmd *cobra.Command, args []string) error {
 
 // take copies the tickets to kcmd and destroys the file.
 func (k *copying) take(ctx context.Context, uid uint32, source string) ([]transfer.Result, error) {
-	if err := harden(); err != nil {
+	if err := secret.Harden(); err != nil {
 		return nil, err
 	}
 	k.Now = time.Now()

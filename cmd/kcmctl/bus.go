@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"kcmd.org/kcmd/cmd/words"
 	"kcmd.org/kcmd/dbus/client"
 )
 
@@ -55,7 +56,7 @@ func connect(ctx context.Context, o *options) (*bus, error) {
 	case errors.Is(err, client.ErrNotRunning):
 		err = notRunning(notOn(ctx, c.Bus(), err))
 	case ctx.Err() == nil:
-		err = notRunning(fmt.Errorf("kcmd on the %s bus does not answer: %s", c.Bus(), reason(err)))
+		err = notRunning(fmt.Errorf("kcmd on the %s bus does not answer: %s", c.Bus(), words.Reason(err)))
 	}
 	_ = c.Close()
 	return nil, err
@@ -110,13 +111,13 @@ func notOn(ctx context.Context, name string, err error) error {
 	case errors.Is(err, client.ErrNotRunning):
 		return fmt.Errorf("kcmd is not on the %s bus%w", name, hidden{err})
 	case errors.Is(err, client.ErrCannotStart):
-		return fmt.Errorf("the %s bus cannot start kcmd: %s", name, reason(err))
+		return fmt.Errorf("the %s bus cannot start kcmd: %s", name, words.Reason(err))
 	case errors.Is(err, client.ErrNoSession):
 		return client.ErrNoSession
 	case len(accountNames(ctx, uint32(os.Getuid()))) == 0:
-		return fmt.Errorf("cannot connect to the %s bus: %s; dbus-daemon refuses uids without an account, as %d is", name, reason(err), os.Getuid())
+		return fmt.Errorf("cannot connect to the %s bus: %s; dbus-daemon refuses uids without an account, as %d is", name, words.Reason(err), os.Getuid())
 	}
-	return fmt.Errorf("cannot connect to the %s bus: %s", name, reason(err))
+	return fmt.Errorf("cannot connect to the %s bus: %s", name, words.Reason(err))
 }
 
 // hidden is an error without a text, for errors.Is.

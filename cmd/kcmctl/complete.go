@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"kcmd.org/kcmd/cmd/kcmctl/render"
+	"kcmd.org/kcmd/cmd/words"
 	"kcmd.org/kcmd/dbus/client"
 	"kcmd.org/kcmd/safetext"
 )
@@ -66,17 +66,17 @@ func (b *bus) cacheWords(ctx context.Context) []string {
 	if err != nil {
 		return nil
 	}
-	var words, principals []string
+	var names, principals []string
 	seen := make(map[string]bool)
 	for _, c := range caches {
-		state := render.State(c.State)
-		words = append(words, c.Name+"\t"+strings.TrimSpace(c.ClientPrincipal+" "+state))
+		state := words.State(c.State)
+		names = append(names, c.Name+"\t"+strings.TrimSpace(c.ClientPrincipal+" "+state))
 		if p := c.ClientPrincipal; p != "" && !seen[p] {
 			seen[p] = true
 			principals = append(principals, p+"\t"+c.Name+" "+state)
 		}
 	}
-	return append(words, principals...)
+	return append(names, principals...)
 }
 
 // completeTickets completes the tickets of the cache that --cache names.
@@ -86,14 +86,14 @@ func (o *options) completeTickets(cache *string) completer {
 		if err != nil {
 			return nil
 		}
-		var words []string
+		var names []string
 		for t, err := range b.Tickets(ctx, c.path, client.TicketQuery{}) {
 			if err != nil {
-				return words
+				return names
 			}
-			words = append(words, t.Server+"\t"+render.State(t.State))
+			names = append(names, t.Server+"\t"+words.State(t.State))
 		}
-		return words
+		return names
 	})
 }
 
@@ -104,13 +104,13 @@ func (o *options) completeUsers() completer {
 		if err != nil {
 			return nil
 		}
-		var words []string
+		var names []string
 		for _, u := range users {
 			if u.Name != "" {
-				words = append(words, u.Name)
+				names = append(names, u.Name)
 			}
 		}
-		return words
+		return names
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"kcmd.org/kcmd/cmd/words"
 	"kcmd.org/kcmd/dbus/client"
 )
 
@@ -99,25 +100,8 @@ func explain(what string, err error) error {
 	}
 	for _, a := range advice {
 		if errors.Is(err, a.err) {
-			return failure{fmt.Errorf("cannot %s: %s; %s", what, reason(err), a.text), exitStatus(err)}
+			return failure{fmt.Errorf("cannot %s: %s; %s", what, words.Reason(err), a.text), exitStatus(err)}
 		}
 	}
-	return failure{fmt.Errorf("cannot %s: %s", what, reason(err)), exitStatus(err)}
-}
-
-// reason returns the text of the error without the name of the method. The text of
-// kcmd's own error says more than its name.
-func reason(err error) string {
-	var text string
-	for e := err; e != nil; {
-		text = e.Error()
-		many, ok := e.(interface{ Unwrap() []error })
-		if !ok {
-			e = errors.Unwrap(e)
-			continue
-		}
-		list := many.Unwrap()
-		e = list[len(list)-1]
-	}
-	return text
+	return failure{fmt.Errorf("cannot %s: %s", what, words.Reason(err)), exitStatus(err)}
 }

@@ -19,6 +19,7 @@ import (
 	"kcmd.org/kcmd/cmd/kcmctl/doctor"
 	"kcmd.org/kcmd/cmd/kcmctl/render"
 	"kcmd.org/kcmd/cmd/kcmctl/transfer"
+	"kcmd.org/kcmd/secret"
 )
 
 // A copying is the command line of "import" or "export".
@@ -98,7 +99,7 @@ func (k *copying) addFlags(cmd *cobra.Command) {
 
 // run copies and prints the results.
 func (k *copying) run(cmd *cobra.Command, do func(ctx context.Context) ([]transfer.Result, error)) error {
-	if err := harden(); err != nil {
+	if err := secret.Harden(); err != nil {
 		return err
 	}
 	k.Now = time.Now()

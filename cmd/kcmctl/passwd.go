@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"kcmd.org/kcmd/cmd/kcmctl/render"
+	"kcmd.org/kcmd/secret"
 )
 
 func newPasswd(o *options) *cobra.Command {
@@ -92,7 +93,7 @@ func (p *passwordChange) name(ctx context.Context, b *bus) error {
 
 // byDaemon has kcmd change the password.
 func (p *passwordChange) byDaemon(ctx context.Context, b *bus) error {
-	if err := harden(); err != nil {
+	if err := secret.Harden(); err != nil {
 		return err
 	}
 	old, next, err := p.read(ctx)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,27 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"kcmd.org/kcmd/safetext"
+	"kcmd.org/kcmd/secret"
 )
-
-// maxPassword is the longest password that kcmd takes.
-const maxPassword = 1022
 
 var errNoTerminal = failure{errors.New("there is no terminal to ask for the password; use --password-fd or --keytab"), exitUsage}
 
 // past is a deadline that ends a read at once.
 var past = time.Unix(1, 0)
-
-// harden keeps passwords out of core dumps, and other processes of the user out of the
-// memory.
-func harden() error {
-	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
-		return fmt.Errorf("cannot switch off core dumps: %w", err)
-	}
-	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return fmt.Errorf("cannot switch off core dumps: %w", err)
-	}
-	return nil
-}
 
 // readPasswords reads a line for each password from a file descriptor. The caller
 // overwrites them.
@@ -50,25 +35,13 @@ func readPasswords(fd int, passwords ...*[]byte) error {
 	return nil
 }
 
-// readLine reads a line. It reads byte by byte into one buffer, so that no copy of the
-// line remains, nor is more taken from a pipe.
+// readLine reads a line with a password.
 func readLine(f *os.File) ([]byte, error) {
-	line := make([]byte, 0, maxPassword+1)
-	for len(line) < cap(line) {
-		n, err := f.Read(line[len(line) : len(line)+1])
-		line = line[:len(line)+n]
-		if bytes.HasSuffix(line, []byte("\n")) {
-			return line[:len(line)-1], nil
-		}
-		if err != nil {
-			if len(line) > 0 {
-				return line, nil
-			}
-			return nil, fmt.Errorf("cannot read the password: %w", err)
-		}
+	line, err := secret.ReadLine(f)
+	if errors.Is(err, secret.ErrTooLong) {
+		return nil, failure{err, exitUsage}
 	}
-	clear(line)
-	return nil, fail(exitUsage, "the password is too long; allowed: %d bytes", maxPassword)
+	return line, err
 }
 
 // promptPassword asks for a password on the terminal, which does not show it.

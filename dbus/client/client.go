@@ -115,7 +115,7 @@ func Dial(ctx context.Context, bus string) (*Client, error) {
 		connect = godbus.ConnectSystemBus
 	case "session":
 		var err error
-		if address, err = sessionAddress(); err != nil {
+		if address, err = SessionAddress(); err != nil {
 			return nil, err
 		}
 	}

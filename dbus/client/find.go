@@ -183,9 +183,9 @@ func (w *watched) follow(s *godbus.Signal, ok bool) error {
 	return godbus.Store(s.Body, &name, &before, &w.owner)
 }
 
-// sessionAddress returns the address of the session bus. It starts none, unlike
+// SessionAddress returns the address of the session bus. It starts none, unlike
 // godbus.
-func sessionAddress() (string, error) {
+func SessionAddress() (string, error) {
 	if address := os.Getenv("DBUS_SESSION_BUS_ADDRESS"); address != "" {
 		return address, nil
 	}

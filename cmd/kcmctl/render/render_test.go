@@ -205,14 +205,3 @@ func compare(t *testing.T, name, got string) {
 		}
 	}
 }
-
-func TestDuration(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		0: "0 s", 59 * time.Second: "59 s", 60 * time.Second: "1 min", 59*time.Minute + 59*time.Second: "59 min",
-		time.Hour: "1 h", 7*time.Hour + 41*time.Minute: "7 h 41 min", day: "1 d", 400*day + 5*time.Hour: "400 d 5 h",
-	} {
-		if got := duration(d); got != want {
-			t.Errorf("%v: got %s, want %s", d, got, want)
-		}
-	}
-}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"kcmd.org/kcmd/cmd/words"
 	"kcmd.org/kcmd/dbus/client"
 	"kcmd.org/kcmd/safetext"
 )
@@ -65,9 +66,9 @@ func (p *Page) remains(c *client.Cache) string {
 		if left < time.Minute {
 			return "less than 1 min" // the line is not written each second
 		}
-		return duration(left)
+		return words.Duration(left)
 	}
-	return State(c.State)
+	return words.State(c.State)
 }
 
 // left is how long the TGT lasts, by the clock of the KDC.
