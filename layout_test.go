@@ -63,6 +63,13 @@ var mayImport = map[string][]string{
 	"cmd/kcmctl/transfer":  {"ccstore/ccache", "ccstore/ccfile", "ccstore/cckeyring", "ccstore/ccsssd", "kcmserver/kcm", "kcmserver/kcm/client"},
 	"cmd/kcmctl/doctor":    {"kcmserver/kcm", "kcmserver/kcm/client"},
 	"cmd/kcmctl/render":    {"cmd/words", "cmd/kcmctl/doctor", "cmd/kcmctl/transfer", "ccstore/ccache", "dbus/client", "safetext"},
+	"cmd/kcm-agent":        {"cmd/kcm-agent/link", "cmd/kcm-agent/lock", "cmd/kcm-agent/notify", "cmd/kcm-agent/prompt", "cmd/kcm-agent/show", "cmd/kcm-agent/tray", "cmd/words", "dbus/client", "secret", "version"},
+	"cmd/kcm-agent/show":   {"cmd/words", "dbus/client"},
+	"cmd/kcm-agent/link":   {"dbus/client"},
+	"cmd/kcm-agent/tray":   {"cmd/kcm-agent/show"},
+	"cmd/kcm-agent/notify": {"cmd/kcm-agent/show"},
+	"cmd/kcm-agent/lock":   {},
+	"cmd/kcm-agent/prompt": {"secret"},
 	"cmd/words":            {},
 	"secret":               {},
 	"version":              {},
@@ -78,7 +85,7 @@ var mayImport = map[string][]string{
 // onlyIn lists modules that few rooms hide from the others. dbus/view has of
 // godbus only the types of object paths and variants, tests/lab only the messages.
 var onlyIn = map[string][]string{
-	"github.com/godbus/dbus/v5": {"dbus/link", "dbus/view", "dbus/client", "lifecycle/logind", "tests/lab"},
+	"github.com/godbus/dbus/v5": {"dbus/link", "dbus/view", "dbus/client", "lifecycle/logind", "tests/lab", "cmd/kcm-agent", "cmd/kcm-agent/tray", "cmd/kcm-agent/notify", "cmd/kcm-agent/lock"},
 	"modernc.org/sqlite":        {"ccstore/sqlite"},
 	"modernc.org/libc":          {"ccstore/sqlite"},
 }

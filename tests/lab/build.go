@@ -52,6 +52,14 @@ func (l *Lab) Kcmctl(root string) (string, error) {
 	return l.build("kcmctl", os.Getenv("LAB_RACE") == "1")
 }
 
+// Agent builds kcm-agent as Kcmctl builds kcmctl.
+func (l *Lab) Agent(root string) (string, error) {
+	if err := lookAtSources(root); err != nil {
+		return "", err
+	}
+	return l.build("kcm-agent", os.Getenv("LAB_RACE") == "1")
+}
+
 // MovedClock builds a kcmd whose clock a test moves, see cmd/kcmd/movedclock.go. root is
 // the directory of the module.
 func (l *Lab) MovedClock(root string) (string, error) {

@@ -1,0 +1,57 @@
+// Package link follows the caches of the user, on the bus where kcmd is.
+//
+// It imports dbus/client. Its files are link.go, which follows the bus, and follow.go,
+// which keeps the caches of one kcmd.
+package link
+
+import (
+	"context"
+
+	"kcmd.org/kcmd/dbus/client"
+)
+
+// A State is what is known of the caches. Nobody changes it.
+type State struct {
+	Client   *client.Client // nil if kcmd is not running
+	Own      client.ObjectPath
+	Features []string
+	Caches   []Cache // the default one first
+	Wanted   *client.SignInWanted
+}
+
+// A Cache is a cache, with what the KDC or libkrb5 said when its renewal failed.
+type Cache struct {
+	client.Cache
+	Path    client.ObjectPath
+	Message string
+}
+
+// Follow calls changed with each new state, one at a time, until ctx or a bus ends.
+func Follow(ctx context.Context, changed func(State)) error {
+	end := func() {}
+	defer func() { end() }()
+	for c, err := range client.Follow(ctx) {
+		end()
+		end = func() {}
+		if err != nil {
+			return err
+		}
+		changed(State{})
+		if c == nil {
+			continue
+		}
+		following, stop := context.WithCancel(ctx)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			defer c.Close()
+			// At its end client.Follow has another connection.
+			_ = follow(following, c, changed)
+		}()
+		end = func() {
+			stop()
+			<-done
+		}
+	}
+	return ctx.Err()
+}
