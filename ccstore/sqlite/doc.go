@@ -12,6 +12,11 @@
 // kinds of them, which triggers keep, and with a user's first cache the index of owners.
 // The names of caches have no index. TestPages counts.
 //
+// The price is paid where many users store by turns: their rows go into the middle of the
+// table, whose pages are then divided among neighbours. With 50 users and tickets of 1.2 KiB
+// a STORE changed 6.2 pages on average, with rows at the end and an index 4.6; with one user
+// 3.0 and 4.0. The waits for the disk are the same.
+//
 // Files, in the order in which to read them:
 //
 //	schema.go      tables (schema/*.sql), version, upgrade
