@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"errors"
 	"sync"
 	"unsafe"
 
@@ -125,11 +126,12 @@ func syncFile(tls *libc.TLS, file uintptr, flags int32) int32 {
 		return call[syncMethod](state.methods.FxSync)(tls, file, flags)
 	}
 	err := unix.Fdatasync(int(f.Fh))
-	for err == unix.EINTR {
+	for errors.Is(err, unix.EINTR) {
 		err = unix.Fdatasync(int(f.Fh))
 	}
 	if err != nil {
-		if errno, ok := err.(unix.Errno); ok {
+		var errno unix.Errno
+		if errors.As(err, &errno) {
 			f.FlastErrno = int32(errno)
 		}
 		return lib.SQLITE_IOERR_FSYNC
