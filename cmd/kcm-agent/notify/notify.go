@@ -132,7 +132,7 @@ func (n *Notifier) send(notice show.Notice, replaces uint32) (id uint32, err err
 	defer stop()
 	// It stays until it is settled.
 	err = n.conn.Object(name, path).CallWithContext(ctx, name+".Notify", 0,
-		"Kerberos tickets", replaces, "kcm-agent", notice.Title, body, actions, hints, int32(0)).Store(&id)
+		"Kerberos tickets", replaces, "org.kcmd.Agent", notice.Title, body, actions, hints, int32(0)).Store(&id)
 	return id, err
 }
 
