@@ -48,6 +48,8 @@ package_of() {
 	ssh) echo openssh-client ;;
 	umount) echo mount ;;
 	mkfs.ext4) echo e2fsprogs ;;
+	appstreamcli) echo appstream ;;
+	desktop-file-validate) echo desktop-file-utils ;;
 	dpkg-deb) echo dpkg ;;
 	ninja) echo ninja-build ;;
 	rpmbuild) echo rpm ;;
