@@ -69,7 +69,7 @@ var mayImport = map[string][]string{
 	"cmd/kcm-agent/tray":   {"cmd/kcm-agent/show"},
 	"cmd/kcm-agent/notify": {"cmd/kcm-agent/show"},
 	"cmd/kcm-agent/lock":   {},
-	"cmd/kcm-agent/prompt": {"secret"},
+	"cmd/kcm-agent/prompt": {"safetext", "secret"},
 	"cmd/words":            {},
 	"secret":               {},
 	"version":              {},
@@ -79,6 +79,7 @@ var mayImport = map[string][]string{
 	"tests/cmd/report":     {},
 	"tests/cmd/soak":       {"budget", "tests/lab", "tests/model", "kcmserver/kcm", "kcmserver/kcm/client", "ccstore/ccache", "ccstore", "ccstore/sqlite"},
 	"tests/model":          {"kcmserver/kcm", "kcmserver/kcm/client", "ccstore/ccache"},
+	"tests/cmd/ask":        {"cmd/kcm-agent/prompt"},
 	"tests/cmd/demo":       {"tests/lab"},
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -115,7 +114,7 @@ func (i *identity) changePassword(ctx context.Context, old []byte) error {
 		text = "New password of " + i.principal + ":"
 	}
 	for {
-		next, err := i.newPassword(ctx, text)
+		next, err := i.dialog.NewPassword(ctx, "Change password", text)
 		if err != nil {
 			return err
 		}
@@ -143,27 +142,6 @@ func (i *identity) change(ctx context.Context, old, next []byte) error {
 		return kpasswd(ctx, i.principal, old, next)
 	}
 	return i.state.Client.ChangePassword(ctx, i.state.Own, i.principal, old, next)
-}
-
-// newPassword asks for a new password twice.
-func (i *identity) newPassword(ctx context.Context, text string) ([]byte, error) {
-	for {
-		next, err := i.dialog.Password(ctx, "Change password", text)
-		if err != nil {
-			return nil, err
-		}
-		again, err := i.dialog.Password(ctx, "Change password", "The new password again:")
-		same := bytes.Equal(next, again) && len(next) > 0
-		clear(again)
-		if err == nil && same {
-			return next, nil
-		}
-		clear(next)
-		if err != nil {
-			return nil, err
-		}
-		text = "The two were not the same. New password:"
-	}
 }
 
 // inWords returns an error in the words of users.

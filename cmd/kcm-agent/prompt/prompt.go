@@ -1,28 +1,34 @@
 // Package prompt asks the user, through kdialog or zenity. A password comes from the
-// dialog by a pipe.
+// dialog by a pipe. It is in no list of arguments, environment, log or error, and what
+// is not returned is overwritten.
 //
-// It imports secret. Its file is prompt.go.
+// It imports safetext and secret. Files, in the order in which to read them:
+//
+//   - prompt.go: the questions
+//   - text.go: what a dialog gets as arguments
+//   - run.go: how it is run
 package prompt
 
 import (
+	"bytes"
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"strings"
-
-	"kcmd.org/kcmd/secret"
 )
 
-// ErrCancelled says that the user has closed a dialog.
-var ErrCancelled = errors.New("the user has cancelled")
+var (
+	// ErrCancelled says that the user has closed a dialog.
+	ErrCancelled = errors.New("the user has cancelled")
+	// ErrNoDialog says that no program for dialogs is installed.
+	ErrNoDialog = errors.New("no program asks for passwords; install zenity or kdialog")
+	// ErrNoDisplay says that a dialog has no screen.
+	ErrNoDisplay = errors.New("there is no screen to ask for passwords: DISPLAY and WAYLAND_DISPLAY are not set")
+)
 
-// ErrNoDialog says that no program for dialogs is installed.
-var ErrNoDialog = errors.New("no program asks for passwords; install zenity or kdialog")
-
-// A Dialog is a program that shows dialogs.
+// A Dialog is a program that shows dialogs. Each window ends with its context. Texts may
+// hold anything: dialogs see no markup in them, and not more than a screen of text.
 type Dialog struct{ program string }
 
 // Find returns the dialog with that name, else that of the desktop.
@@ -41,68 +47,44 @@ func Find(name string) (Dialog, error) {
 	return Dialog{}, ErrNoDialog
 }
 
-// arguments has the arguments of a dialog: a text that the user has typed before comes
-// last, and no password ever.
-func (d Dialog) arguments(kind, title, text, typed string) []string {
-	if d.program == "kdialog" {
-		text = strings.ReplaceAll(strings.ReplaceAll(text, "&", "&amp;"), "<", "&lt;")
-		args := []string{"--title", title}
-		switch kind {
-		case "password":
-			return append(args, "--password", text)
-		case "text":
-			return append(args, "--inputbox", text, typed)
-		}
-		return append(args, "--msgbox", strings.ReplaceAll(text, "\n", "<br>"))
-	}
-	escaped := strings.NewReplacer("&", "&amp;", "<", "&lt;", "_", "__").Replace(text)
-	switch kind {
-	case "password":
-		return []string{"--entry", "--hide-text", "--title=" + title, "--text=" + escaped}
-	case "text":
-		return []string{"--entry", "--title=" + title, "--text=" + escaped, "--entry-text=" + typed}
-	}
-	return []string{"--info", "--no-markup", "--title=" + title, "--text=" + text}
+// Password asks for a password, which may be empty. The caller overwrites it.
+func (d Dialog) Password(ctx context.Context, title, text string) ([]byte, error) {
+	return d.run(ctx, d.arguments(password, title, text, ""))
 }
 
-// Password asks for a password. The caller overwrites it.
-func (d Dialog) Password(ctx context.Context, title, text string) ([]byte, error) {
-	return d.run(ctx, d.arguments("password", title, text, ""))
+// NewPassword asks for a new password, twice, until both are the same and not empty. The
+// caller overwrites it.
+func (d Dialog) NewPassword(ctx context.Context, title, text string) ([]byte, error) {
+	for {
+		next, err := d.Password(ctx, title, text)
+		if err != nil {
+			return nil, err
+		}
+		if len(next) == 0 {
+			text = "A password cannot be empty. New password:"
+			continue
+		}
+		again, err := d.Password(ctx, title, "The new password again:")
+		same := bytes.Equal(next, again)
+		clear(again)
+		if err == nil && same {
+			return next, nil
+		}
+		clear(next)
+		if err != nil {
+			return nil, err
+		}
+		text = "The two were not the same. New password:"
+	}
 }
 
 // Text asks for a line, and offers one.
 func (d Dialog) Text(ctx context.Context, title, text, offer string) (string, error) {
-	line, err := d.run(ctx, d.arguments("text", title, text, offer))
-	return strings.TrimSpace(string(line)), err
+	answer, err := d.run(ctx, d.arguments(line, title, text, offer))
+	return strings.TrimSpace(string(answer)), err
 }
 
 // Tell shows a text until the user closes it.
 func (d Dialog) Tell(ctx context.Context, title, text string) {
-	_, _ = d.run(ctx, d.arguments("tell", title, text, ""))
-}
-
-// run runs the dialog and returns its first line.
-func (d Dialog) run(ctx context.Context, args []string) (line []byte, err error) {
-	cmd := exec.CommandContext(ctx, d.program, args...)
-	r, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, fmt.Errorf("cannot run %s: %w", d.program, err)
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("cannot run %s: %w", d.program, err)
-	}
-	line, err = secret.ReadLine(r)
-	if errors.Is(err, io.EOF) {
-		line, err = nil, nil
-	}
-	_, _ = io.Copy(io.Discard, r) // so that it can end
-	var exit *exec.ExitError
-	if e := cmd.Wait(); errors.As(e, &exit) {
-		clear(line)
-		if exit.ExitCode() == 1 || exit.ExitCode() == 2 {
-			return nil, ErrCancelled
-		}
-		return nil, fmt.Errorf("%s has failed: %w", d.program, e)
-	}
-	return line, err
+	_, _ = d.run(ctx, d.arguments(message, title, text, ""))
 }
