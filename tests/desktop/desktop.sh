@@ -61,9 +61,10 @@ start() {
 	started[$1]=$!
 }
 
-# stop NAME ends a program that start has started, and waits for its end.
+# stop NAME ends a program that start has started, and waits for its end. It is the child
+# of a shell, which runs the function as.
 stop() {
-	kill "${started[$1]}" 2>/dev/null
+	pkill -P "${started[$1]}"
 	wait "${started[$1]}" 2>/dev/null
 }
 
