@@ -40,7 +40,8 @@ type desktop struct {
 	changes  int // changes of lines
 }
 
-func newDesktop(t *testing.T, config string) *desktop {
+// newDesktop starts all but kcmd, with settings, and more variables for the agent.
+func newDesktop(t *testing.T, config string, env ...string) *desktop {
 	t.Helper()
 	lab.NeedKerberos(t)
 	lab.Need(t, "dbus-daemon")
@@ -58,6 +59,7 @@ func newDesktop(t *testing.T, config string) *desktop {
 	d.check(os.WriteFile(d.lab.Path("agent.conf"), []byte(config), 0o600))
 	d.env = append(d.daemon.ClientEnv(d.lab.Path("krb5.conf")), "HOME="+d.lab.Dir, "XDG_STATE_HOME="+d.lab.Path("state-home"),
 		"PATH="+d.lab.Path("bin")+":"+os.Getenv("PATH"), "DBUS_SYSTEM_BUS_ADDRESS=unix:path="+d.lab.Path("no-bus"))
+	d.env = append(d.env, env...)
 	d.agent = exec.Command(program, "--config", d.lab.Path("agent.conf"))
 	d.agent.Env, d.agent.Stderr = d.env, d.log
 	d.check(lab.Start(d.agent))
@@ -319,4 +321,21 @@ func TestExpiredPassword(t *testing.T) {
 	d.answers("bob", lab.Password("bob"), "another-secret", "another-secret")
 	d.click("Sign in…")
 	d.await("a ticket", `● bob@KCMD.TEST, \d+ h`)
+}
+
+// TestSystemBusEnds ends the system bus, and starts it again.
+func TestSystemBusEnds(t *testing.T) {
+	lab.Need(t, "dbus-daemon")
+	system, _ := lab.NewForTest(t, kcmd, lab.EndOfTest)
+	bus, err := system.NewBus(lab.SystemBus, "<busconfig/>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDesktop(t, "", "DBUS_SYSTEM_BUS_ADDRESS="+bus.Address)
+	d.check(d.daemon.Start("--renew", "no"))
+	d.await("no tickets", `icon: kcm-agent-none-symbolic`)
+	d.check(bus.Stop())
+	d.await("the end of the bus", `icon: kcm-agent-away-symbolic`)
+	d.check(bus.Start())
+	d.await("the return of the bus", `icon: kcm-agent-none-symbolic`)
 }

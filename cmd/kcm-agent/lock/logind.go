@@ -2,6 +2,7 @@ package lock
 
 import (
 	"context"
+	"time"
 
 	godbus "github.com/godbus/dbus/v5"
 )
@@ -12,12 +13,28 @@ const (
 	get     = "org.freedesktop.DBus.Properties.Get"
 )
 
+// redialEvery is the time between two attempts to reach a system bus that has ended.
+const redialEvery = 2 * time.Second
+
 // watchLogind follows the LockedHint of the user's graphical session. Without logind it
-// does nothing.
+// does nothing. If the system bus ends, it waits for the next one.
 func watchLogind(ctx context.Context, s *state) {
+	for found := false; followLogind(ctx, s) || found; {
+		found = true
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(redialEvery):
+		}
+	}
+}
+
+// followLogind follows the LockedHint until ctx or the bus ends, and reports whether
+// there is one.
+func followLogind(ctx context.Context, s *state) bool {
 	conn, err := godbus.ConnectSystemBus(godbus.WithContext(ctx))
 	if err != nil {
-		return
+		return false
 	}
 	defer conn.Close()
 	var display struct {
@@ -26,12 +43,12 @@ func watchLogind(ctx context.Context, s *state) {
 	}
 	v, err := property(ctx, conn, "/org/freedesktop/login1/user/self", login+".User", "Display")
 	if err != nil || godbus.Store([]any{v}, &display) != nil || !display.Path.IsValid() || display.Path == "/" {
-		return
+		return false
 	}
 	signals := make(chan *godbus.Signal, 64)
 	conn.Signal(signals)
 	if conn.AddMatchSignal(godbus.WithMatchSender(login), godbus.WithMatchObjectPath(display.Path), godbus.WithMatchMember("PropertiesChanged")) != nil {
-		return
+		return false
 	}
 	for {
 		if v, err := property(ctx, conn, display.Path, session, "LockedHint"); err == nil {
@@ -40,11 +57,10 @@ func watchLogind(ctx context.Context, s *state) {
 		}
 		select {
 		case <-ctx.Done():
-			return
+			return true
 		case _, ok := <-signals:
 			if !ok {
-				s.set(login, false)
-				return
+				return true
 			}
 		}
 	}
