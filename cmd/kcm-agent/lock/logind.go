@@ -2,6 +2,8 @@ package lock
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"time"
 
 	godbus "github.com/godbus/dbus/v5"
@@ -41,7 +43,9 @@ func followLogind(ctx context.Context, s *state) bool {
 		ID   string
 		Path godbus.ObjectPath
 	}
-	v, err := property(ctx, conn, "/org/freedesktop/login1/user/self", login+".User", "Display")
+	// Not user/self, which is unknown to processes outside of the user's slice.
+	user := godbus.ObjectPath(fmt.Sprintf("/org/freedesktop/login1/user/_%d", os.Getuid()))
+	v, err := property(ctx, conn, user, login+".User", "Display")
 	if err != nil || godbus.Store([]any{v}, &display) != nil || !display.Path.IsValid() || display.Path == "/" {
 		return false
 	}
