@@ -110,3 +110,34 @@ tray_items() {
 	on_desktop busctl --user get-property org.kde.StatusNotifierWatcher /StatusNotifierWatcher \
 		org.kde.StatusNotifierWatcher RegisteredStatusNotifierItems
 }
+
+# install_agent DURATION... installs kcm-agent for a user who must act: nothing is renewed
+# by itself. It warns so long before the end of a ticket.
+install_agent() {
+	systemctl start kcmd-kdc.socket
+	check "the package can be installed" eval 'apt-get -q -y --no-install-recommends install ./packages/kcm-agent_*.deb'
+	echo 'renew = "no"' >/etc/kcmd/kcmd.toml
+	systemctl restart kcmd.service
+	for principal in krbtgt/EXAMPLE.ORG alice; do
+		kadmin.local modprinc -maxrenewlife 1d "$principal" >/dev/null
+	done
+	as alice mkdir -p /home/alice/.config
+	echo "warn = $*" >/home/alice/.config/kcm-agent.conf
+}
+# item PROPERTY prints one of the icon of kcm-agent.
+item() {
+	on_desktop busctl --user --json=short get-property org.kcmd.Agent /StatusNotifierItem org.kde.StatusNotifierItem "$1"
+}
+icon_is() { soon prints "kcm-agent-$1" item IconName; }
+# calls MEMBER prints the messages of that name that start_monitor has seen.
+calls() { grep -E "\"member\":\"($1)\"" logs/bus; }
+# unchanged NUMBER MEMBER succeeds if there are as many as before.
+unchanged() { [ "$1" = "$(calls "$2" | wc -l)" ]; }
+# displayed NUMBER waits for so many notifications, and notified for one with a text.
+displayed() { soon eval "[ \"\$(on_desktop dunstctl count displayed)\" = $1 ]"; }
+notified() { soon eval "calls Notify | grep -E '$1'"; }
+# start_monitor keeps what passes the session bus.
+start_monitor() { start bus stdbuf -oL busctl --user --json=short monitor; }
+
+# ends prints when the default TGT ends.
+ends() { as alice kcmctl show --json | jq -r .end_time; }
