@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	godbus "github.com/godbus/dbus/v5"
 
@@ -160,5 +161,44 @@ func TestFollow(t *testing.T) {
 	}
 	if started() {
 		t.Error("kcmd was started on the session bus")
+	}
+}
+
+// TestFollowEnds counts the connections that are left when Follow ends.
+func TestFollowEnds(t *testing.T) {
+	_, session, _ := twoBuses(t)
+	c, err := Dial(t.Context(), "session")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	connections := func() (n int) {
+		var names []string
+		if err := c.conn.BusObject().Call("org.freedesktop.DBus.ListNames", 0).Store(&names); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			if strings.HasPrefix(name, ":") {
+				n++
+			}
+		}
+		return n
+	}
+	defer own(t, session)()
+	before := connections()
+	for c, err := range Follow(t.Context()) {
+		if err != nil || c == nil {
+			t.Fatal(c, err)
+		}
+		if connections() <= before {
+			t.Error("Follow has no connection to the session bus")
+		}
+		c.Close()
+		break
+	}
+	for end := time.Now().Add(patience); connections() > before; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d connections are left", connections()-before)
+		}
 	}
 }
