@@ -12,6 +12,7 @@ import (
 	"kcmd.org/kcmd/cmd/kcm-agent/prompt"
 	"kcmd.org/kcmd/cmd/kcm-agent/show"
 	"kcmd.org/kcmd/cmd/words"
+	"kcmd.org/kcmd/dbus/client"
 )
 
 // callTime is how long a request to KDCs may take.
@@ -51,7 +52,7 @@ func (a *agent) act(ctx context.Context, act show.Action) {
 	}()
 }
 
-// actionTime is how long an action may take: that of a user is not limited.
+// actionTime is how long an action may take. A user has a day for a dialog.
 func actionTime(v show.Verb) time.Duration {
 	if v == show.SignIn || v == show.ChangePassword || v == show.Details {
 		return 24 * time.Hour
@@ -114,18 +115,8 @@ func details(ctx context.Context, s link.State, d prompt.Dialog, act show.Action
 	if err != nil {
 		return err
 	}
-	now := time.Now()
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n%s: %s\n", c.ClientPrincipal, c.Name, words.State(c.State))
-	line := func(what string, t time.Time) {
-		if !t.IsZero() {
-			fmt.Fprintf(&b, "%s: %s\n", what, words.Clock(t.Add(-time.Duration(c.KdcOffset)*time.Second), now))
-		}
-	}
-	line("Ends", c.EndTime)
-	line("Renewable until", c.RenewUntil)
-	line("Next renewal", c.NextRenewal)
-	line("Password expires", c.PasswordExpires)
+	b.WriteString(aboutCache(c, time.Now()))
 	const most = 30
 	n := 0
 	for t, err := range s.Client.Tickets(ctx, act.Cache, ticketQuery) {
@@ -135,11 +126,39 @@ func details(ctx context.Context, s link.State, d prompt.Dialog, act show.Action
 		if n++; n > most {
 			break
 		}
-		fmt.Fprintf(&b, "\n%s, %s", t.Server, words.Clock(t.EndTime, now))
+		b.WriteString(aboutTicket(c, t, time.Now()))
 	}
 	if int(c.TicketCount) > most {
 		fmt.Fprintf(&b, "\nand %d more", int(c.TicketCount)-most)
 	}
 	d.Tell(ctx, "Kerberos tickets", b.String())
 	return nil
+}
+
+// aboutCache describes a cache, by the local clock.
+func aboutCache(c *client.Cache, now time.Time) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n%s: %s\n", c.ClientPrincipal, c.Name, words.State(c.State))
+	line := func(what string, t time.Time) {
+		if !t.IsZero() {
+			fmt.Fprintf(&b, "%s: %s\n", what, words.Clock(t, now))
+		}
+	}
+	line("Ends", local(c, c.EndTime))
+	line("Renewable until", local(c, c.RenewUntil))
+	line("Next renewal", c.NextRenewal) // which is by the local clock
+	line("Password expires", local(c, c.PasswordExpires))
+	return b.String()
+}
+
+func aboutTicket(c *client.Cache, t client.Ticket, now time.Time) string {
+	return fmt.Sprintf("\n%s, %s", t.Server, words.Clock(local(c, t.EndTime), now))
+}
+
+// local returns a time of the KDC of a cache by the local clock, the zero time for none.
+func local(c *client.Cache, t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.Add(-time.Duration(c.KdcOffset) * time.Second)
 }
