@@ -1,6 +1,7 @@
 package tray
 
 import (
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -25,7 +26,8 @@ type line struct {
 type menu struct {
 	revision uint32
 	lines    map[int32]*line
-	ids      map[string]int32
+	ids      map[string]int32 // of the keys in the menu
+	last     int32            // id that was given
 }
 
 func newMenu() menu {
@@ -42,7 +44,8 @@ func (m *menu) build(lines map[int32]*line, parent int32, items []show.Item) {
 	for _, item := range items {
 		id := m.ids[item.Key]
 		if id == 0 {
-			id = int32(len(m.ids) + 1)
+			m.last++
+			id = m.last
 			m.ids[item.Key] = id
 		}
 		p.children = append(p.children, id)
@@ -51,6 +54,13 @@ func (m *menu) build(lines map[int32]*line, parent int32, items []show.Item) {
 			m.build(lines, id, item.Items)
 		}
 	}
+}
+
+// show replaces the lines, and forgets the ids of those that have gone.
+func (m *menu) show(items []show.Item) {
+	m.lines = make(map[int32]*line)
+	m.build(m.lines, root, items)
+	maps.DeleteFunc(m.ids, func(_ string, id int32) bool { return m.lines[id] == nil })
 }
 
 func values(item show.Item) map[string]godbus.Variant {
@@ -90,10 +100,9 @@ type removedValues struct {
 // showMenu changes the menu, and tells what changed: lines that differ, and those whose
 // children came or went. t.mu is held.
 func (t *Tray) showMenu(items []show.Item) {
-	next := make(map[int32]*line)
-	t.menu.build(next, root, items)
 	before := t.menu.lines
-	t.menu.lines = next
+	t.menu.show(items)
+	next := t.menu.lines
 	changed := []changedLine{}
 	var moved []int32
 	for id, l := range next {
