@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -40,7 +41,7 @@ func (i *identity) ask(ctx context.Context) error {
 	var err error
 	i.principal, err = i.dialog.Text(ctx, signInTitle, "Principal:", offer)
 	if err == nil && (i.principal == "" || strings.HasPrefix(i.principal, "-")) {
-		return prompt.ErrCancelled
+		return fmt.Errorf("%q is not allowed; allowed: NAME or NAME@REALM", i.principal)
 	}
 	return err
 }
