@@ -21,8 +21,13 @@ const redialEvery = 2 * time.Second
 // watchLogind follows the LockedHint of the user's graphical session. Without logind it
 // does nothing. If the system bus ends, it waits for the next one.
 func watchLogind(ctx context.Context, s *state) {
-	for found := false; followLogind(ctx, s) || found; {
-		found = true
+	for found := false; ; found = true {
+		if !followLogind(ctx, s) {
+			if !found {
+				return
+			}
+			s.set(login, false) // or nothing would be told until there is a session again
+		}
 		select {
 		case <-ctx.Done():
 			return
