@@ -228,18 +228,26 @@ func (m *change) insertCache(r *ccstore.CacheRecord, row []any) error {
 	return m.exec(m.w.insertCache, row...)
 }
 
-// newGeneration returns a generation that no row has. After the last one it looks for
-// those that are free again.
+// newGeneration returns a generation that no row has.
 func (w *writer) newGeneration() (generation int64, err error) {
-	if w.nextGeneration > maxGeneration {
-		w.nextGeneration, w.reuses = 1, true
+	if w.nextGeneration == w.usedGeneration {
+		err = w.findFreeGenerations()
 	}
 	generation = w.nextGeneration
-	if w.reuses {
-		err = w.unusedGeneration.QueryRowContext(context.Background(), w.nextGeneration).Scan(&generation)
-	}
-	w.nextGeneration = generation + 1
+	w.nextGeneration++
 	return generation, err
+}
+
+// findFreeGenerations finds the next ones that are free, after the last one those that are
+// free again. It reads all caches, and so returns as many as follow each other.
+func (w *writer) findFreeGenerations() error {
+	for _, from := range []int64{w.nextGeneration, 1} {
+		err := w.freeGenerations.QueryRowContext(context.Background(), from, maxGeneration+1).Scan(&w.nextGeneration, &w.usedGeneration)
+		if err != nil || w.nextGeneration <= maxGeneration {
+			return err
+		}
+	}
+	return errors.New("no number is left for a cache")
 }
 
 // setGeneration gives a cache another generation.

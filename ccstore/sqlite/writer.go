@@ -18,7 +18,7 @@ type writer struct {
 	key            *storeKey
 	conn           *sql.Conn
 	nextGeneration int64
-	reuses         bool                      // generations from the first one on
+	usedGeneration int64                     // all from the next one to this are free
 	collections    map[ccstore.Owner]int64   // some of those in the database; only the writer changes them
 	caches         map[cacheKey]*storedCache // some of those in the database
 	portion        portion                   // rest of the portion of the transaction
@@ -38,7 +38,7 @@ type writer struct {
 	quarantineCache, quarantineCred                  *sql.Stmt
 	sizes, deleteUpTo                                *sql.Stmt
 	nextDiscarded, noteDiscarded, forgetDiscarded    *sql.Stmt
-	unusedGeneration                                 *sql.Stmt
+	freeGenerations                                  *sql.Stmt
 }
 
 // A cacheKey identifies a cache.
@@ -66,7 +66,7 @@ const maxCaches = 4096
 const keptCommits = "1024"
 
 func newWriter(ctx context.Context, path string, db *sql.DB, key *storeKey) (_ *writer, err error) {
-	w := &writer{path: path, key: key, collections: make(map[ccstore.Owner]int64), caches: make(map[cacheKey]*storedCache), firstStaged: notStaged, reserve: reserve{path: path + reserveSuffix}}
+	w := &writer{path: path, key: key, collections: make(map[ccstore.Owner]int64), caches: make(map[cacheKey]*storedCache), usedGeneration: maxGeneration + 1, firstStaged: notStaged, reserve: reserve{path: path + reserveSuffix}}
 	if w.conn, err = db.Conn(ctx); err != nil {
 		return nil, err
 	}
@@ -130,8 +130,9 @@ func (w *writer) statements() []statement {
 		{&w.sizes, `SELECT count(*), coalesce(sum(size), 0), coalesce(max(seq), 0)
 			FROM (SELECT seq, length(data) AS size FROM credentials WHERE ` + ofGeneration("?1") + ` ORDER BY id LIMIT ?2)`},
 		{&w.deleteUpTo, "DELETE FROM credentials WHERE id BETWEEN ?1 << 32 AND (?1 << 32 | ?2)"},
-		{&w.unusedGeneration, `SELECT min(g) FROM (SELECT ?1 AS g UNION ALL SELECT generation + 1 FROM caches UNION ALL SELECT generation + 1 FROM discarded)
-			WHERE g >= ?1 AND g NOT IN (SELECT generation FROM caches UNION ALL SELECT generation FROM discarded)`},
+		{&w.freeGenerations, `WITH used (g) AS (SELECT generation FROM caches UNION ALL SELECT generation FROM discarded),
+				free (g) AS (SELECT min(g) FROM (SELECT ?1 AS g UNION ALL SELECT g + 1 FROM used) WHERE g >= ?1 AND g NOT IN (SELECT g FROM used))
+			SELECT free.g, coalesce((SELECT min(used.g) FROM used WHERE used.g > free.g), ?2) FROM free`},
 		{&w.nextDiscarded, "SELECT generation FROM discarded WHERE generation < ? ORDER BY generation LIMIT 1"},
 		{&w.noteDiscarded, "INSERT INTO discarded (generation) VALUES (?)"},
 		{&w.forgetDiscarded, "DELETE FROM discarded WHERE generation = ?"},
