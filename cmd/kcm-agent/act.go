@@ -144,21 +144,13 @@ func aboutCache(c *client.Cache, now time.Time) string {
 			fmt.Fprintf(&b, "%s: %s\n", what, words.Clock(t, now))
 		}
 	}
-	line("Ends", local(c, c.EndTime))
-	line("Renewable until", local(c, c.RenewUntil))
+	line("Ends", show.Local(c, c.EndTime))
+	line("Renewable until", show.Local(c, c.RenewUntil))
 	line("Next renewal", c.NextRenewal) // which is by the local clock
-	line("Password expires", local(c, c.PasswordExpires))
+	line("Password expires", show.Local(c, c.PasswordExpires))
 	return b.String()
 }
 
 func aboutTicket(c *client.Cache, t client.Ticket, now time.Time) string {
-	return fmt.Sprintf("\n%s, %s", t.Server, words.Clock(local(c, t.EndTime), now))
-}
-
-// local returns a time of the KDC of a cache by the local clock, the zero time for none.
-func local(c *client.Cache, t time.Time) time.Time {
-	if t.IsZero() {
-		return t
-	}
-	return t.Add(-time.Duration(c.KdcOffset) * time.Second)
+	return fmt.Sprintf("\n%s, %s", t.Server, words.Clock(show.Local(c, t.EndTime), now))
 }

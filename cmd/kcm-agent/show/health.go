@@ -69,7 +69,7 @@ func (w *World) Next() time.Time {
 	for i := range w.Caches {
 		c := &w.Caches[i]
 		if !c.EndTime.IsZero() {
-			end := local(c.EndTime, c)
+			end := Local(&c.Cache, c.EndTime)
 			consider(end)
 			consider(end.Add(staleAfter))
 			for _, before := range w.Settings.Warnings {
@@ -77,7 +77,7 @@ func (w *World) Next() time.Time {
 			}
 		}
 		if !c.PasswordExpires.IsZero() {
-			end := local(c.PasswordExpires, c)
+			end := Local(&c.Cache, c.PasswordExpires)
 			consider(end)
 			consider(end.Add(-passwordDay))
 			consider(end.Add(-w.Settings.Password))
@@ -95,7 +95,7 @@ func (w *World) NextText() time.Time {
 			continue
 		}
 		// The text has minutes, and seconds in the last one and in the first after it.
-		step, left := time.Minute, local(c.EndTime, c).Sub(w.Now)
+		step, left := time.Minute, Local(&c.Cache, c.EndTime).Sub(w.Now)
 		if left < time.Minute && left > -time.Minute {
 			step = time.Second
 		}

@@ -39,7 +39,7 @@ func (w *World) Icon() (icon Icon, text string) {
 	case worst == unrenewed:
 		return Attention, fmt.Sprintf("The ticket of %s is not renewed", worstCache.ClientPrincipal)
 	case worst == soon:
-		return Attention, fmt.Sprintf("The ticket of %s ends at %s", worstCache.ClientPrincipal, words.Clock(local(worstCache.EndTime, worstCache), w.Now))
+		return Attention, fmt.Sprintf("The ticket of %s ends at %s", worstCache.ClientPrincipal, words.Clock(Local(&worstCache.Cache, worstCache.EndTime), w.Now))
 	case len(w.Wanted) > 0:
 		return Attention, "A program wants you to sign in"
 	case worst == good:

@@ -50,7 +50,7 @@ func (w *World) Notices() []Notice {
 func (w *World) notice(c *Cache) (n Notice, ok bool) {
 	h, warning := w.health(c)
 	n = Notice{Key: string(c.Path), Actions: []Action{{SignIn, c.Path, c.ClientPrincipal}}}
-	end := local(c.EndTime, c)
+	end := Local(&c.Cache, c.EndTime)
 	renew := func() {
 		if w.canRenew(c) {
 			n.Actions = append([]Action{{Renew, c.Path, c.ClientPrincipal}}, n.Actions...)
@@ -105,7 +105,7 @@ func (w *World) passwordNotice(c *Cache) (n Notice, ok bool) {
 	n = Notice{
 		Key: "password " + c.ClientPrincipal, Stage: stage + " " + c.PasswordExpires.String(),
 		Title: "Your password expires", Urgent: stage != "days",
-		Body:    fmt.Sprintf("That of %s expires on %s.", c.ClientPrincipal, words.Clock(local(c.PasswordExpires, c), w.Now)),
+		Body:    fmt.Sprintf("That of %s expires on %s.", c.ClientPrincipal, words.Clock(Local(&c.Cache, c.PasswordExpires), w.Now)),
 		Actions: []Action{{ChangePassword, c.Path, c.ClientPrincipal}},
 	}
 	if stage == "expired" {

@@ -75,7 +75,10 @@ func (w *World) now(c *Cache) time.Time {
 	return w.Now.Add(time.Duration(c.KdcOffset) * time.Second)
 }
 
-// local returns a time of the KDC by the local clock.
-func local(t time.Time, c *Cache) time.Time {
+// Local returns a time of the KDC of a cache by the local clock, the zero time for none.
+func Local(c *client.Cache, t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
 	return t.Add(-time.Duration(c.KdcOffset) * time.Second)
 }
