@@ -50,7 +50,7 @@ func run(ctx context.Context, args []string) error {
 		fmt.Println("kcm-agent " + version.Full())
 		return nil
 	}
-	settings, err := readSettings(f.config)
+	settings, err := readSettings(f.config, set.Changed("config"))
 	if err != nil {
 		return err
 	}

@@ -30,11 +30,11 @@ func configPath() string {
 }
 
 // readSettings reads a file with a line "name = value" for each setting. A file that
-// does not exist has none.
-func readSettings(path string) (settings, error) {
+// does not exist has none, unless the user named it.
+func readSettings(path string, named bool) (settings, error) {
 	s := settings{Settings: show.Defaults(), icon: true, notifications: true}
 	file, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) || path == "" {
+	if !named && (errors.Is(err, fs.ErrNotExist) || path == "") {
 		return s, nil
 	}
 	if err != nil {
@@ -66,14 +66,14 @@ func (s *settings) set(name, value string) (err error) {
 		for word := range strings.FieldsSeq(value) {
 			d, err := time.ParseDuration(word)
 			if err != nil || d <= 0 {
-				return fmt.Errorf("%s: %q is not allowed; allowed: durations, such as 15m 5m", name, word)
+				return fmt.Errorf("%s: %q is not allowed; allowed: durations in h, m and s, such as 15m 5m", name, word)
 			}
 			s.Warnings = append(s.Warnings, d)
 		}
 	case "warn-password":
 		s.Password, err = time.ParseDuration(value)
 		if err != nil || s.Password < 0 {
-			return fmt.Errorf("%s: %q is not allowed; allowed: a duration, such as 168h, or 0", name, value)
+			return fmt.Errorf("%s: %q is not allowed; allowed: a duration in h, m and s, such as 168h, or 0", name, value)
 		}
 	case "dialog":
 		if value != "zenity" && value != "kdialog" {
