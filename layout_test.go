@@ -81,6 +81,9 @@ var mayImport = map[string][]string{
 	"tests/model":          {"kcmserver/kcm", "kcmserver/kcm/client", "ccstore/ccache"},
 	"tests/cmd/ask":        {"cmd/kcm-agent/prompt"},
 	"tests/cmd/demo":       {"tests/lab"},
+
+	"cmd/kcm-agent/prompt/exchange":              {"secret"},
+	"cmd/kcm-agent/prompt/exchange/exchangetest": {},
 }
 
 // onlyIn lists modules that few rooms hide from the others. dbus/view has of
