@@ -54,17 +54,30 @@ func (o menuObject) GetLayout(parent, depth int32, names []string) (uint32, layo
 	return o.t.menu.revision, o.t.menu.layout(parent, depth, names), nil
 }
 
-// GetGroupProperties is the method of dbusmenu.
+// GetGroupProperties is the method of dbusmenu. The answer has the order of ids, that of
+// the menu if there are none: libdbusmenu loses lines that come before their parent.
 func (o menuObject) GetGroupProperties(ids []int32, names []string) ([]changedLine, *godbus.Error) {
 	o.t.mu.Lock()
 	defer o.t.mu.Unlock()
+	if len(ids) == 0 {
+		ids = o.t.menu.all(root)
+	}
 	found := []changedLine{}
-	for id, l := range o.t.menu.lines {
-		if len(ids) == 0 || slices.Contains(ids, id) {
+	for _, id := range ids {
+		if l := o.t.menu.lines[id]; l != nil {
 			found = append(found, changedLine{id, choose(l.values, names)})
 		}
 	}
 	return found, nil
+}
+
+// all returns the ids of a line and of those below it, from top to bottom.
+func (m *menu) all(id int32) []int32 {
+	ids := []int32{id}
+	for _, child := range m.lines[id].children {
+		ids = append(ids, m.all(child)...)
+	}
+	return ids
 }
 
 // GetProperty is the method of dbusmenu.

@@ -105,8 +105,8 @@ func (t *Tray) showMenu(items []show.Item) {
 	next := t.menu.lines
 	changed := []changedLine{}
 	var moved []int32
-	for id, l := range next {
-		was := before[id]
+	for _, id := range t.menu.all(root) {
+		l, was := next[id], before[id]
 		if was == nil {
 			continue // told with its parent
 		}
@@ -122,7 +122,6 @@ func (t *Tray) showMenu(items []show.Item) {
 	}
 	if len(moved) > 0 {
 		t.menu.revision++
-		slices.Sort(moved)
 		for _, id := range moved {
 			t.emit(menuPath, menuIface+".LayoutUpdated", t.menu.revision, id)
 		}
