@@ -81,7 +81,22 @@ func (p *player) step() error {
 		}
 		p.fresh = false
 	}
-	return p.choose()(p)
+	err := p.choose()(p)
+	if errors.Is(err, kcm.FCCNoFile) && p.mayLackCaches() {
+		p.asked, p.fresh, err = p.now, true, nil
+	}
+	return err
+}
+
+// mayLackCaches reports whether the daemon may have reaped a cache: it has no tickets,
+// as something came between INITIALIZE and STORE, or all were removed.
+func (p *player) mayLackCaches() bool {
+	for _, c := range p.now.Caches {
+		if !c.HasTickets() {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *player) connect() (err error) {
@@ -123,7 +138,7 @@ func (p *player) catchUp() error {
 }
 
 // withoutReaped returns want without the caches that the daemon may have reaped: those
-// that have no tickets, because nothing was stored after INITIALIZE.
+// without tickets.
 func withoutReaped(want, got model.Model) model.Model {
 	for name, c := range want.Caches {
 		if !c.HasTickets() && !got.Has(name) {
@@ -431,7 +446,12 @@ func (p *player) collection() error {
 		}
 	}
 	for i := range playerCaches {
-		if n := p.cacheName(i); names[n] != p.now.Has(n) {
+		n := p.cacheName(i)
+		if p.now.Has(n) && !names[n] && !p.now.Caches[n].HasTickets() {
+			p.fresh = true // it was reaped
+			continue
+		}
+		if names[n] != p.now.Has(n) {
 			return fmt.Errorf("GET_CACHE_UUID_LIST lists %s: %v, want %v", n, names[n], p.now.Has(n))
 		}
 	}
