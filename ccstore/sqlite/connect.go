@@ -33,6 +33,13 @@ func settings(sync Synchronous) []string {
 	}
 }
 
+// readerSettings returns the PRAGMAs of the connections that load collections. Each load
+// reads other pages, but for those at the roots of the trees: a larger cache would be
+// memory that is never used again, of each connection.
+func readerSettings(sync Synchronous) []string {
+	return append(settings(sync), "query_only(1)", "cache_size(-128)") // KiB
+}
+
 // connectTo returns a pool of up to conns connections of a Backend, each with the
 // setting of the URI.
 func connectTo(path, setting string, pragmas []string, conns int) (*sql.DB, error) {

@@ -88,7 +88,7 @@ func (b *Backend) start(ctx context.Context, o Options) (w *writer, err error) {
 	// yet: a power cut could undo it after a client has seen it. A full disk must not
 	// prevent the start, though.
 	uncleared, wiping := wipe(ctx, b.write, b.path, false, truncate)
-	if b.read, err = connectTo(b.path, "_txlock=deferred", append(settings(o.Synchronous), "query_only(1)"), readers); err != nil {
+	if b.read, err = connectTo(b.path, "_txlock=deferred", readerSettings(o.Synchronous), readers); err != nil {
 		return nil, err
 	}
 	if w, err = newWriter(ctx, b.path, b.write, b.key); err != nil {
