@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"slices"
 
 	"github.com/google/uuid"
@@ -124,7 +125,7 @@ func (l *loader) credential(rows *sql.Rows) (r ccstore.CredentialRecord, err err
 	var id []byte
 	var sealed sql.NullInt64
 	var generation, sum int64
-	if err := rows.Scan(&generation, &r.Cache, &r.Seq, &id, &sealed, &r.Data, &r.Quarantined, &sum); err != nil {
+	if err := rows.Scan(&generation, &r.Cache, &r.Seq, &id, &sealed, (*owned)(&r.Data), &r.Quarantined, &sum); err != nil {
 		return r, err
 	}
 	if r.UUID, err = uuid.FromBytes(id); err != nil {
@@ -137,4 +138,22 @@ func (l *loader) credential(rows *sql.Rows) (r ccstore.CredentialRecord, err err
 		}
 	}
 	return r, nil
+}
+
+// An owned takes over the bytes that the driver made for a value: modernc.org/sqlite makes
+// new ones for each. Scanned into a []byte they would be copied, and nothing would
+// overwrite the keys in the first copy.
+type owned []byte
+
+// Scan implements sql.Scanner.
+func (o *owned) Scan(value any) error {
+	switch v := value.(type) {
+	case nil:
+		*o = nil
+	case []byte:
+		*o = v
+	default: // the file is damaged: the checksum will say so
+		*o = fmt.Append(nil, v)
+	}
+	return nil
 }
