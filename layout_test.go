@@ -69,7 +69,7 @@ var mayImport = map[string][]string{
 	"cmd/kcm-agent/tray":   {"cmd/kcm-agent/show"},
 	"cmd/kcm-agent/notify": {"cmd/kcm-agent/show"},
 	"cmd/kcm-agent/lock":   {},
-	"cmd/kcm-agent/prompt": {"safetext", "secret"},
+	"cmd/kcm-agent/prompt": {"cmd/kcm-agent/prompt/exchange", "dbus/client", "safetext", "secret"},
 	"cmd/words":            {},
 	"secret":               {},
 	"version":              {},
@@ -89,7 +89,7 @@ var mayImport = map[string][]string{
 // onlyIn lists modules that few rooms hide from the others. dbus/view has of
 // godbus only the types of object paths and variants, tests/lab only the messages.
 var onlyIn = map[string][]string{
-	"github.com/godbus/dbus/v5": {"dbus/link", "dbus/view", "dbus/client", "lifecycle/logind", "tests/lab", "cmd/kcm-agent", "cmd/kcm-agent/tray", "cmd/kcm-agent/notify", "cmd/kcm-agent/lock"},
+	"github.com/godbus/dbus/v5": {"dbus/link", "dbus/view", "dbus/client", "lifecycle/logind", "tests/lab", "cmd/kcm-agent", "cmd/kcm-agent/tray", "cmd/kcm-agent/notify", "cmd/kcm-agent/lock", "cmd/kcm-agent/prompt"},
 	"modernc.org/sqlite":        {"ccstore/sqlite"},
 	"modernc.org/libc":          {"ccstore/sqlite"},
 }

@@ -95,10 +95,11 @@ func do(ctx context.Context, s link.State, settings settings, act show.Action) e
 	case show.Destroy:
 		return s.Client.Destroy(ctx, act.Cache)
 	}
-	d, err := prompt.Find(settings.dialog)
+	d, err := prompt.Find(ctx, settings.dialog)
 	if err != nil {
 		return err
 	}
+	defer d.Close()
 	if act.Verb == show.Details {
 		return details(ctx, s, d, act)
 	}

@@ -7,9 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
+	"kcmd.org/kcmd/cmd/kcm-agent/prompt"
 	"kcmd.org/kcmd/cmd/kcm-agent/show"
 )
 
@@ -76,8 +78,8 @@ func (s *settings) set(name, value string) (err error) {
 			return fmt.Errorf("%s: %q is not allowed; allowed: a duration in h, m and s, such as 168h, or 0", name, value)
 		}
 	case "dialog":
-		if value != "zenity" && value != "kdialog" {
-			return fmt.Errorf("%s: %q is not allowed; allowed: zenity, kdialog", name, value)
+		if !slices.Contains([]string{prompt.GNOME, prompt.KDialog, prompt.Zenity}, value) {
+			return fmt.Errorf("%s: %q is not allowed; allowed: gnome, kdialog, zenity", name, value)
 		}
 		s.dialog = value
 	default:

@@ -22,7 +22,7 @@ func TestSettingsRefused(t *testing.T) {
 		"warn = 0s":                `:1: warn: "0s" is not allowed; allowed: durations in h, m and s`,
 		"# a\nwarn-password = -1h": `:2: warn-password: "-1h" is not allowed; allowed: a duration in h, m and s`,
 		"icon = 1":                 `:1: icon: "1" is not allowed; allowed: yes, no`,
-		"dialog = xterm":           `:1: dialog: "xterm" is not allowed; allowed: zenity, kdialog`,
+		"dialog = xterm":           `:1: dialog: "xterm" is not allowed; allowed: gnome, kdialog, zenity`,
 		"colour = red":             `:1: "colour" is not allowed; allowed: icon, notifications, warn, warn-password, dialog`,
 		"icon":                     `:1: icon: "" is not allowed`,
 	} {

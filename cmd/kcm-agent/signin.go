@@ -52,9 +52,9 @@ func (i *identity) signIn(ctx context.Context) error {
 	if err := i.ask(ctx); err != nil {
 		return err
 	}
-	text := "Password for " + i.principal + ":"
+	q := prompt.Question{Title: signInTitle, Text: "Password for " + i.principal + ":", Button: "Sign In"}
 	for {
-		password, err := i.dialog.Password(ctx, signInTitle, text)
+		password, err := i.dialog.Password(ctx, q)
 		if err != nil {
 			return err
 		}
@@ -73,19 +73,32 @@ func (i *identity) signIn(ctx context.Context) error {
 		if !errors.Is(err, client.ErrPreauthFailed) {
 			return err
 		}
-		text = "The password is wrong. Password for " + i.principal + ":"
+		q.Warning = "The password is wrong."
 	}
 }
 
 // acquire gets a TGT with a password.
 func (i *identity) acquire(ctx context.Context, password []byte) error {
-	ctx, stop := context.WithTimeout(ctx, callTime)
+	return i.request(ctx, func(ctx context.Context) error {
+		name := i.cacheName()
+		if !slices.Contains(i.state.Features, "acquire") {
+			return kinit(ctx, i.principal, name, password)
+		}
+		_, err := i.state.Client.AcquireWithPassword(ctx, i.state.Own, i.principal, password, client.AcquireOptions{Cache: name})
+		return err
+	})
+}
+
+// request makes a request to KDCs, until the user closes the dialog that waits for it.
+func (i *identity) request(ctx context.Context, do func(context.Context) error) error {
+	limited, stop := context.WithTimeout(ctx, callTime)
 	defer stop()
-	name := i.cacheName()
-	if !slices.Contains(i.state.Features, "acquire") {
-		return kinit(ctx, i.principal, name, password)
+	waiting, stop := i.dialog.Waiting(limited)
+	defer stop()
+	err := do(waiting)
+	if err != nil && waiting.Err() != nil && limited.Err() == nil {
+		return prompt.ErrCancelled
 	}
-	_, err := i.state.Client.AcquireWithPassword(ctx, i.state.Own, i.principal, password, client.AcquireOptions{Cache: name})
 	return err
 }
 
@@ -105,17 +118,19 @@ func (i *identity) changePassword(ctx context.Context, old []byte) error {
 	if err := i.ask(ctx); err != nil {
 		return err
 	}
-	text := "The password of " + i.principal + " has expired. New password:"
+	q := prompt.Question{Title: "Change password", Text: "The password of " + i.principal + " has expired. New password:", Button: "Change"}
+	again := "New password of " + i.principal + ":"
 	if old == nil {
+		q.Text = "Present password of " + i.principal + ":"
 		var err error
-		if old, err = i.dialog.Password(ctx, "Change password", "Present password of "+i.principal+":"); err != nil {
+		if old, err = i.dialog.Password(ctx, q); err != nil {
 			return err
 		}
 		defer clear(old)
-		text = "New password of " + i.principal + ":"
+		q.Text = again
 	}
 	for {
-		next, err := i.dialog.NewPassword(ctx, "Change password", text)
+		next, err := i.dialog.NewPassword(ctx, q)
 		if err != nil {
 			return err
 		}
@@ -132,17 +147,17 @@ func (i *identity) changePassword(ctx context.Context, old []byte) error {
 		if !errors.Is(err, client.ErrRejected) {
 			return err
 		}
-		text = inWords(err) + " New password:"
+		q.Warning, q.Text = inWords(err), again
 	}
 }
 
 func (i *identity) change(ctx context.Context, old, next []byte) error {
-	ctx, stop := context.WithTimeout(ctx, callTime)
-	defer stop()
-	if !slices.Contains(i.state.Features, "change-password") {
-		return kpasswd(ctx, i.principal, old, next)
-	}
-	return i.state.Client.ChangePassword(ctx, i.state.Own, i.principal, old, next)
+	return i.request(ctx, func(ctx context.Context) error {
+		if !slices.Contains(i.state.Features, "change-password") {
+			return kpasswd(ctx, i.principal, old, next)
+		}
+		return i.state.Client.ChangePassword(ctx, i.state.Own, i.principal, old, next)
+	})
 }
 
 // inWords returns an error in the words of users.

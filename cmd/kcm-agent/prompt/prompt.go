@@ -1,90 +1,91 @@
-// Package prompt asks the user, through kdialog or zenity. A password comes from the
-// dialog by a pipe. It is in no list of arguments, environment, log or error, and what
-// is not returned is overwritten.
+// Package prompt asks the user: by the dialog of GNOME, kdialog or zenity. A password
+// comes from GNOME encrypted, and from a program by a pipe. It is in no list of
+// arguments, environment, log or error, and what is not returned is overwritten.
 //
-// It imports safetext and secret. Files, in the order in which to read them:
+// It imports safetext, secret, dbus/client for the address of the session bus, and
+// prompt/exchange. Files, in the order in which to read them:
 //
-//   - prompt.go: the questions
-//   - text.go: what a dialog gets as arguments
-//   - run.go: how it is run
+//   - prompt.go: the questions, and which dialog asks them
+//   - program.go, text.go, run.go: programs: the questions, what they get as arguments,
+//     and how they are run
+//   - gnome.go, prompter.go: the dialog of GNOME: the questions, and the conversation on
+//     the session bus
 package prompt
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"os"
-	"os/exec"
 	"strings"
 )
 
 var (
 	// ErrCancelled says that the user has closed a dialog.
 	ErrCancelled = errors.New("the user has cancelled")
-	// ErrNoDialog says that no program for dialogs is installed.
+	// ErrNoDialog says that nothing can show a dialog.
 	ErrNoDialog = errors.New("no program asks for passwords; install zenity or kdialog")
 	// ErrNoDisplay says that a dialog has no screen.
 	ErrNoDisplay = errors.New("there is no screen to ask for passwords: DISPLAY and WAYLAND_DISPLAY are not set")
 )
 
-// A Dialog is a program that shows dialogs. Each window ends with its context. Texts may
-// hold anything: dialogs see no markup in them, and not more than a screen of text.
-type Dialog struct{ program string }
+// A Question is what a dialog for passwords shows. Texts may hold anything: dialogs see
+// no markup in them, and not more than a screen of text.
+type Question struct {
+	Title   string
+	Warning string // what is wrong with the last answer, "" for nothing
+	Text    string
+	Button  string // the label of the button that answers; programs have their own
+}
 
-// Find returns the dialog with that name, else that of the desktop.
-func Find(name string) (Dialog, error) {
-	programs := []string{"zenity", "kdialog"}
-	if name != "" {
-		programs = []string{name}
-	} else if strings.Contains(os.Getenv("XDG_CURRENT_DESKTOP"), "KDE") {
-		programs = []string{"kdialog", "zenity"}
+// warned returns the text with the warning before it.
+func (q Question) warned() string {
+	if q.Warning == "" {
+		return q.Text
 	}
-	for _, p := range programs {
-		if _, err := exec.LookPath(p); err == nil {
-			return Dialog{p}, nil
+	return q.Warning + " " + q.Text
+}
+
+// A Dialog asks questions. Each ends with its context.
+type Dialog interface {
+	// Password asks for a password, which may be empty. The caller overwrites it.
+	Password(ctx context.Context, q Question) ([]byte, error)
+	// NewPassword asks for a new password, twice, until both are the same and not empty.
+	// The caller overwrites it.
+	NewPassword(ctx context.Context, q Question) ([]byte, error)
+	// Text asks for a line, and offers one.
+	Text(ctx context.Context, title, text, offer string) (string, error)
+	// Tell shows a text until the user closes it.
+	Tell(ctx context.Context, title, text string)
+	// Waiting returns a context for the use of an answer. It also ends when the user closes
+	// the window that waits for the end of that.
+	Waiting(ctx context.Context) (context.Context, context.CancelFunc)
+	// Close closes the window.
+	Close()
+}
+
+// The dialogs that settings can name.
+const (
+	Zenity  = "zenity"
+	KDialog = "kdialog"
+	GNOME   = "gnome"
+)
+
+// Find returns the dialog with that name, else that of the desktop: kdialog on KDE, the
+// dialog of GNOME where the session bus has or can start it, zenity or kdialog.
+func Find(ctx context.Context, name string) (Dialog, error) {
+	switch name {
+	case Zenity, KDialog:
+		return findProgram(name)
+	case GNOME:
+		return findGNOME(ctx, true)
+	}
+	if strings.Contains(os.Getenv("XDG_CURRENT_DESKTOP"), "KDE") {
+		if d, err := findProgram(KDialog); err == nil {
+			return d, nil
 		}
 	}
-	return Dialog{}, ErrNoDialog
-}
-
-// Password asks for a password, which may be empty. The caller overwrites it.
-func (d Dialog) Password(ctx context.Context, title, text string) ([]byte, error) {
-	return d.run(ctx, d.arguments(password, title, text, ""))
-}
-
-// NewPassword asks for a new password, twice, until both are the same and not empty. The
-// caller overwrites it.
-func (d Dialog) NewPassword(ctx context.Context, title, text string) ([]byte, error) {
-	for {
-		next, err := d.Password(ctx, title, text)
-		if err != nil {
-			return nil, err
-		}
-		if len(next) == 0 {
-			text = "A password cannot be empty. New password:"
-			continue
-		}
-		again, err := d.Password(ctx, title, "The new password again:")
-		same := bytes.Equal(next, again)
-		clear(again)
-		if err == nil && same {
-			return next, nil
-		}
-		clear(next)
-		if err != nil {
-			return nil, err
-		}
-		text = "The two were not the same. New password:"
+	if d, err := findGNOME(ctx, false); err == nil {
+		return d, nil
 	}
-}
-
-// Text asks for a line, and offers one.
-func (d Dialog) Text(ctx context.Context, title, text, offer string) (string, error) {
-	answer, err := d.run(ctx, d.arguments(line, title, text, offer))
-	return strings.TrimSpace(string(answer)), err
-}
-
-// Tell shows a text until the user closes it.
-func (d Dialog) Tell(ctx context.Context, title, text string) {
-	_, _ = d.run(ctx, d.arguments(message, title, text, ""))
+	return findProgram(Zenity, KDialog)
 }

@@ -15,8 +15,8 @@ import (
 	"kcmd.org/kcmd/secret"
 )
 
-// program installs a dialog that is a script, alone in PATH, and returns its folder.
-func program(t *testing.T, name, script string) string {
+// install installs a dialog that is a script, alone in PATH, and returns its folder.
+func install(t *testing.T, name, script string) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\nPATH=/usr/bin:/bin\ndir="+dir+"\n"+script), 0o700); err != nil {
@@ -24,12 +24,18 @@ func program(t *testing.T, name, script string) string {
 	}
 	t.Setenv("PATH", dir)
 	t.Setenv("DISPLAY", ":77")
+	t.Setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path="+filepath.Join(dir, "no-bus"))
 	return dir
+}
+
+func name(d Dialog) string {
+	p, _ := d.(program)
+	return p.name
 }
 
 func find(t *testing.T) Dialog {
 	t.Helper()
-	d, err := Find("")
+	d, err := Find(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,9 +43,9 @@ func find(t *testing.T) Dialog {
 }
 
 func TestFind(t *testing.T) {
-	program(t, "zenity", "")
+	install(t, "zenity", "")
 	t.Setenv("XDG_CURRENT_DESKTOP", "KDE")
-	if d, err := Find(""); err != nil || d.program != "zenity" {
+	if d, err := Find(t.Context(), ""); err != nil || name(d) != "zenity" {
 		t.Errorf("with zenity alone: %v, %v", d, err)
 	}
 	if err := os.WriteFile(filepath.Join(os.Getenv("PATH"), "kdialog"), []byte("#!/bin/sh\n"), 0o700); err != nil {
@@ -47,15 +53,15 @@ func TestFind(t *testing.T) {
 	}
 	for desktop, want := range map[string]string{"KDE": "kdialog", "ubuntu:GNOME": "zenity", "": "zenity"} {
 		t.Setenv("XDG_CURRENT_DESKTOP", desktop)
-		if d, err := Find(""); err != nil || d.program != want {
+		if d, err := Find(t.Context(), ""); err != nil || name(d) != want {
 			t.Errorf("on %q: %v, %v; want %s", desktop, d, err, want)
 		}
 	}
-	if d, err := Find("kdialog"); err != nil || d.program != "kdialog" {
+	if d, err := Find(t.Context(), "kdialog"); err != nil || name(d) != "kdialog" {
 		t.Errorf("by name: %v, %v", d, err)
 	}
 	t.Setenv("PATH", t.TempDir())
-	if _, err := Find(""); !errors.Is(err, ErrNoDialog) {
+	if _, err := Find(t.Context(), ""); !errors.Is(err, ErrNoDialog) {
 		t.Errorf("without a program: %v", err)
 	}
 }
@@ -77,8 +83,8 @@ func TestPassword(t *testing.T) {
 		{"a lot", "head -c 1000000 /dev/zero", "", secret.ErrTooLong},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			program(t, "zenity", c.script)
-			got, err := find(t).Password(t.Context(), "title", "text")
+			install(t, "zenity", c.script)
+			got, err := find(t).Password(t.Context(), Question{Title: "title", Text: "text"})
 			if string(got) != c.password || !errors.Is(err, c.err) || c.err == nil && err != nil {
 				t.Errorf("got %q, %v; want %q, %v", got, err, c.password, c.err)
 			}
@@ -87,22 +93,22 @@ func TestPassword(t *testing.T) {
 }
 
 func TestFailures(t *testing.T) {
-	program(t, "zenity", "echo s3cret; echo s3cret >&2; exit 255")
-	_, err := find(t).Password(t.Context(), "title", "text")
+	install(t, "zenity", "echo s3cret; echo s3cret >&2; exit 255")
+	_, err := find(t).Password(t.Context(), Question{Title: "title", Text: "text"})
 	if err == nil || errors.Is(err, ErrCancelled) || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("a failed program: %v", err)
 	}
-	program(t, "zenity", "exit 1")
+	install(t, "zenity", "exit 1")
 	t.Setenv("DISPLAY", "")
 	t.Setenv("WAYLAND_DISPLAY", "")
-	if _, err := find(t).Password(t.Context(), "title", "text"); !errors.Is(err, ErrNoDisplay) {
+	if _, err := find(t).Password(t.Context(), Question{Title: "title", Text: "text"}); !errors.Is(err, ErrNoDisplay) {
 		t.Errorf("without a display: %v", err)
 	}
 }
 
 // TestContext ends a dialog, and a child of it that holds its output.
 func TestContext(t *testing.T) {
-	dir := program(t, "zenity", "sleep 1000 & echo $! >$dir/fifo; wait")
+	dir := install(t, "zenity", "sleep 1000 & echo $! >$dir/fifo; wait")
 	fifo := filepath.Join(dir, "fifo")
 	if err := unix.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
@@ -112,7 +118,7 @@ func TestContext(t *testing.T) {
 		_, _ = os.ReadFile(fifo) // returns when it runs
 		cancel()
 	}()
-	if _, err := find(t).Password(ctx, "title", "text"); !errors.Is(err, context.Canceled) {
+	if _, err := find(t).Password(ctx, Question{Title: "title", Text: "text"}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -131,14 +137,14 @@ func TestNewPassword(t *testing.T) {
 		{"cancelled later", "new\n!", "", ErrCancelled, []string{"New:", "again:"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			dir := program(t, "zenity", `echo "$*" >>$dir/asked
+			dir := install(t, "zenity", `echo "$*" >>$dir/asked
 answer=$(head -n 1 $dir/answers); sed -i 1d $dir/answers
 [ "$answer" != "!" ] || exit 1
 echo "$answer"`)
 			if err := os.WriteFile(filepath.Join(dir, "answers"), []byte(c.answers+"\n"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			got, err := find(t).NewPassword(t.Context(), "title", "New:")
+			got, err := find(t).NewPassword(t.Context(), Question{Title: "title", Text: "New:"})
 			if string(got) != c.password || !errors.Is(err, c.err) {
 				t.Errorf("got %q, %v; want %q, %v", got, err, c.password, c.err)
 			}
@@ -173,12 +179,12 @@ func TestArguments(t *testing.T) {
 		{"kdialog", line, []string{"--title=-t", "--inputbox=<qt>a_b&amp;&lt;b&gt;&#92;n&#92;x1B&#92;xE2&#92;x80&#92;xAE<br>c</qt>", "--", "-o"}},
 		{"kdialog", message, []string{"--title=-t", "--msgbox=<qt>a_b&amp;&lt;b&gt;&#92;n&#92;x1B&#92;xE2&#92;x80&#92;xAE<br>c</qt>"}},
 	} {
-		if got := (Dialog{c.program}).arguments(c.kind, "-t", hostile, "-o"); !slices.Equal(got, c.want) {
+		if got := (program{c.program}).arguments(c.kind, "-t", hostile, "-o"); !slices.Equal(got, c.want) {
 			t.Errorf("%s %d:\n got %q\nwant %q", c.program, c.kind, got, c.want)
 		}
 	}
 	long := strings.Repeat(strings.Repeat("&", 10000)+"\n", 100)
-	for _, a := range (Dialog{"kdialog"}).arguments(message, long, long, long) {
+	for _, a := range (program{"kdialog"}).arguments(message, long, long, long) {
 		if len(a) > 60000 {
 			t.Errorf("an argument of %d bytes", len(a))
 		}

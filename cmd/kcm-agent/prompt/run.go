@@ -17,25 +17,25 @@ import (
 )
 
 // run runs the dialog and returns its first line.
-func (d Dialog) run(ctx context.Context, args []string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, d.program, args...)
+func (p program) run(ctx context.Context, args []string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, p.name, args...)
 	cmd.Env = environment(os.Environ())
 	// A program in a group of its own ends with those that it has started.
 	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return unix.Kill(-cmd.Process.Pid, unix.SIGKILL) }
 	r, err := cmd.StdoutPipe()
 	if err != nil {
-		return nil, fmt.Errorf("cannot run %s: %w", d.program, err)
+		return nil, fmt.Errorf("cannot run %s: %w", p.name, err)
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("cannot run %s: %w", d.program, err)
+		return nil, fmt.Errorf("cannot run %s: %w", p.name, err)
 	}
 	answer, err := secret.ReadLine(r)
 	if errors.Is(err, io.EOF) {
 		answer, err = nil, nil
 	}
 	_, _ = io.Copy(io.Discard, r) // so that it can end
-	if e := cmp.Or(ctx.Err(), d.failure(cmd.Wait())); e != nil {
+	if e := cmp.Or(ctx.Err(), p.failure(cmd.Wait())); e != nil {
 		clear(answer)
 		return nil, e
 	}
@@ -43,19 +43,19 @@ func (d Dialog) run(ctx context.Context, args []string) ([]byte, error) {
 }
 
 // failure returns what the end of the program means, nil if the user has answered.
-func (d Dialog) failure(err error) error {
+func (p program) failure(err error) error {
 	var exit *exec.ExitError
 	switch {
 	case err == nil:
 		return nil
 	case !errors.As(err, &exit):
-		return fmt.Errorf("cannot run %s: %w", d.program, err)
+		return fmt.Errorf("cannot run %s: %w", p.name, err)
 	case os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "":
 		return ErrNoDisplay // for which zenity has the status of a cancelled dialog
 	case exit.ExitCode() == 1 || exit.ExitCode() == 2:
 		return ErrCancelled
 	}
-	return fmt.Errorf("%s has failed: %w", d.program, err)
+	return fmt.Errorf("%s has failed: %w", p.name, err)
 }
 
 // environment returns that of a dialog. Without a character set of UTF-8 dialogs would

@@ -24,9 +24,9 @@ const (
 
 // arguments has the arguments of a dialog, and never a password. A text is part of the
 // argument of its option, so that it is no option itself.
-func (d Dialog) arguments(k kind, title, text, offer string) []string {
+func (p program) arguments(k kind, title, text, offer string) []string {
 	title, text, offer = safetext.Truncate(title, maxLine), plain(text), safetext.Truncate(offer, maxLine)
-	if filepath.Base(d.program) == "kdialog" {
+	if filepath.Base(p.name) == "kdialog" {
 		return kdialog(k, title, text, offer)
 	}
 	return zenity(k, title, text, offer)
