@@ -12,7 +12,7 @@ type gnome struct {
 	prompter *prompter
 	program  Dialog // for other questions, nil for none
 	only     bool   // it has no substitute
-	failed   bool   // it cannot be started
+	failed   bool   // it cannot be started: the program asks
 }
 
 var errNoPrompter = errors.New("the session bus has no password dialog of GNOME")
@@ -49,7 +49,10 @@ func properties(q Question, isNew bool) map[string]godbus.Variant {
 
 // Password asks for a password.
 func (g *gnome) Password(ctx context.Context, q Question) ([]byte, error) {
-	if !g.start(ctx) {
+	if err := g.start(ctx); err != nil {
+		return nil, err
+	}
+	if g.failed {
 		return g.program.Password(ctx, q)
 	}
 	return g.prompter.ask(ctx, "password", properties(q, false))
@@ -57,7 +60,10 @@ func (g *gnome) Password(ctx context.Context, q Question) ([]byte, error) {
 
 // NewPassword asks for a new password. The window compares both.
 func (g *gnome) NewPassword(ctx context.Context, q Question) ([]byte, error) {
-	if !g.start(ctx) {
+	if err := g.start(ctx); err != nil {
+		return nil, err
+	}
+	if g.failed {
 		return g.program.NewPassword(ctx, q)
 	}
 	for {
@@ -69,14 +75,18 @@ func (g *gnome) NewPassword(ctx context.Context, q Question) ([]byte, error) {
 	}
 }
 
-// start begins the conversation, and returns whether the question is for GNOME. One that
-// cannot be started leaves the questions to the program.
-func (g *gnome) start(ctx context.Context) bool {
-	if !g.failed && !g.only {
-		err := g.prompter.begin(ctx)
-		g.failed = err != nil && ctx.Err() == nil && !errors.Is(err, ErrCancelled) && !errors.Is(err, errBusy)
+// start begins the conversation. Where that fails, the program asks, but for a user who
+// has cancelled, or sees the question of another.
+func (g *gnome) start(ctx context.Context) error {
+	if g.failed {
+		return nil
 	}
-	return !g.failed
+	err := g.prompter.begin(ctx)
+	g.failed = err != nil && !g.only && ctx.Err() == nil && !errors.Is(err, ErrCancelled) && !errors.Is(err, errBusy)
+	if g.failed {
+		return nil
+	}
+	return err
 }
 
 // Text asks for a line. GNOME has no window for that: without a program the answer is

@@ -64,12 +64,18 @@ func sessionBus(t *testing.T, service string) (address string) {
 	return bus.Address
 }
 
-// newShell makes a prompter on a bus of its own. No program for dialogs is installed.
-func newShell(t *testing.T) *shell {
+// newShell makes a prompter on a bus of its own. No program for dialogs is installed, or
+// zenity.
+func newShell(t *testing.T, zenity bool) *shell {
 	t.Helper()
 	s := &shell{t: t, stopped: make(chan struct{}, 10)}
 	s.address = sessionBus(t, "")
-	t.Setenv("PATH", t.TempDir())
+	if zenity {
+		install(t, "zenity", "echo zenity")
+		t.Setenv("DBUS_SESSION_BUS_ADDRESS", s.address)
+	} else {
+		t.Setenv("PATH", t.TempDir())
+	}
 	s.conn = s.connect()
 	return s
 }
@@ -213,6 +219,7 @@ func TestPrompter(t *testing.T) {
 	dies := func(s *shell) { s.conn.Close() }
 	for _, c := range []struct {
 		name     string
+		zenity   bool // it is installed, and must ask only where GNOME cannot
 		begin    func(*shell) *godbus.Error
 		answer   func(*shell, question)
 		refuse   func(question, int) *godbus.Error
@@ -232,6 +239,12 @@ func TestPrompter(t *testing.T) {
 		{name: "busy", begin: func(*shell) *godbus.Error { return dbusError("org.gnome.keyring.Prompter.InProgress") }, err: errBusy},
 		{name: "never its turn", begin: func(*shell) *godbus.Error { return nil }, err: errBusy},
 		{name: "does not answer", begin: func(s *shell) *godbus.Error { <-s.t.Context().Done(); return nil }, err: errSilent},
+		{name: "busy, with a program", zenity: true, begin: func(*shell) *godbus.Error { return dbusError("org.gnome.keyring.Prompter.InProgress") }, err: errBusy},
+		{name: "closed, with a program", zenity: true, begin: func(s *shell) *godbus.Error { s.done(); return nil }, err: ErrCancelled},
+		{name: "begin fails, with a program", zenity: true, begin: func(*shell) *godbus.Error { return dbusError("org.freedesktop.DBus.Error.Failed") }, password: "zenity"},
+		{name: "dies early, with a program", zenity: true, begin: func(s *shell) *godbus.Error { go dies(s); return nil }, password: "zenity"},
+		{name: "dies late, with a program", zenity: true, answer: func(s *shell, _ question) { dies(s) }, err: errGone},
+		{name: "typed, with a program", zenity: true, answer: typed("s3cret"), password: "s3cret"},
 		{name: "begin fails", begin: func(*shell) *godbus.Error { return dbusError("org.freedesktop.DBus.Error.Failed") }, text: "cannot start the password dialog of GNOME"},
 		{name: "takes a question late", answer: typed("x"), password: "x", refuse: func(_ question, n int) *godbus.Error {
 			if n < 4 {
@@ -253,7 +266,7 @@ func TestPrompter(t *testing.T) {
 		{name: "no message", answer: replies("yes", "s3cret"), text: "no key file"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := newShell(t)
+			s := newShell(t, c.zenity)
 			s.begin, s.answer, s.refuse = c.begin, c.answer, c.refuse
 			g := s.find()
 			g.prompter.turn, g.prompter.limit = patience, patience
@@ -281,7 +294,7 @@ const patience = 30 * time.Second
 
 // TestPrompterContext ends the question and the conversation.
 func TestPrompterContext(t *testing.T) {
-	s := newShell(t)
+	s := newShell(t, false)
 	ctx, cancel := context.WithCancel(t.Context())
 	s.answer = func(*shell, question) { cancel() }
 	g := s.find()
@@ -298,7 +311,7 @@ func TestPrompterContext(t *testing.T) {
 
 // TestPrompterTexts asks several times in one window.
 func TestPrompterTexts(t *testing.T) {
-	s := newShell(t)
+	s := newShell(t, false)
 	passwords := []string{"wrong", "right", "", "new"}
 	questions := make(chan question, len(passwords))
 	s.answer = func(s *shell, q question) {
@@ -339,7 +352,7 @@ func TestPrompterTexts(t *testing.T) {
 
 // TestPrompterAlone has no program for other questions.
 func TestPrompterAlone(t *testing.T) {
-	s := newShell(t)
+	s := newShell(t, false)
 	told := make(chan question, 1)
 	s.answer = func(s *shell, q question) {
 		told <- q
@@ -361,7 +374,7 @@ func TestPrompterAlone(t *testing.T) {
 // TestPrompterOthers has calls from others, answers that nobody waits for, and a user who
 // closes the window that waits.
 func TestPrompterOthers(t *testing.T) {
-	s := newShell(t)
+	s := newShell(t, false)
 	refused := make(chan error, 2)
 	s.answer = func(s *shell, q question) {
 		other := s.callback(s.connect())
