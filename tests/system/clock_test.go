@@ -31,6 +31,7 @@ func (w *world) startMoved(t *testing.T, args ...string) *movedClock {
 		t.Fatal(err)
 	}
 	socket := w.lab.Path("clock")
+	_ = os.Remove(socket) // of a daemon that was killed
 	w.daemon.Program, w.daemon.Through = program, []string{"env", "KCMD_MOVED_CLOCK=" + socket}
 	if err := w.daemon.Start(args...); err != nil {
 		t.Fatal(err)

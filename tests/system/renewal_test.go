@@ -64,22 +64,20 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
-// TestRenewalOutage stops the KDC while tickets are due, and kills the daemon in the
+// TestRenewalOutage stops the KDC while a ticket is due, and kills the daemon in the
 // middle of a renewal: the ticket stays, and is renewed when there is a KDC again.
 func TestRenewalOutage(t *testing.T) {
+	t.Parallel()
 	w := newStoppedWorld(t, "outage")
-	if err := w.daemon.Start("--renew", "yes"); err != nil {
-		t.Fatal(err)
-	}
-	w.mustRun(t, "kinit", "-l", "40s", "-r", "1h", "alice")
+	c := w.startMoved(t, "--renew", "yes")
+	w.mustRun(t, "kinit", "-l", "8h", "-r", "1d", "alice")
 	w.kdc.Stop()
+	c.move("suspend 5h")
 	waitFor(t, "a failure", func() bool { return strings.Contains(w.daemon.Log(), "reason=KdcUnreachable") })
 	if err := w.daemon.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.daemon.Start("--renew", "yes"); err != nil {
-		t.Fatal(err)
-	}
+	c = w.startMoved(t, "--renew", "yes")
 	if o := w.tell("KCM:", "klist", "-s"); o.Err != nil {
 		t.Errorf("the ticket is gone: %v", o)
 	}
@@ -90,6 +88,7 @@ func TestRenewalOutage(t *testing.T) {
 	if err := w.useKDC(kdc); err != nil {
 		t.Fatal(err)
 	}
+	c.move("suspend 5h")
 	waitFor(t, "a renewal", func() bool { return w.renewals() > 0 })
 	if o := w.tell("KCM:", "klist", "-s"); o.Err != nil {
 		t.Errorf("the ticket is gone: %v", o)
