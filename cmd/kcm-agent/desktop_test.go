@@ -323,7 +323,7 @@ func TestExpiredPassword(t *testing.T) {
 	d.await("a ticket", `● bob@KCMD.TEST, \d+ h`)
 }
 
-// TestSystemBusEnds ends the system bus, and starts it again.
+// TestSystemBusEnds ends the system bus, and starts it again. kcmd is on the session bus.
 func TestSystemBusEnds(t *testing.T) {
 	lab.Need(t, "dbus-daemon")
 	system, _ := lab.NewForTest(t, kcmd, lab.EndOfTest)
@@ -335,7 +335,9 @@ func TestSystemBusEnds(t *testing.T) {
 	d.check(d.daemon.Start("--renew", "no"))
 	d.await("no tickets", `icon: kcm-agent-none-symbolic`)
 	d.check(bus.Stop())
-	d.await("the end of the bus", `icon: kcm-agent-away-symbolic`)
+	d.run(lab.Password("alice"), "kinit", "alice")
+	d.await("a ticket without a system bus", `icon: kcm-agent-quiet-symbolic`)
 	d.check(bus.Start())
+	d.run("", "kdestroy", "-A")
 	d.await("the return of the bus", `icon: kcm-agent-none-symbolic`)
 }

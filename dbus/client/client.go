@@ -133,6 +133,9 @@ func (c *Client) Bus() string { return c.bus }
 // Close disconnects. The end of Dial's context does too.
 func (c *Client) Close() error { return c.conn.Close() }
 
+// Done is closed at the end of the connection.
+func (c *Client) Done() <-chan struct{} { return c.conn.Context().Done() }
+
 // Interactive returns a client over the same connection whose calls may have polkit
 // ask the user for a password.
 func (c *Client) Interactive() *Client { return c.with(true) }

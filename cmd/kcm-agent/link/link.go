@@ -6,6 +6,7 @@ package link
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"kcmd.org/kcmd/dbus/client"
@@ -30,36 +31,69 @@ type Cache struct {
 // redialEvery is the time between two attempts to reach a system bus that has ended.
 const redialEvery = 2 * time.Second
 
-// Follow calls changed with each new state, one at a time, until ctx ends. If the system
-// bus ends, as when it is restarted, Follow waits for the next one.
+// Follow calls changed with each new state, one at a time, until ctx ends or the session
+// bus does. If the system bus ends, as when it is restarted, Follow looks on the session
+// bus until there is another one.
 func Follow(ctx context.Context, changed func(State)) error {
-	for {
-		had := reachable(ctx)
-		err := followBuses(ctx, changed)
-		if ctx.Err() != nil {
-			return ctx.Err()
+	for had := false; ; {
+		now := dialSystem(ctx)
+		had = had || now != nil
+		following, stop := context.WithCancel(ctx)
+		if had {
+			go func() {
+				defer stop()
+				awaitChange(following, now)
+			}()
 		}
-		if !had {
+		err := followBuses(following, changed)
+		switch {
+		case following.Err() != nil: // the system bus came or went
+		case now == nil && (!had || !errors.Is(err, client.ErrNotRunning)):
+			stop()
 			return err // the session bus has ended, or there was no bus
-		}
-		changed(State{})
-		for !reachable(ctx) {
+		default:
+			changed(State{})
 			select {
-			case <-ctx.Done():
-				return ctx.Err()
+			case <-following.Done():
 			case <-time.After(redialEvery):
 			}
+		}
+		stop()
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
 	}
 }
 
-// reachable reports whether there is a system bus.
-func reachable(ctx context.Context) bool {
+// dialSystem returns a connection to the system bus, nil if there is none.
+func dialSystem(ctx context.Context) *client.Client {
 	c, err := client.Dial(ctx, "system")
-	if err == nil {
-		_ = c.Close()
+	if err != nil {
+		return nil
 	}
-	return err == nil
+	return c
+}
+
+// awaitChange waits until the system bus that c is connected to ends, or with nil until
+// there is one, and closes c. The end of ctx ends it.
+func awaitChange(ctx context.Context, c *client.Client) {
+	if c != nil {
+		defer c.Close()
+		select {
+		case <-c.Done():
+		case <-ctx.Done():
+		}
+		return
+	}
+	for c == nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(redialEvery):
+			c = dialSystem(ctx)
+		}
+	}
+	c.Close()
 }
 
 // followBuses follows the buses until ctx or one of them ends.
