@@ -115,9 +115,9 @@ run_lane() {
 	echo "$passed $failed" >"$machine.counts"
 }
 
-# next_scenario takes a line out of the queue.
+# next_scenario takes a line out of the queue. The lock is another file: sed replaces this one.
 next_scenario() {
-	flock "$tmp/queue" sh -c 'head -n 1 "$1" && sed -i 1d "$1"' next "$tmp/queue"
+	flock "$tmp/queue.lock" sh -c 'head -n 1 "$1" && sed -i 1d "$1"' next "$tmp/queue"
 }
 
 # queue_scenarios writes the queue: those first that took longest the last time.
