@@ -8,6 +8,7 @@ type book map[string]*entry
 type entry struct {
 	notice show.Notice
 	id     uint32 // 0 if the user has closed it
+	unseen bool   // there was no daemon to show it
 }
 
 // update keeps what is wanted now. It returns the ids to withdraw, and what is to be
@@ -52,6 +53,15 @@ func (b book) closed(id uint32) {
 	for _, e := range b {
 		if e.id == id {
 			e.id = 0
+		}
+	}
+}
+
+// forgetUnseen has update return again what no daemon has shown.
+func (b book) forgetUnseen() {
+	for key, e := range b {
+		if e.unseen {
+			delete(b, key)
 		}
 	}
 }

@@ -36,7 +36,8 @@ type Notifier struct {
 	wanted chan []show.Notice
 	acted  func(show.Action)
 	book   book
-	known  bool // whether the capabilities are
+	last   []show.Notice // what is wanted
+	known  bool          // whether the capabilities are
 	can    []string
 }
 
@@ -86,13 +87,17 @@ func (n *Notifier) Run(ctx context.Context) error {
 
 // update makes the daemon show what is wanted.
 func (n *Notifier) update(notices []show.Notice) {
+	n.last = notices
 	withdrawn, news := n.book.update(notices)
 	for _, id := range withdrawn {
 		n.conn.Object(name, path).Go(name+".CloseNotification", godbus.FlagNoReplyExpected|godbus.FlagNoAutoStart, nil, id)
 	}
 	for _, notice := range news {
-		if id, err := n.send(notice, n.book[notice.Key].id); err == nil {
-			n.book[notice.Key].id = id
+		e := n.book[notice.Key]
+		id, err := n.send(notice, e.id)
+		e.unseen = err != nil
+		if err == nil {
+			e.id = id
 		}
 	}
 }
@@ -136,7 +141,7 @@ func (n *Notifier) send(notice show.Notice, replaces uint32) (id uint32, err err
 	return id, err
 }
 
-// signal takes a click or the end of a notification, or of the daemon.
+// signal takes a click, the end of a notification, or the end or start of the daemon.
 func (n *Notifier) signal(s *godbus.Signal) {
 	switch s.Name {
 	case name + ".ActionInvoked":
@@ -158,7 +163,23 @@ func (n *Notifier) signal(s *godbus.Signal) {
 			n.book.closed(id)
 		}
 	case "org.freedesktop.DBus.NameOwnerChanged":
+		n.owner(s)
+	}
+}
+
+// owner takes the end and the start of a daemon.
+func (n *Notifier) owner(s *godbus.Signal) {
+	var daemon, before, after string
+	if godbus.Store(s.Body, &daemon, &before, &after) != nil {
+		return
+	}
+	// A daemon that the bus has started for a call has answered it already: the ids are its own.
+	if before != "" {
 		n.known = false
 		n.book.allClosed()
+	}
+	if after != "" {
+		n.book.forgetUnseen()
+		n.update(n.last)
 	}
 }
