@@ -19,6 +19,7 @@ control_groups() {
 
 # machine_start TREE DIRECTORY boots. What is in DIRECTORY/over is in the machine
 # over what the tree has, and is kept when the machine stops.
+# Keyrings are for caches of type KEYRING, locked memory for the passwords in GNOME Shell.
 machine_start() {
 	local tree=$1 machine=$2 root i
 	group=kcmd-boot-$BASHPID # a shell boots one at a time
@@ -35,7 +36,7 @@ machine_start() {
 			mount -t overlay -o "lowerdir=$1,upperdir=over,workdir=work" kcmd-boot root &&
 			exec systemd-nspawn -q -D "$2/root" -M "$3" --hostname=debhost --register=no --keep-unit \
 				--console=passive --kill-signal=SIGRTMIN+3 --link-journal=no --private-network \
-				--system-call-filter=@keyring --resolv-conf=off --timezone=off -b' \
+				--system-call-filter="@keyring @memlock" --resolv-conf=off --timezone=off -b' \
 		machine_start "$tree" "$machine" "$group" "$(control_groups | tr '\n' ' ')" \
 		</dev/null >"$machine/console" 2>&1 &
 	nspawn=$!
