@@ -47,6 +47,7 @@ package_of() {
 	setpriv | unshare | nsenter) echo util-linux ;;
 	ssh) echo openssh-client ;;
 	umount) echo mount ;;
+	ip) echo iproute2 ;;
 	mkfs.ext4) echo e2fsprogs ;;
 	appstreamcli) echo appstream ;;
 	desktop-file-validate) echo desktop-file-utils ;;
