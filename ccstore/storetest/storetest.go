@@ -530,6 +530,9 @@ func testBytes(t *testing.T, limits Limits, open Open) {
 	if limits.Largest > 0 {
 		large = limits.Largest / 2
 	}
+	if limits.Small {
+		large = 2000
+	}
 	s := New(t, open())
 	odd := ccache.Principal{NameType: -128, Realm: "R\xc3\xa9\x00\xff", Components: []string{"a/b", "x@y", "n\x00l", ""}}
 	cred := &ccache.Credential{

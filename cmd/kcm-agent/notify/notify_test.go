@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ const testPatience = 10 * time.Second
 type daemon struct {
 	conn  *godbus.Conn
 	can   []string
-	ids   uint32
+	ids   atomic.Uint32 // the last one
 	heard chan string
 }
 
@@ -34,8 +35,7 @@ func (d *daemon) GetCapabilities() ([]string, *godbus.Error) { return d.can, nil
 func (d *daemon) Notify(_ string, replaces uint32, _, title, body string, actions []string, hints map[string]godbus.Variant, _ int32) (uint32, *godbus.Error) {
 	id := replaces
 	if id == 0 {
-		d.ids++
-		id = d.ids
+		id = d.ids.Add(1)
 	}
 	d.heard <- fmt.Sprintf("%d %s|%s|%s|%v", id, title, body, strings.Join(actions, ","), hints["urgency"].Value())
 	return id, nil
@@ -206,17 +206,22 @@ func TestClosed(t *testing.T) {
 // for what it can. What a user has seen is not shown again.
 func TestDaemons(t *testing.T) {
 	d := newDesktop(t)
-	d.n.Show([]show.Notice{soon})
-	p := d.daemonLater("body")
+	d.stop()
+	<-d.ended
+	d.n.update([]show.Notice{soon})
+	p := d.daemon("body")
+	d.owner("", ":1.7")
 	d.hears("1 Soon|of <alice>||1")
-	if err := p.conn.Close(); err != nil {
+	if _, err := p.conn.ReleaseName(name); err != nil {
 		t.Fatal(err)
 	}
-	p = d.daemonLater("actions")
-	p.ids = 10
-	d.n.Show([]show.Notice{soon, other})
+	d.owner(":1.7", "")
+	p = d.daemon("actions")
+	p.ids.Store(10)
+	d.owner("", ":1.8")
+	d.n.update([]show.Notice{soon, other})
 	d.hears("11 Other||default,Sign in,0,Sign in|1")
-	d.n.Show([]show.Notice{late, other})
+	d.n.update([]show.Notice{late, other})
 	d.hears("12 Ended|of <alice>|default,Sign in,0,Sign in|2") // not in the place of 1, which is another daemon's
 }
 
@@ -229,18 +234,12 @@ func TestStarted(t *testing.T) {
 	d.daemon()
 	d.n.update([]show.Notice{soon})
 	d.hears("1 Soon|of <alice>||1")
-	d.n.signal(&godbus.Signal{Name: "org.freedesktop.DBus.NameOwnerChanged", Body: []any{name, "", ":1.7"}})
+	d.owner("", ":1.7")
 	d.n.update(nil)
 	d.hears("close 1")
 }
 
-// daemonLater starts a daemon when the Notifier has done what it was asked for.
-func (d *desktop) daemonLater(can ...string) *daemon {
-	d.t.Helper()
-	for deadline := time.Now().Add(testPatience); len(d.n.wanted) > 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			d.t.Fatal("the Notifier does not read what it is to show")
-		}
-	}
-	return d.daemon(can...)
+// owner tells the Notifier, which does not run, of another daemon.
+func (d *desktop) owner(before, after string) {
+	d.n.signal(&godbus.Signal{Name: "org.freedesktop.DBus.NameOwnerChanged", Body: []any{name, before, after}})
 }

@@ -3,10 +3,12 @@ package helper_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
-	"path/filepath"
+	"regexp"
+	"syscall"
 	"testing"
 	"time"
 
@@ -131,15 +133,25 @@ func TestCancelled(t *testing.T) {
 	}
 }
 
-// inRooms returns the process id of the helper at work, which has locked a room.
+// inRooms returns the process id of the helper at work, which has locked a room. Its
+// descriptors are for root alone.
 func (w *world) inRooms() (pid int) {
 	w.t.Helper()
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		opened, _ := filepath.Glob("/proc/[0-9]*/fd/*")
-		for _, fd := range opened {
-			target, err := os.Readlink(fd)
-			if err == nil && filepath.Dir(target) == w.rooms() {
-				return atoi(filepath.Base(filepath.Dir(filepath.Dir(fd))))
+		locks, err := os.ReadFile("/proc/locks")
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		rooms, _ := os.ReadDir(w.rooms())
+		for _, room := range rooms {
+			info, err := room.Info()
+			if err != nil {
+				continue // it has gone meanwhile
+			}
+			inode := info.Sys().(*syscall.Stat_t).Ino
+			lock := regexp.MustCompile(fmt.Sprintf(`FLOCK +ADVISORY +WRITE +(\d+) \w+:\w+:%d `, inode)).FindSubmatch(locks)
+			if lock != nil {
+				return atoi(string(lock[1]))
 			}
 		}
 	}
