@@ -63,7 +63,11 @@ and the environment over files.`,
 			level := new(slog.LevelVar)
 			level.Set(c.logLevel)
 			d := &daemon{config: c, read: read, log: newLogger(stderr, level), level: level}
-			return d.serve(cmd.Context())
+			ctx, aborted := untilAbort(cmd.Context(), stderr, abortPatience)
+			if err := d.serve(ctx); err != nil || !aborted() {
+				return err
+			}
+			return errAborted
 		},
 	}
 	cmd.AddCommand(newCheck(), newDump(), newRekey(), newKDCHelper())

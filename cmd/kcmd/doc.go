@@ -7,7 +7,7 @@
 //
 // Files, in the order in which to read them:
 //
-//   - main.go, command.go: the program and its command line
+//   - main.go, command.go, abort.go: the program, its command line, and its end by the watchdog
 //   - settings.go, sockets.go, keep.go, config.go: the settings, the [[socket]] and
 //     [[keep]] tables, and how
 //     files, variables and flags are merged
