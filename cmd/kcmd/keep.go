@@ -42,7 +42,7 @@ var keepKeys = map[string]struct {
 		c.keytab = s
 		return isKey(s)
 	}},
-	"owner": {"the name or the uid of a user", func(c *keepConfig, s string) (ok bool) {
+	"owner": {"the name of a user in /etc/passwd, or the uid of any user (id -u NAME)", func(c *keepConfig, s string) (ok bool) {
 		c.owner, ok = lookUpUser(s)
 		return ok
 	}},
