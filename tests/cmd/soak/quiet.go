@@ -12,8 +12,9 @@ import (
 
 const (
 	// memorySlack is what the runtime and SQLite may keep more of at one quiet
-	// point than at the other.
-	memorySlack = 8 << 20
+	// point than at the other. SQLite's allocator keeps blocks as large as the largest
+	// tickets of the gluttons: one of 9 MiB that was stored and destroyed leaves 9 MiB.
+	memorySlack = 32 << 20
 	// threadSlack is what the runtime makes more of when several of them wait for
 	// the disk at once. It keeps them.
 	threadSlack = 8
