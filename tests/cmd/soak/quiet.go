@@ -12,15 +12,16 @@ import (
 
 const (
 	// memorySlack is what the runtime and SQLite may keep more of at one quiet
-	// point than at the other. SQLite's allocator keeps blocks as large as the largest
-	// tickets of the gluttons: one of 9 MiB that was stored and destroyed leaves 9 MiB.
-	memorySlack = 32 << 20
+	// point than at the other.
+	memorySlack = 8 << 20
 	// threadSlack is what the runtime makes more of when several of them wait for
 	// the disk at once. It keeps them.
 	threadSlack = 8
 	// mostOnDisk is far more than all actors store at once, and bounds the
 	// write-ahead log as well.
 	mostOnDisk = 64 << 20
+	// largestTicket is more than any actor stores, in bytes.
+	largestTicket = 9 << 20
 	// mostConnections is how many the daemon may have to its database, of which
 	// it opens some only when they are needed.
 	mostConnections = 5
@@ -33,6 +34,9 @@ const release = 6 * time.Second
 // then.
 func (s *stage) quiet(d time.Duration) (figures, error) {
 	s.tally.enter("quiet")
+	if err := s.largeTickets(); err != nil {
+		return figures{}, err
+	}
 	time.Sleep(d - release)
 	// After a large request the daemon collects its garbage, which else would
 	// have it wait for minutes. What has a finalizer is collected in two turns.
@@ -47,6 +51,31 @@ func (s *stage) quiet(d time.Duration) (figures, error) {
 		return f, fmt.Errorf("cannot look at kcmd when nobody asks it for anything: %w", err)
 	}
 	return f, nil
+}
+
+// largeTickets stores and destroys a ticket of each order of size. SQLite's allocator keeps
+// the freed block of a large ticket for the next one (modernc.org/memory, Allocator.Trim):
+// at each quiet point it has the same, whatever the actors happened to store before.
+func (s *stage) largeTickets() error {
+	c, err := s.dial(witnessUID)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	name, who := fmt.Sprintf("%d:large", witnessUID), person("large")
+	random := s.random(uint64(witnessUID))
+	for size := 64 << 10; ; size = min(2*size, largestTicket) {
+		if err := c.Initialize(name, who); err != nil {
+			return fmt.Errorf("INITIALIZE: %w", err)
+		}
+		if err := c.Store(name, makeTicket(random, who, service("large"), size, longLife)); err != nil {
+			return fmt.Errorf("STORE of %d bytes: %w", size, err)
+		}
+		if size == largestTicket {
+			break
+		}
+	}
+	return c.Destroy(name)
 }
 
 // largeRequest sends one that is about no cache.
