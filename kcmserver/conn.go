@@ -83,10 +83,8 @@ func (c *conn) serve(ctx context.Context) error {
 		if err != nil {
 			return c.ending(err)
 		}
-		start := time.Now()
-		result := c.answer(ctx, req, start)
-		c.since.Store(start.UnixNano()) // a client that does not read makes room too
-		if err := c.reply(result, start); err != nil {
+		result := c.answer(ctx, req)
+		if err := c.reply(result); err != nil {
 			return c.ending(err)
 		}
 		c.call.announceWant()
@@ -181,9 +179,7 @@ func (c *conn) refuseLarge(why error) error {
 		return err
 	}
 	c.server.refusals.Info(c.account, "request refused", "uid", c.peer.UID, "pid", c.peer.PID, "bytes", n, "err", why)
-	now := time.Now()
-	c.since.Store(now.UnixNano())
-	return c.reply(code(why), now)
+	return c.reply(code(why))
 }
 
 // buffered reports whether a whole request is here already, as it nearly always
@@ -211,10 +207,10 @@ func (c *conn) stopReading() {
 	c.net.Close()
 }
 
-// answer makes the reply to a request, which came at start, and returns its code.
-func (c *conn) answer(ctx context.Context, req kcm.Request, start time.Time) kcm.Code {
+// answer makes the reply to a request, and returns its code.
+func (c *conn) answer(ctx context.Context, req kcm.Request) kcm.Code {
 	call := &c.call // memory that is used again
-	call.begin(ctx, c, req.Args, start)
+	call.begin(ctx, c, req.Args, time.Now())
 	err := call.run(req.Opcode)
 	if err != nil {
 		c.out.begin()
@@ -260,8 +256,10 @@ func cut(name string) string {
 	return name
 }
 
-// reply sends the reply. now is the time, or a little before.
-func (c *conn) reply(result kcm.Code, now time.Time) error {
+// reply sends the reply. Its time begins here: the answer may have waited for long.
+func (c *conn) reply(result kcm.Code) error {
+	now := time.Now()
+	c.since.Store(now.UnixNano()) // a client that does not read makes room too
 	if err := c.limitReply(now); err != nil {
 		return err
 	}
@@ -306,6 +304,6 @@ func (c *conn) limitReply(now time.Time) error {
 	if c.writeBy.Sub(now) >= timeout {
 		return nil
 	}
-	c.writeBy = time.Now().Add(timeout + timeout/8)
+	c.writeBy = now.Add(timeout + timeout/8)
 	return c.net.SetWriteDeadline(c.writeBy)
 }

@@ -346,6 +346,21 @@ func TestShutdownFinishes(t *testing.T) {
 	}
 }
 
+// TestSlowAnswer has a commit take longer than a client may: the reply has all its time.
+func TestSlowAnswer(t *testing.T) {
+	const timeout = 200 * time.Millisecond
+	b := slow{began: make(chan struct{}), goOn: make(chan struct{})}
+	c := connect(t, New(ccstore.Open(b, ccstore.Options{}), Options{ClientTimeout: timeout}), user(1000))
+	c.defaultName() // its reply has a deadline
+	answered := c.initializing()
+	<-b.began
+	time.Sleep(2 * timeout)
+	close(b.goOn)
+	if err := <-answered; err != nil {
+		t.Errorf("INITIALIZE: %v", err)
+	}
+}
+
 func TestShutdownGivesUp(t *testing.T) {
 	b := slow{began: make(chan struct{}), goOn: make(chan struct{})}
 	s := New(ccstore.Open(b, ccstore.Options{}), Options{})
