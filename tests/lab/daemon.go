@@ -96,7 +96,7 @@ func (d *Daemon) Command(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Start starts the daemon and waits until it says that it is ready. Further
+// Start starts the daemon and waits until it says that it is ready, and is on its bus. Further
 // arguments come after those of Args.
 func (d *Daemon) Start(args ...string) error {
 	if d.proc != nil && d.proc.running() {
@@ -123,6 +123,7 @@ func (d *Daemon) Start(args ...string) error {
 		return fmt.Errorf("cannot start kcmd: %w", err)
 	}
 	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+d.ready.path)
+	appeared := d.appearances()
 	p, err := d.lab.background(cmd, d.lab.Path("kcmd.log"))
 	if err != nil {
 		return fmt.Errorf("cannot start kcmd: %w", err)
@@ -131,12 +132,17 @@ func (d *Daemon) Start(args ...string) error {
 	if d.Activated != nil {
 		return p.await(d.listening)
 	}
-	if err := p.await(func() bool { return d.Said("READY=1") }); err != nil {
+	// On a busy machine it is ready before it is on the bus.
+	onBus := func() bool { return d.Bus == nil || !d.Bus.proc.running() || d.appearances() > appeared }
+	if err := p.await(func() bool { return d.Said("READY=1") && onBus() }); err != nil {
 		p.kill()
 		return fmt.Errorf("cannot start kcmd: %w", err)
 	}
 	return nil
 }
+
+// appearances returns how often the daemons of this lab came to the bus.
+func (d *Daemon) appearances() int { return strings.Count(d.Log(), `msg="on the bus"`) }
 
 // activate has systemd-socket-activate start the command.
 func (d *Daemon) activate(cmd *exec.Cmd) error {
