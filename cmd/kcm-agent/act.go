@@ -38,6 +38,10 @@ func (a *agent) act(ctx context.Context, act show.Action) {
 		a.quit()
 		return
 	}
+	if !a.settled {
+		a.early = append(a.early, act)
+		return
+	}
 	dialog := act.Verb == show.SignIn || act.Verb == show.ChangePassword
 	if dialog && a.asking {
 		return

@@ -16,6 +16,10 @@ import (
 // closed.
 const longestOpen = 10 * time.Minute
 
+// settleTime is how long after its start the agent looks for kcmd, which a bus may have to
+// start, before it says that kcmd is not running.
+const settleTime = 5 * time.Second
+
 // mostWanted is how many programs the notification about a wanted sign-in names.
 const mostWanted = 5
 
@@ -27,6 +31,8 @@ type agent struct {
 	state    link.State
 	wanted   []show.Wanted
 	failed   []show.Failed
+	early    []show.Action // what came before the agent knew where kcmd is
+	settled  bool          // it knows, or has looked long enough
 	locked   bool
 	opened   time.Time // when the menu was, zero if it is closed
 	asking   bool      // a dialog is open
@@ -72,6 +78,8 @@ func serve(ctx context.Context, f flags, s settings) error {
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	settle := time.NewTimer(settleTime)
+	defer settle.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -84,6 +92,11 @@ func serve(ctx context.Context, f flags, s settings) error {
 			return err // the session has ended
 		case state := <-states:
 			a.follow(state)
+			if state.Client != nil {
+				a.settle(ctx)
+			}
+		case <-settle.C:
+			a.settle(ctx)
 		case a.locked = <-locks:
 		case open := <-opens:
 			a.opened = time.Time{}
@@ -97,6 +110,15 @@ func serve(ctx context.Context, f flags, s settings) error {
 		case <-timer.C:
 		}
 		a.show(timer)
+	}
+}
+
+// settle does what came before the agent knew where kcmd is.
+func (a *agent) settle(ctx context.Context) {
+	early := a.early
+	a.early, a.settled = nil, true
+	for _, act := range early {
+		a.act(ctx, act)
 	}
 }
 

@@ -45,10 +45,9 @@ func newDesktop(t *testing.T, config string, env ...string) *desktop {
 	t.Helper()
 	lab.NeedKerberos(t)
 	lab.Need(t, "dbus-daemon")
-	program, err := agentProgram()
 	d := &desktop{t: t, shown: make(map[uint32]string), log: new(strings.Builder)}
-	d.check(err)
 	d.lab, d.daemon = lab.NewForTest(t, kcmd, lab.EndOfTest)
+	var err error
 	d.realm, err = d.lab.NewRealm()
 	d.check(err)
 	d.check(d.realm.WriteConfig(d.lab.Path("krb5.conf"), d.realm.KDC.Port, d.daemon.Socket))
@@ -60,16 +59,29 @@ func newDesktop(t *testing.T, config string, env ...string) *desktop {
 	d.env = append(d.daemon.ClientEnv(d.lab.Path("krb5.conf")), "HOME="+d.lab.Dir, "XDG_STATE_HOME="+d.lab.Path("state-home"),
 		"PATH="+d.lab.Path("bin")+":"+os.Getenv("PATH"), "DBUS_SYSTEM_BUS_ADDRESS=unix:path="+d.lab.Path("no-bus"))
 	d.env = append(d.env, env...)
-	d.agent = exec.Command(program, "--config", d.lab.Path("agent.conf"))
-	d.agent.Env, d.agent.Stderr = d.env, d.log
-	d.check(lab.Start(d.agent))
-	t.Cleanup(func() {
-		d.check(d.agent.Process.Signal(os.Interrupt))
-		if err := d.agent.Wait(); err != nil || d.log.Len() > 0 {
-			t.Errorf("the agent ends with %v and says %q", err, d.log.String())
-		}
-	})
+	d.agent = d.start()
+	t.Cleanup(func() { d.stop() })
 	return d
+}
+
+// start starts an agent.
+func (d *desktop) start(args ...string) *exec.Cmd {
+	d.t.Helper()
+	program, err := agentProgram()
+	d.check(err)
+	agent := exec.Command(program, append([]string{"--config", d.lab.Path("agent.conf")}, args...)...)
+	agent.Env, agent.Stderr = d.env, d.log
+	d.check(lab.Start(agent))
+	return agent
+}
+
+// stop ends the agent.
+func (d *desktop) stop() {
+	d.t.Helper()
+	d.check(d.agent.Process.Signal(os.Interrupt))
+	if err := d.agent.Wait(); err != nil || d.log.Len() > 0 {
+		d.t.Errorf("the agent ends with %v and says %q", err, d.log.String())
+	}
 }
 
 func (d *desktop) check(err error) {
@@ -340,4 +352,32 @@ func TestSystemBusEnds(t *testing.T) {
 	d.check(bus.Start())
 	d.run("", "kdestroy", "-A")
 	d.await("the return of the bus", `icon: kcm-agent-none-symbolic`)
+}
+
+// TestSignInAtStart has the agent sign in when it starts, before it knows where kcmd is.
+func TestSignInAtStart(t *testing.T) {
+	d := newDesktop(t, "")
+	d.check(d.daemon.Start("--renew", "no"))
+	d.await("no tickets", `icon: kcm-agent-none-symbolic`)
+	d.stop()
+	d.answers("alice", lab.Password("alice"))
+	d.agent = d.start("--sign-in")
+	d.await("a ticket", `● alice@KCMD.TEST, \d+ h`)
+
+	// Another one asks the first, and ends.
+	d.answers("bob", lab.Password("bob"))
+	if err := d.start("--sign-in").Wait(); err != nil {
+		t.Error(err)
+	}
+	d.await("another ticket", `bob@KCMD.TEST, \d+ h`)
+}
+
+// TestSignInWithoutDaemon says that kcmd is not running when it has not come for a while.
+func TestSignInWithoutDaemon(t *testing.T) {
+	d := newDesktop(t, "")
+	d.await("no daemon", `icon: kcm-agent-away-symbolic`)
+	if err := d.start("--sign-in").Wait(); err != nil {
+		t.Error(err)
+	}
+	d.await("a notification", `Cannot sign in \| kcmd is not running`)
 }
