@@ -83,7 +83,7 @@ build_package() {
 	fi
 	mkdir "$tmp/a tree"
 	tar --exclude=./.git --exclude='./build*' --exclude=./kcmd --exclude=./kcmctl -c . | tar -x -C "$tmp/a tree"
-	package=$("$tmp/a tree/data/debian/build" "$tmp") || die "cannot make the package"
+	package=$("$tmp/a tree/data/debian/build" --fast "$tmp") || die "cannot make the package"
 	dpkg-deb -x "$package" "$tmp/dest"
 }
 
