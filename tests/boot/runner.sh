@@ -143,24 +143,8 @@ runs_on() {
 	[ -z "$only" ] || [ "$only" = "$1" ]
 }
 
-# lean are units that no scenario needs, or that it unmasks. Without them, and without the
-# generators of units, a boot is a third less work.
-lean=(apache2.service apt-daily-upgrade.timer apt-daily.timer console-getty.service
-	dev-hugepages.mount dpkg-db-backup.timer e2scrub_all.timer systemd-initctl.socket
-	systemd-sysctl.service systemd-update-utmp-runlevel.service systemd-update-utmp.service)
-
-# furnish FILE... puts the files into the machine that a scenario needs, and masks what it
-# does not need.
+# furnish FILE... puts the files into the machine that a scenario needs.
 furnish() {
-	local etc=$machine/over/etc/systemd name
-	mkdir -p "$etc"/{system,system-generators}
-	for name in "${lean[@]}"; do
-		ln -s /dev/null "$etc/system/$name"
-	done
-	for name in "${trees[$release]##*:}"/usr/lib/systemd/system-generators/*; do
-		# heimdal-kcm has a script of System V.
-		[[ $name = */systemd-sysv-generator ]] || ln -s /dev/null "$etc/system-generators/${name##*/}"
-	done
 	mkdir -p "$machine/over/kcmd-test"
 	cp -r "$package" "$tmp/packages" "$machine/over/kcmd-test/"
 	cp -r README.md docs/*.md "${helpers[@]}" "$@" "$machine/over/kcmd-test/"
