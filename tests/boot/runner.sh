@@ -248,7 +248,7 @@ command -v go >/dev/null || die "go is not installed"
 
 # scenario_patience is how long a scenario may run, in seconds. It needs about 10, and
 # many times that on a busy machine.
-scenario_patience=300
+scenario_patience=900
 releases=${LAB_BOOT_RELEASES:-bookworm trixie}
 # Scenarios at a time. They wait for a third of the time, most of them for systemd.
 lanes=$(($(nproc) + 1))
