@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"bytes"
 	"fmt"
 	"io/fs"
 	"os"
@@ -85,10 +84,8 @@ func (l *Lab) buildIn(dir, name string, race bool, flags ...string) (string, err
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
 	}
 	cmd.Args = append(append(cmd.Args, flags...), "kcmd.org/kcmd/cmd/"+name)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := Run(cmd); err != nil {
-		return "", fmt.Errorf("cannot build %s: %w\n%s", name, err, out.String())
+	if _, err := Output(cmd); err != nil {
+		return "", fmt.Errorf("cannot build %s: %w", name, err)
 	}
 	return program, nil
 }

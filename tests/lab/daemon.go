@@ -243,10 +243,8 @@ func (d *Daemon) Check() error {
 		return nil
 	}
 	cmd := d.Command("check", d.Database)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := Run(cmd); err != nil {
-		return fmt.Errorf("kcmd check: %w\n%s", err, out.String())
+	if _, err := Output(cmd); err != nil {
+		return fmt.Errorf("kcmd check: %w", err)
 	}
 	return nil
 }
@@ -255,6 +253,9 @@ func (d *Daemon) Check() error {
 func (d *Daemon) Running() bool {
 	return d.proc != nil && d.proc.running()
 }
+
+// Ended returns an error once the daemon has ended, with the end of its log.
+func (d *Daemon) Ended() error { return d.proc.Ended() }
 
 // Said reports whether the daemon has sent that line with sd_notify(3) since its start.
 func (d *Daemon) Said(line string) bool {

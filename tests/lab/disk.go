@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -118,12 +117,8 @@ func (d *Disk) run(words ...string) error {
 	if err := putBefore(cmd, d.Through()); err != nil {
 		return err
 	}
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := Run(cmd); err != nil {
-		return fmt.Errorf("%s: %w\n%s", words[0], err, out.String())
-	}
-	return nil
+	_, err := Output(cmd)
+	return err
 }
 
 // ext4Shutdown is EXT4_IOC_SHUTDOWN, and withoutFlush its

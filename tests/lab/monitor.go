@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"strconv"
 )
 
 // BusName is the name that kcmd has on a bus.
@@ -40,11 +39,10 @@ func (b *Bus) NewMonitor(name string, uid uint32) (*Monitor, error) {
 
 	cmd = b.client(uid, "gdbus", "call", "--system", "--dest", BusName,
 		"--object-path", "/org/kcmd/KCM1", "--method", "org.kcmd.KCM1.Manager.SubscribeProcess",
-		strconv.Itoa(p.cmd.Process.Pid), "{}")
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := Run(cmd); err != nil {
-		return nil, fmt.Errorf("cannot subscribe the monitor: %w\n%s", err, out.String())
+		// With types, or gdbus guesses them if the introspection fails.
+		fmt.Sprintf("uint32 %d", p.PID()), "@a{sv} {}")
+	if _, err := Output(cmd); err != nil {
+		return nil, fmt.Errorf("cannot subscribe the monitor: %w", err)
 	}
 	return m, nil
 }

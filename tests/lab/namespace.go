@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"bytes"
 	"fmt"
 	"os/exec"
 	"sync"
@@ -32,10 +31,8 @@ func tryRoom(r Room) error {
 }
 
 func try(cmd *exec.Cmd) error {
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := Run(cmd); err != nil {
-		return fmt.Errorf("cannot make namespaces here: %w %s", err, bytes.TrimSpace(out.Bytes()))
+	if _, err := Output(cmd); err != nil {
+		return fmt.Errorf("cannot make namespaces here: %w", err)
 	}
 	return nil
 }

@@ -1,10 +1,12 @@
 package lab
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -60,6 +62,18 @@ func Run(cmd *exec.Cmd) error {
 		return err
 	}
 	return cmd.Wait()
+}
+
+// Output runs a command to its end and returns its output and its errors as one text,
+// which an error tells too.
+func Output(cmd *exec.Cmd) (string, error) {
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := Run(cmd)
+	if err != nil {
+		err = fmt.Errorf("%s: %w\n%s", filepath.Base(cmd.Path), err, out.String())
+	}
+	return out.String(), err
 }
 
 // As has a command run as another user, without any further group. Only root
@@ -145,6 +159,17 @@ func (p *process) stop(sig os.Signal) error {
 	}
 }
 
+// PID returns the process id.
+func (p *process) PID() int { return p.cmd.Process.Pid }
+
+// Ended returns an error once the process has ended, with the end of its log.
+func (p *process) Ended() error {
+	if p.running() {
+		return nil
+	}
+	return fmt.Errorf("%s ended: %w%s", p.cmd.Path, p.ended(), p.tail())
+}
+
 // ended returns the end of the process as an error, also an exit status of 0: a
 // server does not end by itself.
 func (p *process) ended() error {
@@ -158,8 +183,8 @@ func (p *process) ended() error {
 func (p *process) await(ready func() bool) error {
 	deadline := time.Now().Add(patience)
 	for !ready() {
-		if !p.running() {
-			return fmt.Errorf("%s ended: %w%s", p.cmd.Path, p.ended(), p.tail())
+		if err := p.Ended(); err != nil {
+			return err
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%s is not ready after %v%s", p.cmd.Path, patience, p.tail())

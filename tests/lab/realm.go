@@ -105,17 +105,12 @@ func (r *Realm) admin(input, program string, args ...string) error {
 	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), r.adminEnv(r.path("kdc.conf"))...)
 	cmd.Stdin = strings.NewReader(input)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	err := Run(cmd)
+	out, err := Output(cmd)
 	// kadmin.local reports a command that failed in its output only.
-	if err == nil && strings.Contains(out.String(), " while ") {
-		err = fmt.Errorf("a command failed")
+	if err == nil && strings.Contains(out, " while ") {
+		err = fmt.Errorf("%s: a command failed\n%s", program, out)
 	}
-	if err != nil {
-		return fmt.Errorf("%s: %w\n%s", program, err, out.String())
-	}
-	return nil
+	return err
 }
 
 func (r *Realm) adminEnv(kdcConf string) []string {

@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"fmt"
 	"net"
 	"os/exec"
 	"time"
@@ -12,7 +11,7 @@ type Server struct {
 	// Socket is the path of its socket.
 	Socket string
 
-	proc *process
+	*process
 }
 
 // Serve starts a server, with its output in the file log, and waits until it
@@ -26,7 +25,7 @@ func (l *Lab) Serve(cmd *exec.Cmd, log, socket string) (*Server, error) {
 		proc.kill()
 		return nil, err
 	}
-	return &Server{Socket: socket, proc: proc}, nil
+	return &Server{Socket: socket, process: proc}, nil
 }
 
 // listens reports whether a server accepts connections at a socket.
@@ -39,16 +38,5 @@ func listens(socket string) bool {
 	return true
 }
 
-// PID returns the process id of the server.
-func (s *Server) PID() int { return s.proc.cmd.Process.Pid }
-
 // Stop ends the server at once.
-func (s *Server) Stop() { s.proc.kill() }
-
-// Ended returns an error once the server has ended, with the end of its log.
-func (s *Server) Ended() error {
-	if s.proc.running() {
-		return nil
-	}
-	return fmt.Errorf("%s ended: %w%s", s.proc.cmd.Path, s.proc.ended(), s.proc.tail())
-}
+func (s *Server) Stop() { s.kill() }

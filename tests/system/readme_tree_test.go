@@ -30,15 +30,14 @@ func runInTree(t *testing.T, cmd *exec.Cmd) string {
 		cmd.Env = os.Environ()
 	}
 	cmd.Env = append(cmd.Env, "TMPDIR="+dir)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := lab.Run(cmd); err != nil {
-		t.Errorf("%v: %v\n%s", cmd.Args, err, out.String())
+	out, err := lab.Output(cmd)
+	if err != nil {
+		t.Errorf("%v: %v", cmd.Args, err)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("%v leaves %v: %v", cmd.Args, left, err)
 	}
-	return out.String()
+	return out
 }
 
 // ofTree returns the command of README.md for a script of the tree, and the option of
