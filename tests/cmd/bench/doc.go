@@ -6,10 +6,9 @@
 // peers take turns in short rounds, so that the load of the machine affects all of
 // them alike.
 //
-// Read options.go (what is measured), peer.go (whom), canned.go, driver.go and result.go
-// first; then main.go and its parts calls.go, syncs.go, scale.go, memory.go and
-// fairness.go; then report.go,
-// marks.go and tables.go.
+// Read options.go (what is measured), peer.go (whom), driver.go, canned.go and result.go
+// first; then main.go and its parts measure.go, syncs.go, users.go and fairness.go; then
+// report.go, marks.go and tables.go.
 //
 // It imports tests/lab, and to compute sizes and store for other users
 // ccstore/ccache and kcmserver/kcm.

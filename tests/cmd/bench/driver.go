@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"embed"
 	"errors"
 	"fmt"
 	"io"
@@ -14,9 +13,6 @@ import (
 
 	"kcmd.org/kcmd/tests/lab"
 )
-
-//go:embed driver
-var driverSource embed.FS
 
 // A driver is one client: a process that makes libkrb5's calls. It numbers its
 // places as the peers are numbered.
@@ -32,13 +28,11 @@ type driver struct {
 // longer hangs.
 const answerPatience = 5 * time.Minute
 
-// startDriver starts client number n.
-func startDriver(l *lab.Lab, program string, n int) (*driver, error) {
-	return startDriverAs(os.Getuid(), l, program, n)
-}
+// keytabOf is the path of alice's keytab.
+func keytabOf(l *lab.Lab) string { return l.Path("alice.keytab") }
 
-// startDriverAs starts client number n as a user.
-func startDriverAs(uid int, l *lab.Lab, program string, n int) (*driver, error) {
+// startDriver starts client number n as a user.
+func startDriver(uid int, l *lab.Lab, program string, n int) *driver {
 	d := &driver{cmd: exec.Command(program, strconv.Itoa(n)), placed: make(map[*peer]bool)}
 	d.cmd.Stderr = os.Stderr
 	d.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C.UTF-8", "TZ=UTC", "HOME=" + l.Dir,
@@ -46,33 +40,29 @@ func startDriverAs(uid int, l *lab.Lab, program string, n int) (*driver, error) 
 	if uid != os.Getuid() {
 		lab.As(d.cmd, uint32(uid))
 	}
-	var err, err2 error
-	d.in, err = d.cmd.StdinPipe()
-	d.out, err2 = d.cmd.StdoutPipe()
+	d.in, d.out = got(d.cmd.StdinPipe()), got(d.cmd.StdoutPipe())
 	d.buf = bufio.NewReader(d.out)
-	if err := errors.Join(err, err2); err != nil {
-		return nil, err
-	}
-	if err := lab.Start(d.cmd); err != nil {
-		return nil, fmt.Errorf("cannot start a client: %w", err)
-	}
+	must(lab.Start(d.cmd))
 	l.OnClose(func() {
 		// An error means that it has ended.
 		_ = d.cmd.Process.Kill()
 		_ = d.cmd.Wait()
 	})
-	return d, nil
+	return d
 }
 
-// send sends a command to the client.
-func (d *driver) send(words ...string) error {
-	_, err := fmt.Fprintln(d.in, strings.Join(words, "\t"))
+// send sends a command for a peer to the client.
+func (d *driver) send(command string, p *peer, args ...any) error {
+	line := fmt.Sprintf("%s\t%d", command, p.place)
+	for _, a := range args {
+		line += fmt.Sprintf("\t%v", a)
+	}
+	_, err := fmt.Fprintln(d.in, line)
 	return err
 }
 
-// receive waits for the answer to a command, and returns the words after "ok", or
-// with errSlow those after "slow".
-func (d *driver) receive() ([]string, error) {
+// receive waits for the answer to a command.
+func (d *driver) receive() (numbers []time.Duration, err error) {
 	hang := time.AfterFunc(answerPatience, func() { d.out.Close() })
 	line, err := d.buf.ReadString('\n')
 	if !hang.Stop() {
@@ -82,64 +72,79 @@ func (d *driver) receive() ([]string, error) {
 		return nil, fmt.Errorf("the client ended: %w", err)
 	}
 	words := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
-	switch words[0] {
-	case "ok":
-		return words[1:], nil
-	case "slow":
-		return words[1:], errSlow
+	last := len(words) - 1
+	if words[last] != "ok" {
+		return nil, errors.New(words[0])
 	}
-	return nil, errors.New(strings.Join(words[1:], " "))
-}
-
-// do sends a command and waits for its answer.
-func (d *driver) do(words ...string) error {
-	if err := d.send(words...); err != nil {
-		return err
-	}
-	_, err := d.receive()
-	return err
-}
-
-// receiveSeries waits for the answer to "step".
-func (d *driver) receiveSeries() (series, error) {
-	words, err := d.receive()
-	if err != nil {
-		return nil, err
-	}
-	took := make(series, len(words))
-	for i, w := range words {
+	for _, w := range words[:last] {
 		n, err := strconv.ParseInt(w, 10, 64)
 		if err != nil {
 			return nil, fmt.Errorf("the client answered %q: %w", w, err)
 		}
-		took[i] = time.Duration(n)
+		numbers = append(numbers, time.Duration(n))
 	}
-	return took, nil
+	return numbers, nil
+}
+
+// do sends a command and waits for its answer.
+func (d *driver) do(command string, p *peer, args ...any) []time.Duration {
+	must(d.send(command, p, args...))
+	numbers, err := d.receive()
+	if err != nil {
+		must(fmt.Errorf("%s: %w", command, err))
+	}
+	return numbers
 }
 
 // place gives the client a peer's cache.
-func (d *driver) place(p *peer) error {
-	if d.placed[p] {
-		return nil
+func (d *driver) place(p *peer) {
+	if !d.placed[p] {
+		removes := 0
+		if p.has(tidy) {
+			removes = 1
+		}
+		d.do("place", p, p.krb5conf, p.collection, p.cache, removes)
+		d.placed[p] = true
 	}
-	tidy := map[bool]string{true: "1", false: "0"}[p.tidy]
-	if err := d.do("place", strconv.Itoa(p.place), p.krb5conf, p.collection, p.cache, tidy); err != nil {
-		return err
-	}
-	d.placed[p] = true
-	return nil
 }
 
-// fill makes the cache of a peer, unless it is there.
-func (d *driver) fill(p *peer, tickets int, there bool, budget time.Duration) error {
-	how := map[bool]string{true: "there", false: "make"}[there]
-	start := time.Now()
-	if err := d.send("fill", strconv.Itoa(p.place), strconv.Itoa(tickets), how, strconv.FormatInt(budget.Milliseconds(), 10)); err != nil {
-		return err
+// fill makes the cache of a peer.
+func (d *driver) fill(p *peer, tickets int, budget time.Duration) {
+	if stored := int(d.do("fill", p, tickets, budget.Milliseconds())[0]); stored < tickets {
+		must(fmt.Errorf("%w: %d of %d tickets stored in %.1f s", errSlow, stored, tickets, budget.Seconds()))
 	}
-	stored, err := d.receive()
-	if errors.Is(err, errSlow) {
-		return fmt.Errorf("%w: %s of %d tickets stored in %.1f s", errSlow, stored[0], tickets, time.Since(start).Seconds())
+}
+
+// A turn is what clients do at once: a step in a cache with so many tickets, so often, for
+// so long at most, on one processor or on any.
+type turn struct {
+	step           string
+	tickets, count int
+	moment         time.Duration
+	processor      int
+}
+
+// once does a step once.
+func once(step string, tickets int) turn { return turn{step, tickets, 1, answerPatience, anyProcessor} }
+
+// together has all clients take a turn, and returns all measurements.
+func together(clients []*driver, p *peer, t turn) (took series, err error) {
+	for _, d := range clients {
+		must(bind(d.cmd.Process.Pid, t.processor))
+		must(d.send("step", p, t.step, t.tickets, t.count, t.moment.Milliseconds()))
 	}
-	return err
+	for _, d := range clients {
+		got, failed := d.receive()
+		took = append(took, got...)
+		err = errors.Join(err, failed)
+	}
+	return took, err
+}
+
+// clients returns so many clients.
+func (b *bench) clients(n int) []*driver {
+	for len(b.drivers) < n {
+		b.drivers = append(b.drivers, startDriver(os.Getuid(), b.lab, b.driver, len(b.drivers)))
+	}
+	return b.drivers[:n]
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -43,7 +42,7 @@ func main() {
 type bench struct {
 	options *options
 	lab     *lab.Lab
-	labs    []*lab.Lab // of the daemons
+	labs    []*lab.Lab // of the peers
 	kcmd    string     // path of the binary
 	driver  string     // path of the program
 	drivers []*driver
@@ -51,10 +50,9 @@ type bench struct {
 	places  int // of all peers so far
 
 	realm    *lab.Realm // of the commands, nil without them
-	recorder *recorder  // of the first kcmd
+	recorder *peer      // before the first kcmd
 
 	results results
-	figures []*figure
 	notes   []string
 }
 
@@ -83,87 +81,102 @@ func (b *bench) run() error {
 			l.Close()
 		}
 	}()
-	for _, do := range []func() error{b.build, b.startRealm, b.startPeers} {
-		if err := do(); err != nil {
-			return err
+	return attempt(func() {
+		b.build()
+		b.startRealm()
+		b.startPeers()
+		var took []string
+		for _, part := range chosen(parts, b.options.parts, partName) {
+			if part.root != "" && os.Getuid() != 0 {
+				b.note("%s: only root can %s", part.name, part.root)
+				continue
+			}
+			start := time.Now()
+			if err := attempt(func() { part.measure(b) }); err != nil {
+				must(fmt.Errorf("%s: %w", part.name, err))
+			}
+			took = append(took, fmt.Sprintf("%s %.0f s", part.name, time.Since(start).Seconds()))
 		}
-	}
-	var took []string
-	for i, do := range []func() error{b.calls, b.commands, b.manyClients, b.syncs, b.manyUsers, b.scale, b.memory, b.fairness} {
-		if !slices.Contains(b.options.parts, parts[i]) {
-			continue
-		}
-		start := time.Now()
-		if err := do(); err != nil {
-			return fmt.Errorf("%s: %w", parts[i], err)
-		}
-		took = append(took, fmt.Sprintf("%s %.0f s", parts[i], time.Since(start).Seconds()))
-	}
-	b.progress("")
-	b.note("Time: " + strings.Join(took, ", "))
-	return nil
+		b.progress("")
+		b.note("Time: %s", strings.Join(took, ", "))
+	})
 }
 
 // build builds the daemon and the driver.
-func (b *bench) build() (err error) {
+func (b *bench) build() {
 	b.progress("building")
-	if b.kcmd, err = b.lab.Program(b.options.root); err != nil {
-		return err
-	}
+	b.kcmd, b.driver = got(b.lab.Program(b.options.root)), b.lab.Path("driver")
 	if b.options.against != "" {
-		if b.options.against, err = exec.LookPath(b.options.against); err != nil {
-			return fmt.Errorf("--against: %w", err)
-		}
+		b.options.against = got(exec.LookPath(b.options.against))
 	}
-	b.driver, err = compileDriver(b.lab)
-	return err
+	args := []string{"-O2", "-Wall", "-Wextra", "-Werror", "-o", b.driver}
+	args = append(args, got(filepath.Glob(filepath.Join(b.options.root, "tests/cmd/bench/driver/*.c")))...)
+	got(lab.Output(exec.Command("gcc", append(args, "-lkrb5", "-lpthread")...)))
 }
 
-// compileDriver compiles the driver and returns the path of the program.
-func compileDriver(l *lab.Lab) (string, error) {
-	if err := os.CopyFS(l.Dir, driverSource); err != nil {
-		return "", fmt.Errorf("cannot compile the driver: %w", err)
+// startRealm starts a realm for the commands.
+func (b *bench) startRealm() {
+	if slices.Contains(b.options.parts, "commands") {
+		b.progress("starting a KDC")
+		b.realm = got(b.lab.NewRealm())
+		must(b.realm.Admin("ktadd -k " + keytabOf(b.lab) + " alice"))
 	}
-	program := l.Path("driver", "driver")
-	sources, err := filepath.Glob(l.Path("driver", "*.c"))
+}
+
+// An aborted is an error that ends what attempt has begun.
+type aborted struct{ error }
+
+// must ends the present attempt if there is an error.
+func must(err error) {
 	if err != nil {
-		return "", err
+		panic(aborted{err})
 	}
-	args := append([]string{"-O2", "-Wall", "-Wextra", "-Werror", "-o", program}, sources...)
-	cmd := exec.Command("gcc", append(args, "-lkrb5", "-lpthread")...)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := lab.Run(cmd); err != nil {
-		return "", fmt.Errorf("cannot compile the driver: %w\n%s", err, out.String())
-	}
-	return program, nil
+}
+
+// got is must for a function with a result.
+func got[T any](result T, err error) T {
+	must(err)
+	return result
+}
+
+// attempt calls a function and returns the error that has ended it.
+func attempt(f func()) (err error) {
+	defer func() {
+		switch reason := recover().(type) {
+		case nil:
+		case aborted:
+			err = reason.error
+		default:
+			panic(reason)
+		}
+	}()
+	f()
+	return nil
+}
+
+// withLab calls a function with a lab of its own, and keeps its error in place of a figure
+// of the peer.
+func (b *bench) withLab(peer, what string, f func(*lab.Lab)) {
+	b.progress(what + ": " + peer)
+	b.results.addFailure(peer, what, attempt(func() {
+		l := got(lab.New())
+		defer l.Close()
+		f(l)
+	}))
 }
 
 // failed returns an error if kcmd has failed at something.
 func (b *bench) failed() error {
 	var errs []error
-	check := func(peer, what string, err error) {
-		if findKind(peer).isKcmd() && err != nil && !errors.Is(err, errSlow) && !errors.Is(err, errNot) {
-			errs = append(errs, fmt.Errorf("%s: %s: %w", peer, what, err))
+	for _, p := range b.peers {
+		if p.isKcmd() && p.failure != nil && !errors.Is(p.failure, errNot) {
+			errs = append(errs, fmt.Errorf("%s: %w", p.name, p.failure))
 		}
 	}
-	for _, p := range b.peers {
-		check(p.name, "it", p.failure)
-	}
 	for _, r := range b.results {
-		check(r.Peer, r.Step, r.failure)
-	}
-	for _, f := range b.figures {
-		check(f.Peer, f.What, f.failure)
+		if kindOf(r.Peer).isKcmd() && r.failure != nil && !errors.Is(r.failure, errSlow) && !errors.Is(r.failure, errNot) {
+			errs = append(errs, fmt.Errorf("%s: %s: %w", r.Peer, r.What, r.failure))
+		}
 	}
 	return errors.Join(errs...)
-}
-
-// peer returns the peer of that name, nil without one.
-func (b *bench) peer(name string) *peer {
-	i := slices.IndexFunc(b.peers, func(p *peer) bool { return p.name == name })
-	if i < 0 {
-		return nil
-	}
-	return b.peers[i]
 }

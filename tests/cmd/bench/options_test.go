@@ -20,7 +20,7 @@ func TestOptions(t *testing.T) {
 	if got := (&bench{options: o}).peerNames(); !slices.Equal(got, []string{"echo", "kcmd-full", "against-full", "sssd"}) {
 		t.Errorf("the peers are %q", got)
 	}
-	if got := o.steps("store", "miss"); len(got) != 1 || got[0].name != "store" {
+	if got := chosen(steps, o.only, stepName); len(got) != 2 || got[0].name != "retrieve" {
 		t.Errorf("the steps are %v", got)
 	}
 	needed := o.needed()
@@ -49,7 +49,7 @@ func TestBadOptions(t *testing.T) {
 	if _, err := parseOptions([]string{"--help"}); !errors.Is(err, pflag.ErrHelp) {
 		t.Errorf("--help: %v", err)
 	}
-	for _, want := range slices.Concat(stepNames(), kindNames(), parts) {
+	for _, want := range slices.Concat(stepNames, kindNames, partNames) {
 		if !strings.Contains(usage(), want) {
 			t.Errorf("--help lacks %s", want)
 		}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -32,12 +33,30 @@ var (
 	errNot = errors.New("not possible")
 )
 
-// Circumstances are what the time of a step depends on.
+// Circumstances are what the time of a step depends on. Figures have none.
 type circumstances struct {
 	Tickets int // in the cache
 	Caches  int // of whole commands; otherwise 0
 	Clients int // at once
 	Users   int // other users with stored tickets
+}
+
+// usual are the circumstances of one client with so many tickets.
+func usual(tickets int) circumstances { return circumstances{Tickets: tickets, Clients: 1} }
+
+// withCaches are the circumstances of a command.
+func withCaches(n int) circumstances { return circumstances{Caches: n, Clients: 1} }
+
+// atOnce are the circumstances of several clients.
+func (c circumstances) atOnce(clients int) circumstances {
+	c.Clients = clients
+	return c
+}
+
+// beside are the circumstances with other users.
+func (c circumstances) beside(users int) circumstances {
+	c.Users = users
+	return c
 }
 
 // String describes the circumstances.
@@ -58,17 +77,19 @@ func (c circumstances) String() string {
 // A key names a result.
 type key struct {
 	circumstances
-	Step string
+	What string // a step or a figure
 	Peer string
 }
 
-// A result is the time that one peer takes for one step.
+// A result is the time that one peer takes for one step, or another figure of it.
 type result struct {
 	key
 	Took    series  // in turns on any processor
 	Turns   series  // the medians of turns on one processor, or of all with several clients
 	Rate    float64 // steps a second of all clients, in the best turn
-	failure error   // why it was not measured, or not all of it
+	Unit    string  // of a figure: "us", "bytes", or "" for a number
+	Figure  float64
+	failure error // why it was not measured, or not all of it
 }
 
 // add adds the measurements of one turn, during which client and server had one processor
@@ -85,6 +106,56 @@ func (r *result) add(took series, processor int) {
 	}
 }
 
+// value returns the figure, or the microseconds of the median of the quietest turn; 0
+// if there are no measurements. Other load on the machine makes a turn longer and never
+// shorter, so that ratios are of quietest turns. On one processor a turn does not depend
+// on how long the machine takes to wake another one up.
+func (r *result) value() float64 {
+	switch {
+	case r == nil:
+		return 0
+	case len(r.Turns) > 0:
+		return microseconds(slices.Min(r.Turns))
+	}
+	return r.Figure
+}
+
+// String is the cell of a table.
+func (r *result) String() string {
+	switch {
+	case r == nil || errors.Is(r.failure, errNot):
+		return "-"
+	case len(r.Took)+len(r.Turns) > 0:
+		var cell []string
+		if len(r.Turns) > 0 && r.Clients == 1 {
+			cell = append(cell, digits(r.value()))
+		}
+		if len(r.Took) > 0 {
+			cell = append(cell, micros(r.Took.median())+"/"+micros(r.Took.quantile(0.99)))
+		}
+		return strings.Join(cell, "; ")
+	case errors.Is(r.failure, errSlow):
+		return "too slow"
+	case r.failure != nil:
+		return "fails"
+	case r.circumstances != circumstances{}:
+		return "-"
+	}
+	return inUnit(r.Figure, r.Unit)
+}
+
+func inUnit(x float64, unit string) string {
+	switch {
+	case unit == "bytes":
+		return bytesText(int64(x))
+	case unit == "us" && x >= 10_000:
+		return fmt.Sprintf("%.0f ms", x/1000)
+	case unit == "us":
+		return digits(x) + " us"
+	}
+	return strconv.FormatFloat(x, 'f', 2, 64)
+}
+
 // results are all results, in the order in which they were begun.
 type results []*result
 
@@ -97,66 +168,50 @@ func (l results) find(k key) *result {
 	return l[i]
 }
 
-// quietest returns the median of the quietest turn of a result, and false if there are
-// no measurements. Other load on the machine makes a turn longer and never shorter, so
-// that ratios are of quietest turns. On one processor a turn does not depend on how
-// long the machine takes to wake another one up.
-func (l results) quietest(k key) (time.Duration, bool) {
-	if r := l.find(k); r != nil && len(r.Turns) > 0 {
-		return slices.Min(r.Turns), true
-	}
-	return 0, false
-}
-
-// A figure is what else was measured of a peer: a time, a size or a number.
-type figure struct {
-	Peer    string
-	What    string
-	Unit    string // "us", "bytes", or "" for a number
-	Value   float64
-	failure error // why it was not measured, or not all of it
-}
-
-func (f *figure) String() string {
-	switch {
-	case f.failure != nil:
-		return "fails"
-	case f.Unit == "bytes":
-		return bytesText(int64(f.Value))
-	case f.Unit == "us" && f.Value >= 10_000:
-		return fmt.Sprintf("%.0f ms", f.Value/1000)
-	case f.Unit == "us":
-		return digits(f.Value) + " us"
-	}
-	return strconv.FormatFloat(f.Value, 'f', 2, 64)
-}
-
 // add keeps a figure of a peer.
-func (b *bench) add(peer, what, unit string, value float64) {
-	b.figures = append(b.figures, &figure{Peer: peer, What: what, Unit: unit, Value: value})
-}
-
-// addMemory keeps the memory of a peer's process.
-func (b *bench) addMemory(peer, what string, pid int) error {
-	n, err := memoryOf(pid)
-	if err == nil {
-		b.add(peer, what, "bytes", float64(n))
-	}
-	return err
+func (l *results) add(peer, what, unit string, value float64) {
+	*l = append(*l, &result{key: key{What: what, Peer: peer}, Unit: unit, Figure: value})
 }
 
 // addFailure keeps an error in place of a figure.
-func (b *bench) addFailure(peer, what string, err error) {
+func (l *results) addFailure(peer, what string, err error) {
 	if err != nil {
-		b.figures = append(b.figures, &figure{Peer: peer, What: what, failure: err})
+		*l = append(*l, &result{key: key{What: what, Peer: peer}, failure: err})
 	}
 }
 
-// figure returns a figure, or nil.
-func (b *bench) figure(peer, what string) *figure {
-	i := slices.IndexFunc(b.figures, func(f *figure) bool { return f.Peer == peer && f.What == what })
-	if i < 0 {
-		return nil
+func thousands(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
 	}
-	return b.figures[i]
+	return s
 }
+
+func bytesText(n int64) string {
+	for i, name := range []string{"MiB", "KiB"} {
+		size := int64(1) << (20 - 10*i)
+		switch {
+		case n >= 10*size:
+			return fmt.Sprintf("%d %s", n/size, name)
+		case n >= size:
+			return fmt.Sprintf("%.1f %s", float64(n)/float64(size), name)
+		}
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
+
+// digits writes a number with three significant digits, or all of a larger one.
+func digits(x float64) string {
+	switch {
+	case x >= 100:
+		return thousands(int(x + 0.5))
+	case x >= 10:
+		return strconv.FormatFloat(x, 'f', 1, 64)
+	case x >= 0.1:
+		return strconv.FormatFloat(x, 'f', 2, 64)
+	}
+	return strconv.FormatFloat(x, 'g', 2, 64)
+}
+
+func micros(d time.Duration) string { return digits(microseconds(d)) }

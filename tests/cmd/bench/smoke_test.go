@@ -37,10 +37,10 @@ func TestSmoke(t *testing.T) {
 	done := make(map[string]int)
 	for _, r := range b.results {
 		if r.failure != nil && !errors.Is(r.failure, errNot) {
-			t.Errorf("%s: %v: %s: %v", r.Peer, r.circumstances, r.Step, r.failure)
+			t.Errorf("%s: %v: %s: %v", r.Peer, r.circumstances, r.What, r.failure)
 		}
-		if (r.Peer == "kcmd-full" || r.Step == "klist-A" && r.Peer == "canned") && len(r.Took) > 0 && r.Took.median() > 0 {
-			done[r.Step]++
+		if (r.Peer == "kcmd-full" || r.What == "klist-A" && r.Peer == "canned") && len(r.Took) > 0 && r.Took.median() > 0 {
+			done[r.What]++
 		}
 	}
 	for _, st := range steps {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,197 +12,122 @@ import (
 // The tables of README.md, docs/comparison.md and docs/scale.md, to paste there. Times
 // are those of the quietest turn, of one client on one processor.
 
-// A column is a peer in a table.
-type column struct{ title, peer string }
+// A column of a table is a peer, or a part of the name of a figure: what is before and
+// after that of the row.
+type column struct{ title, peer, before, after string }
 
-var comparedWith = []column{
-	{"`FILE:`", "file"}, {"`DIR:`", "dir"}, {"`KEYRING:`", "keyring"}, {"`sssd_kcm`", "sssd"},
-}
-
-// shortWith are those in README.md.
-var shortWith = slices.DeleteFunc(slices.Clone(comparedWith), func(c column) bool { return c.peer == "dir" })
-
-// A compared row is a step.
-type compared struct {
+// A row is a result of each peer.
+type row struct {
 	title string
 	c     circumstances
-	step  string
-	short bool // in README.md too
+	what  string
 }
 
-var comparedSteps = []compared{
-	{"find one of 10 tickets", usual(10), "retrieve", true},
-	{"find one of 300", usual(300), "retrieve", true},
-	{"find one of 10,000", usual(10_000), "retrieve", false},
-	{"list 10 tickets", usual(10), "iterate", false},
-	{"list 10,000 tickets", usual(10_000), "iterate", true},
-	{"list 10 caches", usual(10), "collection", false},
-	{"store a ticket", usual(10), "store", true},
-	{"`kinit`", withCaches(1), "kinit", true},
-	{"`klist`", withCaches(1), "klist", true},
-	{"`kvno` of a ticket in the cache", withCaches(1), "kvno", false},
-	{"`klist -A` of 50 caches", withCaches(manyCaches), "klist-A", true},
+var (
+	ours         = column{title: "kcmd", peer: "kcmd-full"}
+	sssd         = column{title: "`sssd_kcm`", peer: "sssd"}
+	file         = column{title: "`FILE:`", peer: "file"}
+	keyring      = column{title: "`KEYRING:`", peer: "keyring"}
+	inREADME     = []column{file, keyring, sssd}
+	inComparison = []column{ours, {title: "kcmd, `synchronous = \"normal\"`", peer: "kcmd-normal"}, file, {title: "`DIR:`", peer: "dir"}, keyring, sssd}
+)
+
+var compared = []row{
+	{"find one of 10 tickets", usual(10), "retrieve"},
+	{"find one of 300", usual(300), "retrieve"},
+	{"find one of 10,000", usual(10_000), "retrieve"},
+	{"list 10 tickets", usual(10), "iterate"},
+	{"list 10,000 tickets", usual(10_000), "iterate"},
+	{"list 10 caches", usual(10), "collection"},
+	{"store a ticket", usual(10), "store"},
+	{"`kinit`", withCaches(1), "kinit"},
+	{"`klist`", withCaches(1), "klist"},
+	{"`kvno` of a ticket in the cache", withCaches(1), "kvno"},
+	{"`klist -A` of 50 caches", withCaches(manyCaches), "klist-A"},
 }
+
+// comparedInREADME are the numbers of those in README.md.
+var comparedInREADME = []int{0, 1, 4, 6, 7, 8, 10}
 
 // printTables prints all tables.
 func (b *bench) printTables(w io.Writer) {
-	readme, costs := b.comparisonTables()
-	syncs, rates := b.clientTables()
-	for _, t := range []struct {
-		title string
-		lines markdown
-	}{
-		{"README.md, kcmd beside others", readme},
-		{"docs/comparison.md, microseconds", costs},
-		{"docs/scale.md, stored users", b.storedTable()},
-		{"docs/scale.md, fdatasync for each ticket stored", syncs},
-		{"docs/scale.md, lookups a second", rates},
-		{"docs/scale.md, memory at rest", b.memoryTable()},
-		{"docs/scale.md, a quiet user", b.fairnessTable()},
-	} {
-		if len(t.lines) > 1 {
-			fmt.Fprintf(w, "\n%s:\n\n%s", t.title, strings.Join(t.lines, ""))
-		}
+	var short, syncs, rates, stored, memory, fair []row
+	for _, i := range comparedInREADME {
+		short = append(short, compared[i])
 	}
-}
-
-// comparisonTables has kcmd beside others: ratios, and times.
-func (b *bench) comparisonTables() (readme, costs markdown) {
-	all := append([]column{{"kcmd", "kcmd-full"}, {"kcmd, `synchronous = \"normal\"`", "kcmd-normal"}}, comparedWith...)
-	readme.head("", titles(shortWith))
-	costs.head("", titles(all))
-	for _, s := range comparedSteps {
-		var gains, times []string
-		for _, c := range all {
-			times = append(times, b.timeCell(key{s.c, s.step, c.peer}))
-		}
-		for _, c := range shortWith {
-			gains = append(gains, b.gain(key{s.c, s.step, "kcmd-full"}, key{s.c, s.step, c.peer}))
-		}
-		costs.row(s.title, times)
-		if s.short {
-			readme.row(s.title, gains)
-		}
-	}
-	return readme, costs
-}
-
-// storedTable has the figures of the part scale.
-func (b *bench) storedTable() (t markdown) {
-	var heads []string
-	for _, n := range b.options.stored {
-		heads = append(heads, thousands(n)+" users")
-	}
-	t.head("", heads)
-	for _, what := range []string{"database", firstAnswer, memoryThen, fmt.Sprintf("memory with %d active users", activeUsers)} {
-		var cells []string
-		for _, n := range b.options.stored {
-			cells = append(cells, b.figureCell("kcmd-full", thousands(n)+" users: "+what))
-		}
-		t.row(what, cells)
-	}
-	return t
-}
-
-// clientTables has what many clients cost: waits for the disk, and lookups a second.
-func (b *bench) clientTables() (syncs, rates markdown) {
-	storing := []column{{"kcmd", "kcmd-full"}, {"`sssd_kcm`", "sssd"}}
-	looking := []column{{"kcmd", "kcmd-full"}, {"recorded answers", "canned"}, {"`FILE:`", "file"}}
-	syncs.head("clients", titles(storing))
-	rates.head("clients", titles(looking))
 	for _, n := range append([]int{1}, b.options.clients...) {
-		c := usual(b.options.crowd)
-		c.Clients = n
-		var waits, rate []string
-		for _, column := range storing {
-			waits = append(waits, b.figureCell(column.peer, syncsWith(n)))
-		}
-		for _, column := range looking {
-			rate = append(rate, b.rateCell(key{c, "retrieve", column.peer}))
-		}
-		syncs.row(strconv.Itoa(n), waits)
-		rates.row(strconv.Itoa(n), rate)
+		syncs = append(syncs, row{title: strconv.Itoa(n), what: syncsWith(n)})
+		rates = append(rates, row{strconv.Itoa(n), usual(b.options.crowd).atOnce(n), "retrieve"})
 	}
-	return syncs, rates
-}
-
-// memoryTable has the figures of the part memory.
-func (b *bench) memoryTable() (t markdown) {
-	t.head("", []string{"kcmd"})
+	for _, what := range []string{"database", firstAnswer, memoryThen, memoryActive} {
+		stored = append(stored, row{title: what, what: what})
+	}
 	for _, what := range []string{binarySize, startTime, idleMemory, userMemory, burstMemory} {
-		t.row(what, []string{b.figureCell("kcmd-full", what)})
+		memory = append(memory, row{title: what, what: what})
 	}
-	return t
-}
-
-// fairnessTable has the figures of the part fairness.
-func (b *bench) fairnessTable() (t markdown) {
-	t.head("", []string{"times as long", "own kcmd"})
-	for _, others := range []string{besideClients, besideMoves} {
+	for _, who := range []string{besideClients, besideMoves} {
 		for _, q := range quietQuantiles {
-			what := quietBeside(others, q)
-			title := strings.NewReplacer("RETRIEVE ", "", ", times as long", "").Replace(what)
-			t.row(title, []string{b.figureCell("kcmd-full", what), b.figureCell("kcmd-full", what+ownServer)})
+			what := quietBeside(who, q)
+			fair = append(fair, row{title: strings.NewReplacer("RETRIEVE ", "", ", times as long", "").Replace(what), what: what})
 		}
 	}
-	return t
+	var users []column
+	for _, n := range b.options.stored {
+		users = append(users, column{thousands(n) + " users", "kcmd-full", thousands(n) + " users: ", ""})
+	}
+	b.printTable(w, "README.md, kcmd beside others", "", inREADME, short, b.gain)
+	b.printTable(w, "docs/comparison.md, microseconds", "", inComparison, compared, value)
+	b.printTable(w, "docs/scale.md, stored users", "", users, stored, value)
+	b.printTable(w, "docs/scale.md, fdatasync for each ticket stored", "clients", []column{ours, sssd}, syncs, value)
+	b.printTable(w, "docs/scale.md, lookups a second", "clients", []column{ours, {title: "recorded answers", peer: "canned"}, file}, rates, rate)
+	b.printTable(w, "docs/scale.md, memory at rest", "", []column{ours}, memory, value)
+	b.printTable(w, "docs/scale.md, a quiet user", "", []column{{"times as long", "kcmd-full", "", ""}, {"own kcmd", "kcmd-full", "", ownServer}}, fair, value)
 }
 
-// markdown has the lines of a table; the first one is the head.
-type markdown []string
-
-func (t *markdown) head(title string, cells []string) {
-	t.add(title, cells)
-	(*t)[0] += "|" + strings.Repeat("---|", len(cells)+1) + "\n"
-}
-
-// row adds a line, unless nothing of it was measured.
-func (t *markdown) row(title string, cells []string) {
-	if slices.ContainsFunc(cells, func(c string) bool { return c != "-" }) {
-		t.add(title, cells)
+// printTable prints a table with the rows of which something was measured.
+func (b *bench) printTable(w io.Writer, title, head string, columns []column, rows []row, cell func(*result) string) {
+	line := func(words []string) string { return "| " + strings.Join(words, " | ") + " |\n" }
+	heads := []string{head}
+	for _, c := range columns {
+		heads = append(heads, c.title)
+	}
+	text := "\n" + title + ":\n\n" + line(heads) + "|" + strings.Repeat("---|", len(heads)) + "\n"
+	for _, r := range rows {
+		cells := []string{r.title}
+		for _, c := range columns {
+			text := "-"
+			if found := b.results.find(key{r.c, c.before + r.what + c.after, c.peer}); found.value() != 0 {
+				text = cell(found)
+			}
+			cells = append(cells, text)
+		}
+		if slices.ContainsFunc(cells[1:], func(c string) bool { return c != "-" }) {
+			fmt.Fprint(w, text, line(cells))
+			text = ""
+		}
 	}
 }
 
-func (t *markdown) add(title string, cells []string) {
-	*t = append(*t, "| "+strings.Join(append([]string{title}, cells...), " | ")+" |\n")
-}
-
-func titles(list []column) []string {
-	var names []string
-	for _, c := range list {
-		names = append(names, c.title)
+// value is the cell of a time or a figure.
+func value(r *result) string {
+	if len(r.Turns) > 0 {
+		return digits(r.value())
 	}
-	return names
+	return r.String()
 }
 
-func (b *bench) timeCell(k key) string {
-	if d, ok := b.results.quietest(k); ok {
-		return micros(d)
+func rate(r *result) string {
+	if r.Rate == 0 {
+		return "-"
 	}
-	return "-"
+	return thousands(int(r.Rate))
 }
 
-func (b *bench) figureCell(peer, what string) string {
-	if f := b.figure(peer, what); f != nil && f.failure == nil {
-		return f.String()
-	}
-	return "-"
-}
-
-func (b *bench) rateCell(k key) string {
-	if r := b.results.find(k); r != nil && r.Rate > 0 {
-		return thousands(int(r.Rate))
-	}
-	return "-"
-}
-
-// gain says how quick ours is beside theirs.
-func (b *bench) gain(ours, theirs key) string {
-	x, ok := b.results.quietest(ours)
-	y, ok2 := b.results.quietest(theirs)
+// gain says how quick kcmd is beside a peer.
+func (b *bench) gain(theirs *result) string {
 	const alike = 1.1
-	switch ratio := float64(y) / float64(x); {
-	case !ok || !ok2:
+	switch ratio := theirs.value() / b.results.find(key{theirs.circumstances, theirs.What, "kcmd-full"}).value(); {
+	case math.IsInf(ratio, 0):
 		return "-"
 	case ratio >= alike:
 		return digits(ratio) + " times as quick"
