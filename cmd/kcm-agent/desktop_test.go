@@ -222,18 +222,6 @@ func (d *desktop) await(what, pattern string) []string {
 	}
 }
 
-// awaitNo waits until nothing matches.
-func (d *desktop) awaitNo(what, pattern string) {
-	d.t.Helper()
-	d.await(what, `(?s)\A(`+pattern+`)?`) // the desktop answers
-	deadline := time.Now().Add(patience)
-	for re := regexp.MustCompile(pattern); re.MatchString(d.text()); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			d.t.Fatalf("%s: still there:\n%s", what, d.text())
-		}
-	}
-}
-
 // click clicks the line of the menu with a label.
 func (d *desktop) click(label string) {
 	d.t.Helper()

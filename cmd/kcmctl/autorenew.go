@@ -23,11 +23,7 @@ func newAutoRenew(o *options) *cobra.Command {
 				return badCommandLine(cmd, fmt.Errorf("%q is not allowed; allowed: on, off", args[0]))
 			}
 			ctx := cmd.Context()
-			return o.with(ctx, func(b *bus) error {
-				c, err := b.cache(ctx, args[1:], first)
-				if err != nil {
-					return err
-				}
+			return o.withCache(ctx, args[1:], first, func(b *bus, c chosen) error {
 				if err := b.SetAutoRenew(ctx, c.path, on); err != nil {
 					return explain("set how "+c.what()+" is renewed", err)
 				}

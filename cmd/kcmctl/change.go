@@ -52,13 +52,9 @@ func newChange(o *options, a change) *cobra.Command {
 		Use: a.use, Short: a.short, Args: args, ValidArgsFunction: o.completeCaches(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			return o.with(ctx, func(b *bus) error {
-				c, err := b.cache(ctx, args, first)
-				if err != nil {
-					return err
-				}
+			return o.withCache(ctx, args, first, func(b *bus, c chosen) error {
 				progress := startProgress(a.verb + " " + c.what())
-				err = a.do(ctx, b, c)
+				err := a.do(ctx, b, c)
 				progress.end()
 				if err != nil {
 					return explain(a.verb+" "+c.what(), err)

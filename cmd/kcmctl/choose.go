@@ -131,6 +131,17 @@ func (o *options) with(ctx context.Context, do func(b *bus) error) error {
 	return do(b)
 }
 
+// withCache runs a command with a connection for the cache that its arguments name.
+func (o *options) withCache(ctx context.Context, args []string, which choice, do func(b *bus, c chosen) error) error {
+	return o.with(ctx, func(b *bus) error {
+		c, err := b.cache(ctx, args, which)
+		if err != nil {
+			return err
+		}
+		return do(b, c)
+	})
+}
+
 // what names a cache in messages.
 func (c chosen) what() string {
 	if c.ClientPrincipal == "" {

@@ -77,11 +77,7 @@ func newRemove(o *options) *cobra.Command {
 		ValidArgsFunction: o.completeTickets(&cache),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			return o.with(ctx, func(b *bus) error {
-				c, err := b.cache(ctx, named(cache), unique)
-				if err != nil {
-					return err
-				}
+			return o.withCache(ctx, named(cache), unique, func(b *bus, c chosen) error {
 				var ids []string
 				for _, arg := range args {
 					t, err := b.ticket(ctx, c, arg)

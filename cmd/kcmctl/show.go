@@ -14,11 +14,7 @@ func newShow(o *options) *cobra.Command {
 		Args:  cobra.MaximumNArgs(1), ValidArgsFunction: o.completeCaches(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			return o.with(ctx, func(b *bus) error {
-				c, err := b.cache(ctx, args, first)
-				if err != nil {
-					return err
-				}
+			return o.withCache(ctx, args, first, func(b *bus, c chosen) error {
 				var tickets []client.Ticket
 				for t, err := range b.Tickets(ctx, c.path, client.TicketQuery{}) {
 					if err != nil {

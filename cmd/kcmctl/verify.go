@@ -14,13 +14,9 @@ it with the key of the host. A TGT of a false KDC does not pass.`,
 		Args: cobra.MaximumNArgs(1), ValidArgsFunction: o.completeCaches(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx := cmd.Context()
-			return o.with(ctx, func(b *bus) error {
-				c, err := b.cache(ctx, args, first)
-				if err != nil {
-					return err
-				}
+			return o.withCache(ctx, args, first, func(b *bus, c chosen) error {
 				progress := startProgress("verify " + c.what())
-				err = b.Verify(ctx, c.path, service, !lax)
+				err := b.Verify(ctx, c.path, service, !lax)
 				progress.end()
 				if err != nil {
 					return explain("verify "+c.what(), err)
