@@ -165,6 +165,7 @@ func TestInstalled(t *testing.T) {
 		"/etc/xdg/autostart/org.kcmd.Agent.desktop",
 		"/usr/bin/kcm-agent",
 		"/usr/share/applications/org.kcmd.Agent.desktop",
+		"/usr/share/dbus-1/services/org.kcmd.Agent.service",
 		"/usr/share/icons/hicolor",
 		"/usr/share/man/man1/kcm-agent.1",
 		"/usr/share/metainfo/org.kcmd.Agent.metainfo.xml",

@@ -10,6 +10,7 @@ import * as PopupMenu from 'resource:///org/gnome/shell/ui/popupMenu.js';
 import * as QuickSettings from 'resource:///org/gnome/shell/ui/quickSettings.js';
 import {gettext as _, ngettext} from 'resource:///org/gnome/shell/extensions/extension.js';
 
+import {signIn} from './agent.js';
 import {Tickets} from './tickets.js';
 
 // fill puts numbers in the place of %d.
@@ -80,6 +81,7 @@ class KcmdTile extends QuickSettings.QuickMenuToggle {
         this._caches = new PopupMenu.PopupMenuSection();
         this.menu.addMenuItem(this._caches);
         this.menu.addMenuItem(new PopupMenu.PopupSeparatorMenuItem());
+        this._signIn = this.menu.addAction(_('Sign In…'), () => this._do(_('Cannot sign in'), signIn()));
         this._renew = this.menu.addAction(_('Renew'), () =>
             this._do(_('Cannot renew the tickets'), this._tickets.renew(this._default)));
         this._destroy = this.menu.addAction(_('Destroy Tickets'), () =>
@@ -136,7 +138,8 @@ class KcmdTile extends QuickSettings.QuickMenuToggle {
         } catch (error) {
             if (error.matches?.(Gio.IOErrorEnum, Gio.IOErrorEnum.CANCELLED))
                 return;
-            Gio.DBusError.strip_remote_error(error);
+            if (error instanceof GLib.Error)
+                Gio.DBusError.strip_remote_error(error);
             Main.notifyError(title, error.message);
         }
     }

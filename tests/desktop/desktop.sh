@@ -96,6 +96,19 @@ shell_says() {
 	[ "$value" = "$1" ]
 }
 
+# types TEXT types a line into the window or the dialog that has the focus. The text is in no
+# list of arguments.
+types() { printf %s "$1" | on_desktop xdotool type --file - && on_desktop xdotool key Return; }
+
+# dialog prints the texts of the dialogs of the shell.
+dialog() {
+	shell '(function texts(a) {
+		const text = a.mapped && (a.constructor.name === "St_Label" ? a.text : a.label);
+		const own = typeof text === "string" && text ? [text] : [];
+		return own.concat(...a.get_children().map(texts));
+	})(Main.layoutManager.modalDialogGroup).join("|")'
+}
+
 # picture NAME [GEOMETRY] keeps a picture of the screen, or of a part of it.
 picture() {
 	on_desktop import -window root ${2:+-crop "$2"} png:- >"/tmp/$1.png" &&
