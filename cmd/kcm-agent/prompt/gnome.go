@@ -36,8 +36,8 @@ func findGNOME(ctx context.Context, only bool) (Dialog, error) {
 }
 
 // properties are those of a prompt. It would keep the last ones.
-func properties(q Question, isNew bool) map[string]godbus.Variant {
-	values := map[string]godbus.Variant{"password-new": godbus.MakeVariant(isNew)}
+func properties(q Question) map[string]godbus.Variant {
+	values := map[string]godbus.Variant{"password-new": godbus.MakeVariant(false)}
 	for name, text := range map[string]string{
 		"title": q.Title, "message": q.Title, "description": q.Text, "warning": q.Warning,
 		"choice-label": "", "caller-window": "", "continue-label": q.Button, "cancel-label": "Cancel",
@@ -55,24 +55,12 @@ func (g *gnome) Password(ctx context.Context, q Question) ([]byte, error) {
 	if g.failed {
 		return g.program.Password(ctx, q)
 	}
-	return g.prompter.ask(ctx, "password", properties(q, false))
+	return g.prompter.ask(ctx, "password", properties(q))
 }
 
-// NewPassword asks for a new password. The window compares both.
+// NewPassword asks for a new password.
 func (g *gnome) NewPassword(ctx context.Context, q Question) ([]byte, error) {
-	if err := g.start(ctx); err != nil {
-		return nil, err
-	}
-	if g.failed {
-		return g.program.NewPassword(ctx, q)
-	}
-	for {
-		next, err := g.prompter.ask(ctx, "password", properties(q, true))
-		if err != nil || len(next) > 0 {
-			return next, err
-		}
-		q.Warning = emptyPassword
-	}
+	return newPassword(ctx, g, q)
 }
 
 // start begins the conversation. Where that fails, the program asks, but for a user who
@@ -107,7 +95,7 @@ func (g *gnome) Tell(ctx context.Context, title, text string) {
 		g.program.Tell(ctx, title, text)
 		return
 	}
-	_, _ = g.prompter.ask(ctx, "confirm", properties(Question{Title: title, Text: text, Button: "Close"}, false))
+	_, _ = g.prompter.ask(ctx, "confirm", properties(Question{Title: title, Text: text, Button: "Close"}))
 }
 
 // Waiting returns a context that ends when the user closes the window.

@@ -1,7 +1,6 @@
 package prompt
 
 import (
-	"bytes"
 	"context"
 	"os/exec"
 	"strings"
@@ -27,30 +26,8 @@ func (p program) Password(ctx context.Context, q Question) ([]byte, error) {
 
 // NewPassword asks for a new password.
 func (p program) NewPassword(ctx context.Context, q Question) ([]byte, error) {
-	for {
-		next, err := p.Password(ctx, q)
-		if err != nil {
-			return nil, err
-		}
-		if len(next) == 0 {
-			q.Warning = emptyPassword
-			continue
-		}
-		again, err := p.Password(ctx, Question{Title: q.Title, Text: "The new password again:"})
-		same := bytes.Equal(next, again)
-		clear(again)
-		if err == nil && same {
-			return next, nil
-		}
-		clear(next)
-		if err != nil {
-			return nil, err
-		}
-		q.Warning = "The two were not the same."
-	}
+	return newPassword(ctx, p, q)
 }
-
-const emptyPassword = "A password cannot be empty."
 
 // Text asks for a line.
 func (p program) Text(ctx context.Context, title, text, offer string) (string, error) {

@@ -13,6 +13,7 @@
 package prompt
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -61,6 +62,34 @@ type Dialog interface {
 	Waiting(ctx context.Context) (context.Context, context.CancelFunc)
 	// Close closes the window.
 	Close()
+}
+
+const emptyPassword = "A password cannot be empty."
+
+// newPassword asks d for a new password, by two questions: GNOME Shell has a window with two
+// fields, which takes no more text after two that differ.
+func newPassword(ctx context.Context, d Dialog, q Question) ([]byte, error) {
+	for {
+		next, err := d.Password(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		if len(next) == 0 {
+			q.Warning = emptyPassword
+			continue
+		}
+		again, err := d.Password(ctx, Question{Title: q.Title, Text: "The new password again:", Button: q.Button})
+		same := bytes.Equal(next, again)
+		clear(again)
+		if err == nil && same {
+			return next, nil
+		}
+		clear(next)
+		if err != nil {
+			return nil, err
+		}
+		q.Warning = "The two were not the same."
+	}
 }
 
 // The dialogs that settings can name.

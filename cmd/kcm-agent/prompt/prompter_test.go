@@ -312,7 +312,7 @@ func TestPrompterContext(t *testing.T) {
 // TestPrompterTexts asks several times in one window.
 func TestPrompterTexts(t *testing.T) {
 	s := newShell(t, false)
-	passwords := []string{"wrong", "right", "", "new"}
+	passwords := []string{"wrong", "right", "", "new", "mew", "new", "new"}
 	questions := make(chan question, len(passwords))
 	s.answer = func(s *shell, q question) {
 		questions <- q
@@ -326,7 +326,7 @@ func TestPrompterTexts(t *testing.T) {
 		}
 		q.Warning = "It is wrong."
 	}
-	if got, err := g.NewPassword(t.Context(), Question{Title: "New", Text: "new"}); string(got) != "new" || err != nil {
+	if got, err := g.NewPassword(t.Context(), Question{Title: "New", Text: "new", Button: "Set"}); string(got) != "new" || err != nil {
 		t.Fatalf("got %q, %v", got, err)
 	}
 	if n := s.called("begin"); n != 2 {
@@ -335,8 +335,11 @@ func TestPrompterTexts(t *testing.T) {
 	for i, want := range []map[string]any{
 		{"title": "Title", "message": "Title", "description": `of a_b&<b>\n\x1B\xE2\x80\xAE` + "\nc", "warning": "", "password-new": false, "continue-label": "Go", "cancel-label": "Cancel", "caller-window": ""},
 		{"warning": "It is wrong.", "password-new": false},
-		{"description": "new", "warning": "", "password-new": true},
-		{"description": "new", "warning": emptyPassword, "password-new": true},
+		{"description": "new", "warning": "", "password-new": false},
+		{"description": "new", "warning": emptyPassword},
+		{"description": "The new password again:", "warning": "", "continue-label": "Set"},
+		{"description": "new", "warning": "The two were not the same."},
+		{"description": "The new password again:", "warning": ""},
 	} {
 		asked := <-questions
 		if asked.kind != "password" {
