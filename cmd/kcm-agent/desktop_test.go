@@ -310,17 +310,39 @@ func TestDesktop(t *testing.T) {
 	}
 }
 
-// TestExpiredPassword signs in with an expired password, and changes it.
+// awaitUnusable waits until libkrb5 takes the TGT for expired, a second later than kcmd.
+func (d *desktop) awaitUnusable() {
+	d.t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		cmd := exec.Command("kvno", "-q", "krbtgt/"+lab.RealmName)
+		cmd.Env = d.env
+		if cmd.Run() != nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			d.t.Fatal("the TGT does not expire")
+		}
+	}
+}
+
+// TestExpiredPassword signs in with an expired password, and changes it, by kcmd and by
+// kpasswd. An expired ticket is there, with which kpasswd cannot protect its request.
 func TestExpiredPassword(t *testing.T) {
-	d := newDesktop(t, "")
-	d.check(d.realm.StartPasswordServer())
-	d.check(d.realm.WriteConfig(d.lab.Path("krb5.conf"), d.realm.KDC.Port, d.daemon.Socket))
-	d.check(d.daemon.Start("--renew", "no"))
-	d.check(d.realm.Admin("modprinc -pwexpire yesterday bob"))
-	d.await("no tickets", `icon: kcm-agent-none-symbolic`)
-	d.answers("bob", lab.Password("bob"), "another-secret", "another-secret")
-	d.click("Sign in…")
-	d.await("a ticket", `● bob@KCMD.TEST, \d+ h`)
+	for _, acquire := range []string{"yes", "no"} {
+		t.Run("acquire "+acquire, func(t *testing.T) {
+			d := newDesktop(t, "")
+			d.check(d.realm.StartPasswordServer())
+			d.check(d.realm.WriteConfig(d.lab.Path("krb5.conf"), d.realm.KDC.Port, d.daemon.Socket))
+			d.check(d.daemon.Start("--renew", "no", "--acquire", acquire))
+			d.run(lab.Password("bob"), "kinit", "-l", "1s", "bob")
+			d.await("an expired ticket", `icon: kcm-agent-expired-symbolic`)
+			d.awaitUnusable()
+			d.check(d.realm.Admin("modprinc -pwexpire yesterday bob"))
+			d.answers(lab.Password("bob"), "another-secret", "another-secret")
+			d.press("Your ticket has expired", "Sign in")
+			d.await("a ticket", `● bob@KCMD.TEST, \d+ h`)
+		})
+	}
 }
 
 // TestSystemBusEnds ends the system bus, and starts it again. kcmd is on the session bus.

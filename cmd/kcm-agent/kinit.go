@@ -36,16 +36,18 @@ func kinit(ctx context.Context, principal, cache string, password []byte) error 
 	if cache != "" {
 		args = append([]string{"-c", cache}, args...)
 	}
-	return runKerberos(ctx, "kinit", args, password)
+	return runKerberos(ctx, "KCM:", "kinit", args, password)
 }
 
-// kpasswd changes a password where kcmd takes none.
+// kpasswd changes a password where kcmd takes none. It sees no cache: it would protect its
+// request with the TGT of the default one, and fail if that has expired.
 func kpasswd(ctx context.Context, principal string, old, next []byte) error {
-	return runKerberos(ctx, "kpasswd", []string{principal}, old, next, next)
+	return runKerberos(ctx, "MEMORY:", "kpasswd", []string{principal}, old, next, next)
 }
 
-// runKerberos runs a program that reads passwords from its standard input, a pipe.
-func runKerberos(ctx context.Context, program string, args []string, passwords ...[]byte) error {
+// runKerberos runs a program with a default cache. It reads passwords from its standard
+// input, a pipe.
+func runKerberos(ctx context.Context, cache, program string, args []string, passwords ...[]byte) error {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("cannot run %s: %w", program, err)
@@ -59,7 +61,7 @@ func runKerberos(ctx context.Context, program string, args []string, passwords .
 		}
 	}()
 	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Env = append(os.Environ(), "KRB5CCNAME=KCM:", "LC_ALL=C")
+	cmd.Env = append(os.Environ(), "KRB5CCNAME="+cache, "LC_ALL=C")
 	cmd.Stdin = r
 	out, err := cmd.CombinedOutput()
 	r.Close() // ends the writer
