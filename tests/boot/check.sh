@@ -50,7 +50,7 @@ soon() {
 			printf 'not within %s seconds; at last:\n%s\n' "$patience" "$out"
 			return 1
 		fi
-		sleep 0.1
+		sleep 0.2
 	done
 }
 
