@@ -54,9 +54,11 @@ func (b *bench) fairness() {
 			{besideClients, func() func() { return b.startCrowd(l, d) }},
 			{besideMoves, func() func() { return startAttackers(l, attackers, filepath.Dir(d.Socket)) }},
 		} {
-			stop := others.start()
-			took := b.quietUser(sockets)
-			stop()
+			b.progress("fairness beside " + others.who)
+			took := func() []series {
+				defer others.start()()
+				return b.quietUser(sockets)
+			}()
 			for _, q := range quietQuantiles {
 				for i, at := range []string{"", ownServer} {
 					b.results.add(name, quietBeside(others.who, q)+at, "", float64(took[i].quantile(q))/float64(before[i].quantile(q)))
