@@ -128,7 +128,8 @@ func (p *passwordChange) read(ctx context.Context) (old, next []byte, err error)
 	return old, next, err
 }
 
-// byKpasswd runs kpasswd, which asks for the passwords itself.
+// byKpasswd runs kpasswd, which asks for the passwords itself. It sees no cache: it would
+// protect its request with the TGT of the default one, and fail if that has expired.
 func (p *passwordChange) byKpasswd(ctx context.Context, b *bus) error {
 	if b.uid != uint32(os.Getuid()) {
 		return fail(exitFailed, "cannot change a password for another user: kcmd takes no passwords here; see acquire in kcmd(8)")
@@ -140,6 +141,7 @@ func (p *passwordChange) byKpasswd(ctx context.Context, b *bus) error {
 		return fail(exitUsage, "--password-fd is not allowed here: kcmd takes no passwords, and kpasswd reads them from a terminal only")
 	}
 	cmd := exec.CommandContext(ctx, "kpasswd", p.principal)
+	cmd.Env = append(os.Environ(), "KRB5CCNAME=MEMORY:")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stderr, os.Stderr
 	err := cmd.Run()
 	switch {

@@ -41,6 +41,40 @@ func TestKcmctlOnTerminal(t *testing.T) {
 	}
 }
 
+// Where kcmd takes no passwords, kcmctl has kpasswd ask for them. An expired ticket is
+// there, with which kpasswd cannot protect its request.
+func TestKcmctlRunsKpasswd(t *testing.T) {
+	lab.Need(t, "dbus-daemon", "kadmind", "kpasswd", "kinit", "kvno")
+	w := newStoppedWorld(t, "passwd")
+	bus, err := w.lab.NewBus(lab.SessionBus, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.daemon.Bus = bus
+	if err := w.realm.StartPasswordServer(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.realm.WriteConfig(w.krb5conf, w.realm.KDC.Port, w.daemon.Socket); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.daemon.Start("--renew", "no", "--acquire", "no"); err != nil {
+		t.Fatal(err)
+	}
+	run := func(program string, args ...string) error {
+		cmd := exec.Command(program, args...)
+		cmd.Dir, cmd.Env, cmd.Stdin = w.lab.Dir, w.env(), strings.NewReader(lab.Password("alice")+"\n")
+		return cmd.Run()
+	}
+	if err := run("kinit", "-l", "1s", "alice"); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the end of the TGT", func() bool { return run("kvno", "-q", "krbtgt/"+lab.RealmName) != nil })
+	out := typed(t, w, bus, []string{"NO_COLOR=1"}, "alice", lab.Password("alice")+"\nanother-secret\nanother-secret\n", "passwd", "--session", "alice")
+	if !strings.Contains(out, "The password of alice is changed") {
+		t.Errorf("the terminal shows %q", out)
+	}
+}
+
 // typed runs kcmctl on a terminal of its own, types text after the prompt, and returns
 // what the terminal shows.
 func typed(t *testing.T, w *world, bus *lab.Bus, env []string, prompt, text string, args ...string) string {
