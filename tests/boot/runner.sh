@@ -197,9 +197,9 @@ run_stage() {
 # keep_pictures LOG keeps those that a scenario made beside its log.
 keep_pictures() {
 	local picture
-	rm -f "$1"-*.png
+	rm -f "$1".*.png
 	for picture in "$machine"/over/kcmd-test/pictures/*.png; do
-		[ ! -f "$picture" ] || cp "$picture" "$1-${picture##*/}"
+		[ ! -f "$picture" ] || cp "$picture" "$1.${picture##*/}"
 	done
 }
 
