@@ -1,14 +1,19 @@
 package notify
 
-import "kcmd.org/kcmd/cmd/kcm-agent/show"
+import (
+	godbus "github.com/godbus/dbus/v5"
+
+	"kcmd.org/kcmd/cmd/kcm-agent/show"
+)
 
 // A book has what was shown, by key, as long as it is not settled.
 type book map[string]*entry
 
 type entry struct {
 	notice show.Notice
-	id     uint32 // 0 if the user has closed it
-	unseen bool   // there was no daemon to show it
+	id     uint32          // 0 if the user has closed it
+	since  godbus.Sequence // of the answer that has the id
+	unseen bool            // there was no daemon to show it
 }
 
 // update keeps what is wanted now. It returns the ids to withdraw, and what is to be
@@ -48,10 +53,11 @@ func (b book) find(id uint32) (show.Notice, bool) {
 	return show.Notice{}, false
 }
 
-// closed forgets an id. The entry stays: the user has seen it.
-func (b book) closed(id uint32) {
+// closed forgets an id. The entry stays: the user has seen it. What was closed before the
+// answer that has the id is the notification that this one replaced, with the same id.
+func (b book) closed(id uint32, at godbus.Sequence) {
 	for _, e := range b {
-		if e.id == id {
+		if e.id == id && at > e.since {
 			e.id = 0
 		}
 	}

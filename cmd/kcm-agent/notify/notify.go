@@ -94,10 +94,10 @@ func (n *Notifier) update(notices []show.Notice) {
 	}
 	for _, notice := range news {
 		e := n.book[notice.Key]
-		id, err := n.send(notice, e.id)
+		id, since, err := n.send(notice, e.id)
 		e.unseen = err != nil
 		if err == nil {
-			e.id = id
+			e.id, e.since = id, since
 		}
 	}
 }
@@ -112,7 +112,7 @@ func (n *Notifier) capable(of string) bool {
 }
 
 // send shows a notification, in the place of another one unless that is 0.
-func (n *Notifier) send(notice show.Notice, replaces uint32) (id uint32, err error) {
+func (n *Notifier) send(notice show.Notice, replaces uint32) (id uint32, since godbus.Sequence, err error) {
 	actions := []string{}
 	if n.capable("actions") {
 		if len(notice.Actions) > 0 {
@@ -136,9 +136,10 @@ func (n *Notifier) send(notice show.Notice, replaces uint32) (id uint32, err err
 	ctx, stop := context.WithTimeout(context.Background(), patience)
 	defer stop()
 	// It stays until it is settled.
-	err = n.conn.Object(name, path).CallWithContext(ctx, name+".Notify", 0,
-		"Kerberos tickets", replaces, "org.kcmd.Agent", notice.Title, body, actions, hints, int32(0)).Store(&id)
-	return id, err
+	call := n.conn.Object(name, path).CallWithContext(ctx, name+".Notify", 0,
+		"Kerberos tickets", replaces, "org.kcmd.Agent", notice.Title, body, actions, hints, int32(0))
+	err = call.Store(&id)
+	return id, call.ResponseSequence, err
 }
 
 // signal takes a click, the end of a notification, or the end or start of the daemon.
@@ -160,7 +161,7 @@ func (n *Notifier) signal(s *godbus.Signal) {
 	case name + ".NotificationClosed":
 		var id, reason uint32
 		if godbus.Store(s.Body, &id, &reason) == nil {
-			n.book.closed(id)
+			n.book.closed(id, s.Sequence)
 		}
 	case "org.freedesktop.DBus.NameOwnerChanged":
 		n.owner(s)

@@ -26,6 +26,8 @@ type daemon struct {
 	can   []string
 	ids   atomic.Uint32 // the last one
 	heard chan string
+
+	dismissed atomic.Bool // the user closes what is about to be replaced
 }
 
 // GetCapabilities is the method of the specification.
@@ -36,6 +38,10 @@ func (d *daemon) Notify(_ string, replaces uint32, _, title, body string, action
 	id := replaces
 	if id == 0 {
 		id = d.ids.Add(1)
+	} else if d.dismissed.Load() {
+		if err := d.conn.Emit(path, name+".NotificationClosed", id, uint32(2)); err != nil {
+			return 0, godbus.MakeFailedError(err)
+		}
 	}
 	d.heard <- fmt.Sprintf("%d %s|%s|%s|%v", id, title, body, strings.Join(actions, ","), hints["urgency"].Value())
 	return id, nil
@@ -242,4 +248,20 @@ func TestStarted(t *testing.T) {
 // owner tells the Notifier, which does not run, of another daemon.
 func (d *desktop) owner(before, after string) {
 	d.n.signal(&godbus.Signal{Name: "org.freedesktop.DBus.NameOwnerChanged", Body: []any{name, before, after}})
+}
+
+// TestClosedMeanwhile: the user closes a notification at the moment that its next stage
+// replaces it. The daemon says so before it answers, with the same id.
+func TestClosedMeanwhile(t *testing.T) {
+	d := newDesktop(t)
+	p := d.daemon()
+	d.n.Show([]show.Notice{soon})
+	d.hears("1 Soon|of <alice>||1")
+	p.dismissed.Store(true)
+	d.n.Show([]show.Notice{late})
+	d.hears("1 Ended|of <alice>||2")
+	p.emit(t, "ActionInvoked", uint32(1), "0")
+	d.acts(signIn)
+	d.n.Show(nil)
+	d.hears("close 1")
 }
