@@ -73,11 +73,17 @@ func (a *agent) done(r result) {
 	if r.dialog {
 		a.asking = false
 	}
-	if r.err == nil || errors.Is(r.err, prompt.ErrCancelled) || errors.Is(r.err, context.Canceled) {
+	if r.err == nil || isSettled(r.err) {
 		return
 	}
 	a.forget(r.action)
 	a.failed = append(a.failed, show.Failed{Action: r.action, Title: titles[r.action.Verb], Reason: inWords(r.err)})
+}
+
+// isSettled reports whether an error is none to the user, who stopped the action, or has
+// other tickets by now.
+func isSettled(err error) bool {
+	return errors.Is(err, prompt.ErrCancelled) || errors.Is(err, context.Canceled) || errors.Is(err, client.ErrSuperseded)
 }
 
 var errNotRunning = errors.New("kcmd is not running")
