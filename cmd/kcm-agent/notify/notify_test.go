@@ -190,20 +190,20 @@ func TestLife(t *testing.T) {
 func TestClosed(t *testing.T) {
 	d := newDesktop(t)
 	p := d.daemon()
-	d.n.Show([]show.Notice{other, soon})
-	d.hears("1 Other|||1")
-	d.hears("2 Soon|of <alice>||1")
-	p.emit(t, "NotificationClosed", uint32(2), uint32(2))
-	p.emit(t, "ActionInvoked", uint32(2), "0") // comes after it, and is of nothing now
-	p.emit(t, "ActionInvoked", uint32(1), "0")
+	d.n.Show([]show.Notice{soon, other})
+	d.hears("1 Soon|of <alice>||1")
+	d.hears("2 Other|||1") // so that the answer of 1 has come, before which nobody closes it
+	p.emit(t, "NotificationClosed", uint32(1), uint32(2))
+	p.emit(t, "ActionInvoked", uint32(1), "0") // comes after it, and is of nothing now
+	p.emit(t, "ActionInvoked", uint32(2), "0")
 	d.acts(signIn)
-	d.n.Show([]show.Notice{other, soon})
+	d.n.Show([]show.Notice{soon, other})
 	d.n.Show([]show.Notice{late, other})
 	d.hears("3 Ended|of <alice>||2")
 	d.n.Show(nil)
 	closed := []string{<-d.heard, <-d.heard}
 	slices.Sort(closed)
-	if !slices.Equal(closed, []string{"close 1", "close 3"}) {
+	if !slices.Equal(closed, []string{"close 2", "close 3"}) {
 		t.Errorf("withdrawn are %q", closed)
 	}
 }
