@@ -90,6 +90,8 @@ func (d *Daemon) Command(args ...string) *exec.Cmd {
 		"PATH=" + os.Getenv("PATH"), "HOME=" + d.lab.Dir, "LC_ALL=C.UTF-8", "TZ=UTC",
 		// For renewals: a realm has its file there, and without it nothing is asked.
 		"KRB5_CONFIG=" + d.lab.Path("krb5.conf"),
+		// Not the one of this machine.
+		"KRB5_KTNAME=" + d.lab.Path("no.keytab"),
 		// With the race detector every end would take a second.
 		"GORACE=atexit_sleep_ms=0",
 	}
