@@ -176,17 +176,16 @@ func (n notifications) CloseNotification(id uint32) *godbus.Error {
 // text returns the label of the menu's first line and all that is shown, and what the
 // icon is.
 func (d *desktop) text() string {
-	d.mu.Lock()
-	item := string(d.item)
 	var b strings.Builder
+	d.mu.Lock()
 	for id, text := range d.shown {
 		fmt.Fprintf(&b, "notification %d: %s\n", id, text)
 	}
 	d.mu.Unlock()
-	if item == "" {
+	if d.icon() == "" {
 		return b.String()
 	}
-	if v, err := d.conn.Object(item, "/StatusNotifierItem").GetProperty("org.kde.StatusNotifierItem.IconName"); err == nil {
+	if v, err := d.conn.Object(d.icon(), "/StatusNotifierItem").GetProperty("org.kde.StatusNotifierItem.IconName"); err == nil {
 		fmt.Fprintf(&b, "icon: %s\n", v.Value())
 	}
 	for _, l := range d.lines() {
@@ -195,13 +194,20 @@ func (d *desktop) text() string {
 	return b.String()
 }
 
+// icon is the name of the agent on the bus once it has registered an icon, "" before.
+func (d *desktop) icon() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return string(d.item)
+}
+
 type menuLine struct {
 	ID     int32
 	Values map[string]godbus.Variant
 }
 
 func (d *desktop) lines() (lines []menuLine) {
-	_ = d.conn.Object(string(d.item), "/StatusNotifierItem/menu").Call("com.canonical.dbusmenu.GetGroupProperties", 0, []int32{}, []string{"label"}).Store(&lines)
+	_ = d.conn.Object(d.icon(), "/StatusNotifierItem/menu").Call("com.canonical.dbusmenu.GetGroupProperties", 0, []int32{}, []string{"label"}).Store(&lines)
 	return lines
 }
 
@@ -231,7 +237,7 @@ func (d *desktop) click(label string) {
 
 func (d *desktop) event(id int32, name string) {
 	d.t.Helper()
-	d.check(d.conn.Object(string(d.item), "/StatusNotifierItem/menu").Call("com.canonical.dbusmenu.Event", 0, id, name, godbus.MakeVariant(int32(0)), uint32(0)).Err)
+	d.check(d.conn.Object(d.icon(), "/StatusNotifierItem/menu").Call("com.canonical.dbusmenu.Event", 0, id, name, godbus.MakeVariant(int32(0)), uint32(0)).Err)
 }
 
 // press presses a button of the notification with a title.
