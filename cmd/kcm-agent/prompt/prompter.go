@@ -120,8 +120,22 @@ func (p *prompter) begin(ctx context.Context) error {
 
 // connect finds or starts the prompter, watches it, and exports our side.
 func (p *prompter) connect(ctx context.Context) error {
-	ctx, stop := context.WithTimeout(ctx, p.limit)
+	limited, stop := context.WithTimeout(ctx, p.limit)
 	defer stop()
+	err := p.reach(limited)
+	if timedOut(err, limited, ctx) {
+		return errSilent
+	}
+	return err
+}
+
+// timedOut reports whether a call has failed for its own limit of time.
+func timedOut(err error, limited, ctx context.Context) bool {
+	return err != nil && limited.Err() != nil && ctx.Err() == nil
+}
+
+// reach is connect without a limit of time.
+func (p *prompter) reach(ctx context.Context) error {
 	if p.owner = p.find(ctx); p.owner == "" {
 		if err := p.conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.StartServiceByName", 0, prompterName, uint32(0)).Err; err != nil {
 			return err
@@ -152,7 +166,7 @@ func (p *prompter) call(ctx context.Context, method string, args ...any) error {
 		return errBusy
 	case named(err, "org.freedesktop.DBus.Error.NoReply", "org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner"):
 		return errGone
-	case err != nil && limited.Err() != nil && ctx.Err() == nil:
+	case timedOut(err, limited, ctx):
 		return errSilent
 	}
 	return err

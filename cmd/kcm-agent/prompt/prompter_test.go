@@ -225,7 +225,8 @@ func TestPrompter(t *testing.T) {
 		refuse   func(question, int) *godbus.Error
 		password string
 		err      error
-		text     string // in the error
+		limit    time.Duration // of a call, if it is not enough
+		text     string        // in the error
 	}{
 		{name: "typed", answer: typed("s3cret |ß"), password: "s3cret |ß"},
 		{name: "empty", answer: typed("")},
@@ -238,7 +239,8 @@ func TestPrompter(t *testing.T) {
 		{name: "closed before the question", begin: func(s *shell) *godbus.Error { s.done(); return nil }, err: ErrCancelled},
 		{name: "busy", begin: func(*shell) *godbus.Error { return dbusError("org.gnome.keyring.Prompter.InProgress") }, err: errBusy},
 		{name: "never its turn", begin: func(*shell) *godbus.Error { return nil }, err: errBusy},
-		{name: "does not answer", begin: func(s *shell) *godbus.Error { <-s.t.Context().Done(); return nil }, err: errSilent},
+		{name: "does not answer", begin: func(s *shell) *godbus.Error { <-s.t.Context().Done(); return nil }, err: errSilent, limit: 10 * time.Millisecond},
+		{name: "is not found in time", err: errSilent, limit: 1},
 		{name: "busy, with a program", zenity: true, begin: func(*shell) *godbus.Error { return dbusError("org.gnome.keyring.Prompter.InProgress") }, err: errBusy},
 		{name: "closed, with a program", zenity: true, begin: func(s *shell) *godbus.Error { s.done(); return nil }, err: ErrCancelled},
 		{name: "begin fails, with a program", zenity: true, begin: func(*shell) *godbus.Error { return dbusError("org.freedesktop.DBus.Error.Failed") }, password: "zenity"},
@@ -270,11 +272,11 @@ func TestPrompter(t *testing.T) {
 			s.begin, s.answer, s.refuse = c.begin, c.answer, c.refuse
 			g := s.find()
 			g.prompter.turn, g.prompter.limit = patience, patience
-			switch {
-			case errors.Is(c.err, errBusy):
+			if errors.Is(c.err, errBusy) {
 				g.prompter.turn = time.Millisecond
-			case errors.Is(c.err, errSilent):
-				g.prompter.limit = 10 * time.Millisecond
+			}
+			if c.limit != 0 {
+				g.prompter.limit = c.limit
 			}
 			got, err := g.Password(t.Context(), Question{Title: "title", Text: "text"})
 			want := c.err != nil && errors.Is(err, c.err) || c.text != "" && strings.Contains(fmt.Sprint(err), c.text) ||
