@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -35,6 +36,7 @@ var sessions atomic.Int32
 // thread join it.
 func newSession(t *testing.T) (join func() error) {
 	t.Helper()
+	awaitRoom(t)
 	name := fmt.Sprintf("kcmd-keyring-test-%d-%d", os.Getpid(), sessions.Add(1))
 	made, end, ended := make(chan error), make(chan struct{}), make(chan struct{})
 	go func() {
@@ -54,6 +56,28 @@ func newSession(t *testing.T) (join func() error) {
 	return func() error {
 		_, err := unix.KeyctlJoinSessionKeyring(name)
 		return err
+	}
+}
+
+// awaitRoom waits until half of the quota of this user is free. On a busy machine the kernel
+// takes a while to give back that of the keys of earlier tests; other packages use it too.
+func awaitRoom(t *testing.T) {
+	t.Helper()
+	// A line is like " 1000:     5 4/4 4/200 54/20000" (keyrings(7)).
+	of := regexp.MustCompile(fmt.Sprintf(`(?m)^ *%d: +\d+ \d+/\d+ (\d+)/(\d+) (\d+)/(\d+)$`, os.Geteuid()))
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		users, err := os.ReadFile("/proc/key-users")
+		m := of.FindSubmatch(users)
+		if err != nil || m == nil {
+			return
+		}
+		var n [4]int
+		for i := range n {
+			n[i], _ = strconv.Atoi(string(m[i+1]))
+		}
+		if n[0] <= n[1]/2 && n[2] <= n[3]/2 {
+			return
+		}
 	}
 }
 
@@ -144,6 +168,7 @@ func newElsewhere(t *testing.T, join func() error) *elsewhere {
 
 func (e *elsewhere) do(f func(c *cckeyring.Collection) error) {
 	e.t.Helper()
+	awaitRoom(e.t)
 	done := make(chan error)
 	e.calls <- func() {
 		c, err := cckeyring.Open(in("1000"))
