@@ -13,12 +13,12 @@ import (
 )
 
 const (
-	firstUID      = 20_000 // of the other users
-	othersTickets = 2      // of each, beside a user that is measured
-	ticketsEach   = 10     // of each stored user, in one cache
-	activeUsers   = 100    // who then read their tickets
-	memoryUsers   = 1000   // in the part memory
-	starts        = 5      // of the daemon
+	firstUID      = 100_000 // of the other users: none of them is the overflow uid 65534
+	othersTickets = 2       // of each, beside a user that is measured
+	ticketsEach   = 10      // of each stored user, in one cache
+	activeUsers   = 100     // who then read their tickets
+	memoryUsers   = 1000    // in the part memory
+	starts        = 5       // of the daemon
 )
 
 // manyUsers measures one user while others have stored tickets.
