@@ -223,7 +223,9 @@ func startAttackers(t *testing.T, d *lab.Daemon) (stop func() error) {
 	}
 	defer out.Close()
 	cmd := exec.Command("nice", "-n", "19", os.Args[0], "-test.run", "^TestAttackers$", "-test.v")
-	cmd.Env = append(os.Environ(), attackVariable+"="+filepath.Dir(d.Socket))
+	// What they leave when they are killed goes with the lab of the daemon.
+	dir := filepath.Dir(d.Socket)
+	cmd.Env = append(os.Environ(), attackVariable+"="+dir, "TMPDIR="+dir)
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := lab.Start(cmd); err != nil {
 		t.Fatal(err)
