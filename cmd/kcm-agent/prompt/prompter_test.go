@@ -240,7 +240,7 @@ func TestPrompter(t *testing.T) {
 		{name: "busy", begin: func(*shell) *godbus.Error { return dbusError("org.gnome.keyring.Prompter.InProgress") }, err: errBusy},
 		{name: "never its turn", begin: func(*shell) *godbus.Error { return nil }, err: errBusy},
 		{name: "does not answer", begin: func(s *shell) *godbus.Error { <-s.t.Context().Done(); return nil }, err: errSilent, limit: 10 * time.Millisecond},
-		{name: "is not found in time", err: errSilent, limit: 1},
+		{name: "is not found in time", err: errSilent, limit: time.Nanosecond},
 		{name: "busy, with a program", zenity: true, begin: func(*shell) *godbus.Error { return dbusError("org.gnome.keyring.Prompter.InProgress") }, err: errBusy},
 		{name: "closed, with a program", zenity: true, begin: func(s *shell) *godbus.Error { s.done(); return nil }, err: ErrCancelled},
 		{name: "begin fails, with a program", zenity: true, begin: func(*shell) *godbus.Error { return dbusError("org.freedesktop.DBus.Error.Failed") }, password: "zenity"},
