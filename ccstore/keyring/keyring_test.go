@@ -59,13 +59,13 @@ func newSession(t *testing.T) (join func() error) {
 	}
 }
 
-// awaitRoom waits until half of the quota of this user is free. On a busy machine the kernel
+// awaitRoom waits some seconds until half of the quota of this user is free. On a busy machine the kernel
 // takes a while to give back that of the keys of earlier tests; other packages use it too.
 func awaitRoom(t *testing.T) {
 	t.Helper()
 	// A line is like " 1000:     5 4/4 4/200 54/20000" (keyrings(7)).
 	of := regexp.MustCompile(fmt.Sprintf(`(?m)^ *%d: +\d+ \d+/\d+ (\d+)/(\d+) (\d+)/(\d+)$`, os.Geteuid()))
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		users, err := os.ReadFile("/proc/key-users")
 		m := of.FindSubmatch(users)
 		if err != nil || m == nil {
