@@ -26,6 +26,7 @@ func (b Bounds) Fit(whole int64) Bounds {
 // Limits are all budgets of the daemon.
 type Limits struct {
 	Connections Bounds // open connections, counted when they are accepted
+	Refusals    Bounds // refused connections that have not got their answer
 	Memory      Bounds // bytes held for requests, replies and lists
 	Stored      Bounds // bytes of stored collections
 	Collections Bounds // bytes of those in memory
@@ -40,6 +41,7 @@ type Limits struct {
 func Default() Limits {
 	return Limits{
 		Connections: Bounds{Account: 256, Whole: 4096, Reserve: 64},
+		Refusals:    Bounds{Account: 8, Whole: 32, Reserve: 1},
 		Memory:      Bounds{Account: 24 << 20, Whole: 58 << 20, Reserve: 10 << 20},
 		Stored:      Bounds{Account: 64 << 20, Whole: 4 << 30},
 		Collections: Bounds{Account: 64 << 20, Whole: 80 << 20},
@@ -63,6 +65,7 @@ type Row struct {
 func (l Limits) Table() []Row {
 	return []Row{
 		{"connections", "", l.Connections, "Open connections to the KCM sockets. At the limit the connection that was idle for longest closes, or else one with half a request: of the same account, or of the account with most connections. Without one the new connection is refused."},
+		{"refusals", "", l.Refusals, "Refused connections that wait a second for their first request, to answer it with an error. At the limit a refused connection closes at once."},
 		{"memory", "bytes", l.Memory, "Requests and replies above 4 KiB, and lists of credentials kept for iteration, in bytes. At the limit a request waits, and after the client timeout fails."},
 		{"stored", "bytes", l.Stored, "Stored caches and tickets, in bytes: of an account in memory, of the whole on disk. At the limit the store removes what may go of the same account, or the request fails with Disk quota exceeded."},
 		{"collections", "bytes", l.Collections, "Stored caches and tickets in memory, in bytes. At the limit of the whole, collections that no request uses leave the memory, the largest first, and are read from the database when they are used again; subscriptions on D-Bus to the largest end."},

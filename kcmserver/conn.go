@@ -165,21 +165,30 @@ func (c *conn) admit() error {
 // refuseLarge answers a large request for which there is no memory. It reads the
 // request without keeping it.
 func (c *conn) refuseLarge(why error) error {
-	head, err := c.in.Peek(4)
-	if err != nil {
-		return err
-	}
-	n := binary.BigEndian.Uint32(head)
 	c.since.Store(-time.Now().UnixNano())
 	if err := c.limit(c.net.SetReadDeadline); err != nil {
 		return err
 	}
 	defer c.net.SetReadDeadline(time.Time{})
-	if _, err := c.in.Discard(4 + int(n)); err != nil {
+	n, err := c.discard()
+	if err != nil {
 		return err
 	}
 	c.server.refusals.Info(c.account, "request refused", "uid", c.peer.UID, "pid", c.peer.PID, "bytes", n, "err", why)
 	return c.reply(code(why))
+}
+
+// discard reads a request without keeping it, and returns its size in bytes.
+func (c *conn) discard() (size int, err error) {
+	head, err := c.in.Peek(4)
+	if err != nil {
+		return 0, err
+	}
+	n := binary.BigEndian.Uint32(head)
+	if n > kcm.MaxLen {
+		return 0, fmt.Errorf("%w: length %d, at most %d is allowed", kcm.ErrFrame, n, kcm.MaxLen)
+	}
+	return c.in.Discard(4 + int(n))
 }
 
 // buffered reports whether a whole request is here already, as it nearly always

@@ -8,6 +8,7 @@
 //
 //	server.go   accepts connections and makes room at their limit
 //	peer.go     identifies the peer
+//	refusal.go  tells a peer that it is refused
 //	conn.go     reads requests and sends replies
 //	buffers.go  the memory of a connection that has a request
 //	memory.go   charges what they hold to the account of the peer

@@ -40,7 +40,8 @@ func code(err error) kcm.Code {
 		return kcm.CCFormat
 	case errors.Is(err, errBadName):
 		return kcm.CCBadName
-	case errors.Is(err, errPermission), errors.Is(err, errLabel), errors.Is(err, errGiveAway), errors.Is(err, errMode):
+	case errors.Is(err, errPermission), errors.Is(err, errLabel), errors.Is(err, errGiveAway), errors.Is(err, errMode),
+		errors.Is(err, errUnmapped):
 		return kcm.FCCPerm
 	case errors.Is(err, ccstore.ErrQuota):
 		return kcm.EDQUOT // the user reads "Disk quota exceeded"

@@ -46,6 +46,7 @@ type Server struct {
 	accountConns int64        // limit of connections of one account; s.mu is held for it
 	memory       *budget.Pool
 	turns        *budget.Turns
+	refusing     *budget.Pool // connections that are refused and wait for their answer
 	refusals     *ratelog.Each[budget.Account]
 	listings     *listings
 	seekers      seekers
@@ -113,6 +114,7 @@ func (s *Server) setLimits(l budget.Limits) {
 	s.accountConns = l.Connections.Account
 	s.memory = budget.NewPool("memory", l.Memory)
 	s.turns = budget.NewTurns(l.Requests, runtime.NumCPU())
+	s.refusing = budget.NewPool("refusals", l.Refusals)
 	s.listings = newListings(s.memory)
 	every := time.Minute / time.Duration(l.Lines.Account)
 	s.refusals = ratelog.NewEach[budget.Account](s.log, refusalBurst, every)
@@ -176,13 +178,17 @@ func (s *Server) accepted(c net.Conn, namespace string) {
 	}
 	peer, err := s.peerOf(unix, namespace)
 	if err != nil {
-		s.refuse(accountOf(namespace, userns.OverflowUID()), err)
-		c.Close()
+		a := accountOf(namespace, userns.OverflowUID())
+		s.refuse(a, err)
+		s.turnAway(c, peer, a, err)
 		return
 	}
-	if cn, err := s.register(c, peer); err == nil {
-		go s.serveConn(context.Background(), cn) // its error is logged
+	cn, err := s.register(c, peer)
+	if err != nil {
+		s.turnAway(c, peer, peer.account(), err)
+		return
 	}
+	go s.serveConn(context.Background(), cn) // its error is logged
 }
 
 func (s *Server) refuse(a budget.Account, err error, attrs ...any) {
@@ -200,6 +206,7 @@ func (s *Server) ServeConn(ctx context.Context, c net.Conn, peer Peer) error {
 	}
 	cn, err := s.register(c, peer)
 	if err != nil {
+		c.Close()
 		return err
 	}
 	return s.serveConn(ctx, cn)
@@ -217,14 +224,13 @@ func (s *Server) serveConn(ctx context.Context, cn *conn) error {
 	return err
 }
 
-// register counts a connection, or refuses and closes it. One that was accepted
+// register counts a connection, or refuses it. One that was accepted
 // while the server closes is still answered what it has sent.
 func (s *Server) register(c net.Conn, peer Peer) (*conn, error) {
 	cn := s.newConn(c, peer)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.makeRoom(cn.account); err != nil {
-		c.Close()
 		s.refuse(cn.account, err, "uid", peer.UID, "pid", peer.PID)
 		return nil, err
 	}

@@ -17,7 +17,7 @@ import (
 
 // ownFiles is how many descriptors the daemon needs besides connections, for the
 // store, D-Bus and itself.
-const ownFiles = 160
+const ownFiles = 192
 
 // limits returns the budgets as configured. The limit of open files scales those
 // of connections down.

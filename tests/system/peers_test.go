@@ -334,6 +334,32 @@ func TestPeersOtherGroup(t *testing.T) {
 	}
 }
 
+// A user who is not mapped into kcmd's user namespace is refused, and told so.
+func TestPeersUnmapped(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can be another user")
+	}
+	if err := lab.NoContainer(); err != nil {
+		t.Skip(err)
+	}
+	w := newStoppedWorld(t, "unmapped")
+	w.daemon.Through = []string{"unshare", "--user", "--map-root-user"}
+	if err := w.daemon.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for _, words := range []string{"as 33 kinit alice", "as 33 klist"} {
+		const want = "Credentials cache permissions incorrect"
+		if o := w.tell("KCM:", strings.Fields(words)...); o.Err == nil || !strings.Contains(o.Stderr, want) {
+			t.Errorf("%s: %v, want %q in\n%s", words, o.Err, want, o.Stderr)
+		}
+	}
+	for _, words := range []string{"kinit alice", "klist -s"} {
+		if o := w.tell("KCM:", strings.Fields(words)...); o.Err != nil {
+			t.Errorf("%s: %v\n%s", words, o.Err, o.Stderr)
+		}
+	}
+}
+
 // A destroyed cache is gone from the database: sssd_kcm leaves session keys there.
 func TestPeersDestroyedIsGone(t *testing.T) {
 	_, d := newLab(t)
