@@ -40,7 +40,10 @@ type wiper struct {
 	full     bool      // the WAL has wipeFrames
 	erasable time.Time // when something was deleted first that the files still have; zero: nothing was
 	measured time.Time // when the WAL was last measured
-	failed   bool      // the last checkpoint failed
+
+	failing time.Time     // when the first of the checkpoints failed that have failed since; zero: the last one did not
+	retry   time.Duration // the pause after the next one that a reader prevents
+	told    bool          // the failures are in the log
 }
 
 // newWiper returns a wiper. If unwiped is set its first checkpoint comes soon: a killed
@@ -67,7 +70,7 @@ func (w *wiper) committed(deleted bool, walHas func(frames int64) bool) {
 		w.erasable = now
 	}
 	w.schedule(now)
-	if w.failed || now.Sub(w.measured) < measurePause {
+	if !w.failing.IsZero() || now.Sub(w.measured) < measurePause {
 		return
 	}
 	w.measured = now
@@ -93,12 +96,12 @@ func (w *wiper) due(walHas func(frames int64) bool) (mode checkpointMode, is boo
 	return erase, !w.erasable.IsZero() || walHas(restFrames)
 }
 
-// finished takes the result of a checkpoint. A failed one is logged once and tried
-// again.
+// finished takes the result of a checkpoint. A failed one is tried again, and logged
+// once: after wipeLimit if a reader prevents it, who may be slow on a busy machine.
 func (w *wiper) finished(mode checkpointMode, err error, log *slog.Logger) {
 	w.full = false
 	if err == nil {
-		w.failed, w.open = false, false
+		w.failing, w.told, w.open = time.Time{}, false, false
 		if mode == restart {
 			w.schedule(time.Now())
 		} else {
@@ -106,14 +109,22 @@ func (w *wiper) finished(mode checkpointMode, err error, log *slog.Logger) {
 		}
 		return
 	}
-	if !w.failed {
+	now, wait := time.Now(), wipeLimit
+	if w.failing.IsZero() {
+		w.failing, w.retry = now, wipeQuiet
+	}
+	if errors.Is(err, errBusy) {
+		wait = w.retry
+		w.retry = min(2*w.retry, wipeLimit)
+	}
+	if !w.told && (!errors.Is(err, errBusy) || now.Sub(w.failing) >= wipeLimit) {
+		w.told = true
 		log.Warn("cannot empty the write-ahead log of the store, which may hold what was deleted; trying again", "err", err)
 	}
 	if !w.erasable.IsZero() {
-		w.erasable = time.Now()
+		w.erasable = now
 	}
-	w.failed = true
-	w.timer.Reset(wipeLimit)
+	w.timer.Reset(wait)
 }
 
 // wipePatience is how long a checkpoint waits for readers, in milliseconds. Commits

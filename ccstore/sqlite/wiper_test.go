@@ -57,14 +57,43 @@ func TestWiper(t *testing.T) {
 			w.committed(false, walHas)
 		}
 		next(wipeLimit, erase)
-		w.finished(erase, errors.New("busy"), log)
+		logged := func(want int) {
+			t.Helper()
+			if n := strings.Count(text.String(), "cannot empty"); n != want {
+				t.Errorf("%d lines in the log, want %d:\n%s", n, want, text.String())
+			}
+			text.Reset()
+		}
+		w.finished(erase, errors.New("disk"), log)
+		logged(1)
 		next(wipeLimit, erase)
-		w.finished(erase, errors.New("busy"), log)
+		w.finished(erase, errors.New("disk"), log)
 		next(wipeLimit, erase)
 		w.finished(erase, nil, log)
-		if n := strings.Count(text.String(), "cannot empty"); n != 1 {
-			t.Errorf("%d lines in the log, want one:\n%s", n, text.String())
+		logged(0)
+
+		// A reader that is slow is nothing to tell. One that does not end is.
+		w.committed(true, walHas)
+		for range 2 {
+			next(wipeQuiet, erase)
+			w.finished(erase, errBusy, log)
+			next(wipeQuiet, erase)
+			w.finished(erase, nil, log)
+			logged(0)
+			w.committed(true, walHas)
 		}
+		next(wipeQuiet, erase)
+		for _, wait := range []time.Duration{wipeQuiet, 2 * wipeQuiet, 4 * wipeQuiet, 8 * wipeQuiet} {
+			logged(0)
+			w.finished(erase, errBusy, log)
+			next(wait, erase)
+		}
+		for range 3 {
+			w.finished(erase, errBusy, log)
+			next(wipeLimit, erase)
+		}
+		w.finished(erase, nil, log)
+		logged(1)
 
 		// A large WAL is restarted at once, and erased when there are no more commits, or
 		// wipeLimit after one that deleted.
@@ -93,7 +122,7 @@ func TestWiper(t *testing.T) {
 		next(0, erase)
 
 		// After a failure it waits.
-		w.finished(erase, errors.New("busy"), log)
+		w.finished(erase, errors.New("disk"), log)
 		wal = wipeFrames
 		w.committed(true, walHas)
 		next(wipeQuiet, erase)
