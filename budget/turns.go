@@ -16,6 +16,7 @@ import (
 type Turns struct {
 	limits     Bounds
 	processors int64
+	onBusy     func(alone bool)
 
 	mu      sync.Mutex
 	members map[Account]*Member
@@ -66,6 +67,11 @@ func NewTurns(limits Bounds, processors int) *Turns {
 	return &Turns{limits: limits, processors: int64(processors), members: make(map[Account]*Member), sweep: minSweep}
 }
 
+// OnBusy has f called whenever an account begins a turn, or to wait for one, while a
+// busy account works, which may be itself. alone says that no other account has or wants
+// a turn. OnBusy comes before the first turn.
+func (t *Turns) OnBusy(f func(alone bool)) { t.onBusy = f }
+
 // Join returns the member for a, until Leave.
 func (t *Turns) Join(a Account) *Member {
 	t.mu.Lock()
@@ -109,13 +115,19 @@ func (m *Member) Begin(ctx context.Context) (Turn, error) {
 	t.mu.Lock()
 	kind := m.kind(now)
 	queue := &t.waiting[kind]
-	if !queue.has(m.account) && m.start(kind) {
-		t.mu.Unlock()
+	var granted chan struct{}
+	if queue.has(m.account) || !m.start(kind) {
+		granted = make(chan struct{})
+		queue.add(m.account, granted)
+	}
+	tell, alone := t.onBusy != nil && t.busy > 0, m.alone()
+	t.mu.Unlock()
+	if tell {
+		t.onBusy(alone)
+	}
+	if granted == nil {
 		return Turn{m, now, kind}, nil
 	}
-	granted := make(chan struct{})
-	queue.add(m.account, granted)
-	t.mu.Unlock()
 	select {
 	case <-granted:
 		return Turn{m, time.Now(), kind}, nil

@@ -3,6 +3,7 @@ package budget_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -178,6 +179,34 @@ func TestTurnsBusy(t *testing.T) {
 			t.Error("a busy account does not wait for its own long turn")
 		}
 		calm.End()
+	})
+}
+
+// OnBusy tells of each turn while a busy account works, and whether that is alone.
+func TestTurnsOnBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := budget.NewTurns(budget.Bounds{Account: 2, Whole: 10}, 1)
+		var told []bool
+		turns.OnBusy(func(alone bool) { told = append(told, alone) })
+		expect := func(want ...bool) {
+			t.Helper()
+			if !slices.Equal(told, want) {
+				t.Errorf("told %v, want %v", told, want)
+			}
+			told = nil
+		}
+		calm := begin(t, turns.Join(alice))
+		begin(t, turns.Join(bob)).End()
+		expect()
+		time.Sleep(time.Second)
+		calm.End()
+		begin(t, turns.Join(bob)).End()
+		expect() // alice is busy, but does not work
+		busy := begin(t, turns.Join(alice))
+		expect(true)
+		begin(t, turns.Join(bob)).End()
+		expect(false)
+		busy.End()
 	})
 }
 

@@ -44,7 +44,8 @@ func (s *Service) serve(ctx context.Context, socket link.Socket) error {
 	var err error
 	b.conn, err = link.New(socket, link.Config{
 		Name: BusName, Interfaces: declared(), Labels: s.Level != nil, Broadcast: s.Session,
-		Unread: s.Budgets.Unread, Requests: s.Budgets.Requests, Descriptors: s.Budgets.Descriptors, Logger: s.Logger,
+		Unread: s.Budgets.Unread, Requests: s.Budgets.Requests, Descriptors: s.Budgets.Descriptors,
+		Crowded: s.Crowded, Logger: s.Logger,
 	}, b)
 	if err != nil {
 		return err

@@ -42,6 +42,10 @@ type Config struct {
 	// started and that ends with it.
 	Once bool
 
+	// Crowded is called again and again while calls of a user take a processor for long.
+	// It must not wait. nil: nothing is called.
+	Crowded func()
+
 	// Level returns the level of a process with that SELinux label: callers see
 	// what belongs to their level. nil where levels do not count.
 	Level func(label string) (string, error)

@@ -30,6 +30,10 @@ type Options struct {
 	Limits        budget.Limits   // of accounts
 	DefaultFirst  bool            // GET_DEFAULT_CACHE answers any cache rather than one that does not exist
 	SELinux       *selinux.Policy // nil: labels do not count
+
+	// Crowded is called again and again while an account uses a processor for long and
+	// others have requests. It must not wait. nil: nothing is called.
+	Crowded func()
 }
 
 // A Server answers KCM requests. Its methods may be called by several
@@ -82,6 +86,13 @@ func New(store *ccstore.Store, o Options) *Server {
 	}
 	s.counters.init()
 	s.setLimits(o.Limits)
+	if o.Crowded != nil {
+		s.turns.OnBusy(func(alone bool) {
+			if !alone {
+				o.Crowded()
+			}
+		})
+	}
 	s.Reconfigure(o)
 	s.running, s.stop = context.WithCancelCause(context.Background())
 	return s

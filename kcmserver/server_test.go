@@ -8,7 +8,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
@@ -181,3 +183,29 @@ func mcred(m ccache.Match) []byte { return m.Append(u32(uint32(m.Flags))) }
 
 // server matches by server principal.
 func server(name string) []byte { return mcred(ccache.Match{Server: ref(storetest.Principal(name))}) }
+
+// Crowded is called when somebody has a request beside an account that uses a processor
+// for long, and not while that is alone.
+func TestCrowded(t *testing.T) {
+	var called atomic.Int64
+	s := newServer(t, Options{Crowded: func() { called.Add(1) }})
+	other := connect(t, s, user(1001))
+	other.do(kcm.OpNoop)
+	member := s.turns.Join(user(1000).account())
+	defer member.Leave()
+	turn, err := member.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(100 * time.Millisecond) // of a processor
+	if turn, err = turn.Yield(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer turn.End()
+	if n := called.Load(); n != 0 {
+		t.Errorf("called %d times for an account that is alone", n)
+	}
+	if other.do(kcm.OpNoop); called.Load() == 0 {
+		t.Error("not called for another account")
+	}
+}

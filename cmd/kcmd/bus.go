@@ -36,6 +36,7 @@ func (d *daemon) newBus() *dbus.Service {
 		LogTarget:     logTarget(os.Stderr),
 		Acquires:      d.acquires(),
 		Renews:        terms.Renews,
+		Crowded:       d.threads.need,
 	}
 	if d.policy != nil {
 		c.Level = selinux.Level

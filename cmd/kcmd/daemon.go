@@ -32,6 +32,7 @@ type daemon struct {
 	policy  *selinux.Policy // nil: ignore labels
 	clock   clock.Clock
 	started time.Time
+	threads threads
 	log     *slog.Logger
 	level   *slog.LevelVar // of log
 
@@ -78,7 +79,6 @@ func (d *daemon) serve(ctx context.Context) error {
 		return err
 	}
 	d.sockets, d.clock, d.started, d.budgets = sockets, clk, clk.Now(), limits(c, log)
-	useThreads()
 	d.store, err = openStore(ctx, c, d.budgets, clk, log)
 	if err != nil && ctx.Err() != nil {
 		return nil // a signal interrupted the start
@@ -178,6 +178,7 @@ func (d *daemon) serverOptions() kcmserver.Options {
 		Limits:        d.budgets,
 		DefaultFirst:  d.defaultFirst,
 		SELinux:       d.policy,
+		Crowded:       d.threads.need,
 	}
 }
 

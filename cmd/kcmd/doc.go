@@ -13,7 +13,8 @@
 //     files, variables and flags are merged
 //   - daemon.go, parts.go: the parts of the daemon, and how parts start and end
 //   - reload.go, idle.go: settings that change while the daemon runs, and the end of an idle one
-//   - limits.go: the budgets, from the settings and the limits of the service
+//   - limits.go, threads.go: the budgets, from the settings and the limits of the service, and
+//     threads for several users
 //   - listen.go, lock.go, rivals.go: sockets, the lock for making one, and other KCM
 //     servers at the same path
 //   - session.go, refuse.go: when a daemon of the session is not needed, and errors for

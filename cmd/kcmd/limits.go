@@ -5,7 +5,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -138,17 +137,3 @@ const (
 	ownMemory = 32 << 20
 	garbage   = 32 << 20
 )
-
-// spareThreads is how many threads run Go code besides one on each processor. Go
-// notices the next request when one of them has nothing to do; the kernel then lets it
-// run before threads that have been at work for long. Without spare threads a user
-// would wait for the large requests of others. With many, small requests of several
-// clients at once take twice as long: the threads look for work in vain.
-const spareThreads = 4
-
-// useThreads adds the spare threads. GOMAXPROCS takes precedence.
-func useThreads() {
-	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + spareThreads)
-	}
-}
