@@ -68,7 +68,7 @@ func secret(tb testing.TB, server string) (*ccache.Credential, masked) {
 // core dump sees it.
 func copies(tb testing.TB, key masked) (n int) {
 	tb.Helper()
-	// Outside of the heap, and not searched itself.
+	// Outside of the heap, which is searched.
 	buf, err := unix.Mmap(-1, 0, 1<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
 		tb.Fatal(err)
@@ -99,7 +99,10 @@ func copies(tb testing.TB, key masked) (n int) {
 	return n
 }
 
+// copiesBetween counts the copies of a key in what r reads, into buf. That may be buf
+// itself, with what was read before.
 func copiesBetween(r io.Reader, key masked, buf []byte) (n int) {
+	clear(buf)
 	kept := 0 // of a key that two reads share
 	for {
 		got, err := r.Read(buf[kept:])
