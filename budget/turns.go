@@ -16,7 +16,7 @@ import (
 type Turns struct {
 	limits     Bounds
 	processors int64
-	onBusy     func(alone bool)
+	onCrowd    func(alone bool)
 
 	mu      sync.Mutex
 	members map[Account]*Member
@@ -67,10 +67,10 @@ func NewTurns(limits Bounds, processors int) *Turns {
 	return &Turns{limits: limits, processors: int64(processors), members: make(map[Account]*Member), sweep: minSweep}
 }
 
-// OnBusy has f called whenever an account begins a turn, or to wait for one, while a
-// busy account works, which may be itself. alone says that no other account has or wants
-// a turn. OnBusy comes before the first turn.
-func (t *Turns) OnBusy(f func(alone bool)) { t.onBusy = f }
+// OnCrowd has f called whenever an account begins a turn, or to wait for one, while
+// another account has or wants one, or while it is busy and alone. OnCrowd comes before
+// the first turn.
+func (t *Turns) OnCrowd(f func(alone bool)) { t.onCrowd = f }
 
 // Join returns the member for a, until Leave.
 func (t *Turns) Join(a Account) *Member {
@@ -120,10 +120,11 @@ func (m *Member) Begin(ctx context.Context) (Turn, error) {
 		granted = make(chan struct{})
 		queue.add(m.account, granted)
 	}
-	tell, alone := t.onBusy != nil && t.busy > 0, m.alone()
+	alone := m.alone()
+	tell := t.onCrowd != nil && (!alone || t.busy > 0)
 	t.mu.Unlock()
 	if tell {
-		t.onBusy(alone)
+		t.onCrowd(alone)
 	}
 	if granted == nil {
 		return Turn{m, now, kind}, nil

@@ -182,12 +182,12 @@ func TestTurnsBusy(t *testing.T) {
 	})
 }
 
-// OnBusy tells of each turn while a busy account works, and whether that is alone.
-func TestTurnsOnBusy(t *testing.T) {
+// OnCrowd tells of each turn beside another account, and of those of a busy one.
+func TestTurnsOnCrowd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		turns := budget.NewTurns(budget.Bounds{Account: 2, Whole: 10}, 1)
 		var told []bool
-		turns.OnBusy(func(alone bool) { told = append(told, alone) })
+		turns.OnCrowd(func(alone bool) { told = append(told, alone) })
 		expect := func(want ...bool) {
 			t.Helper()
 			if !slices.Equal(told, want) {
@@ -196,16 +196,16 @@ func TestTurnsOnBusy(t *testing.T) {
 			told = nil
 		}
 		calm := begin(t, turns.Join(alice))
-		begin(t, turns.Join(bob)).End()
+		begin(t, turns.Join(alice)).End()
 		expect()
+		begin(t, turns.Join(bob)).End()
+		expect(false)
 		time.Sleep(time.Second)
 		calm.End()
 		begin(t, turns.Join(bob)).End()
 		expect() // alice is busy, but does not work
 		busy := begin(t, turns.Join(alice))
 		expect(true)
-		begin(t, turns.Join(bob)).End()
-		expect(false)
 		busy.End()
 	})
 }

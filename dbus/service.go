@@ -42,8 +42,8 @@ type Config struct {
 	// started and that ends with it.
 	Once bool
 
-	// Crowded is called again and again while calls of a user take a processor for long.
-	// It must not wait. nil: nothing is called.
+	// Crowded is called again and again while calls of several users are served, or those
+	// of one take a processor for long. It must not wait. nil: nothing is called.
 	Crowded func()
 
 	// Level returns the level of a process with that SELinux label: callers see

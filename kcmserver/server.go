@@ -31,8 +31,8 @@ type Options struct {
 	DefaultFirst  bool            // GET_DEFAULT_CACHE answers any cache rather than one that does not exist
 	SELinux       *selinux.Policy // nil: labels do not count
 
-	// Crowded is called again and again while an account uses a processor for long and
-	// others have requests. It must not wait. nil: nothing is called.
+	// Crowded is called again and again while several accounts have requests. It must not
+	// wait. nil: nothing is called.
 	Crowded func()
 }
 
@@ -87,7 +87,7 @@ func New(store *ccstore.Store, o Options) *Server {
 	s.counters.init()
 	s.setLimits(o.Limits)
 	if o.Crowded != nil {
-		s.turns.OnBusy(func(alone bool) {
+		s.turns.OnCrowd(func(alone bool) {
 			if !alone {
 				o.Crowded()
 			}

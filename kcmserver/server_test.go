@@ -184,8 +184,8 @@ func mcred(m ccache.Match) []byte { return m.Append(u32(uint32(m.Flags))) }
 // server matches by server principal.
 func server(name string) []byte { return mcred(ccache.Match{Server: ref(storetest.Principal(name))}) }
 
-// Crowded is called when somebody has a request beside an account that uses a processor
-// for long, and not while that is alone.
+// Crowded is called when an account has a request beside another one, and not while it is
+// alone, however busy it is.
 func TestCrowded(t *testing.T) {
 	var called atomic.Int64
 	s := newServer(t, Options{Crowded: func() { called.Add(1) }})

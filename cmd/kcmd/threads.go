@@ -9,7 +9,7 @@ import (
 )
 
 // spareThreads is how many threads run Go code besides one on each processor, while
-// several users are at work and one of them uses a processor for long. Go notices the
+// several users are at work, or one alone by long calls on D-Bus. Go notices the
 // next request when one of the threads has nothing to do; the kernel then lets it run
 // before threads that have been at work for long. Without spare threads the others would
 // wait for the large requests of the one: under attack, on two processors, one RETRIEVE in

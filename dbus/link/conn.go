@@ -29,7 +29,7 @@ type Config struct {
 	Requests   budget.Bounds              // calls served at once
 
 	Descriptors budget.Bounds // file descriptors of calls that are not answered
-	Crowded     func()        // called while calls of a uid take a processor for long, if not nil
+	Crowded     func()        // called while calls of several uids are served, or those of one take a processor for long, if not nil
 	Logger      *slog.Logger
 }
 
@@ -75,7 +75,7 @@ func New(socket Socket, c Config, server Server) (*Conn, error) {
 	conn.descriptors.pool = budget.NewPool("descriptors", c.Descriptors)
 	conn.turns = budget.NewTurns(c.Requests, runtime.NumCPU())
 	if c.Crowded != nil {
-		conn.turns.OnBusy(func(bool) { c.Crowded() }) // who uses the sockets is not known here
+		conn.turns.OnCrowd(func(bool) { c.Crowded() }) // who uses the sockets is not known here
 	}
 	conn.all = &lane{send: conn.guard.Send}
 	conn.unread = unread{pool: budget.NewPool("unread", c.Unread), most: c.Unread.Account, pings: make(map[uint32]*Peer), off: c.Broadcast}
