@@ -8,8 +8,8 @@ import (
 	"kcmd.org/kcmd/budget"
 )
 
-// A peer that is refused is told so: its first request gets an error code, and then the
-// connection closes. Of one that closed before, its user would read "Connection reset by
+// A refused peer gets an error code for its first request, and then the connection
+// closes. Without an answer its user would read "Broken pipe" or "Connection reset by
 // peer".
 
 // refusalTime is how long a refused peer has to send its first request.

@@ -235,8 +235,8 @@ func (s *Server) serveConn(ctx context.Context, cn *conn) error {
 	return err
 }
 
-// register counts a connection, or refuses it. One that was accepted
-// while the server closes is still answered what it has sent.
+// register counts a connection, or refuses it. One that was accepted while the server
+// closes is still answered what it has sent.
 func (s *Server) register(c net.Conn, peer Peer) (*conn, error) {
 	cn := s.newConn(c, peer)
 	s.mu.Lock()

@@ -59,8 +59,9 @@ func newSession(t *testing.T) (join func() error) {
 	}
 }
 
-// awaitRoom waits some seconds until half of the quota of this user is free. On a busy machine the kernel
-// takes a while to give back that of the keys of earlier tests; other packages use it too.
+// awaitRoom waits some seconds until half of the quota of this user is free. On a busy
+// machine the kernel takes a while to give back that of the keys of earlier tests; other
+// packages use it too.
 func awaitRoom(t *testing.T) {
 	t.Helper()
 	// A line is like " 1000:     5 4/4 4/200 54/20000" (keyrings(7)).

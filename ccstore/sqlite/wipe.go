@@ -41,9 +41,9 @@ type wiper struct {
 	erasable time.Time // when something was deleted first that the files still have; zero: nothing was
 	measured time.Time // when the WAL was last measured
 
-	failing time.Time     // when the first of the checkpoints failed that have failed since; zero: the last one did not
-	retry   time.Duration // the pause after the next one that a reader prevents
-	told    bool          // the failures are in the log
+	failing time.Time     // since when checkpoints fail; zero: the last one succeeded
+	retry   time.Duration // the wait after the next one that a reader prevents
+	logged  bool          // the log has a line about the failures
 }
 
 // newWiper returns a wiper. If unwiped is set its first checkpoint comes soon: a killed
@@ -97,11 +97,12 @@ func (w *wiper) due(walHas func(frames int64) bool) (mode checkpointMode, is boo
 }
 
 // finished takes the result of a checkpoint. A failed one is tried again, and logged
-// once: after wipeLimit if a reader prevents it, who may be slow on a busy machine.
+// once. Readers that prevent it are logged after wipeLimit: on a busy machine they may
+// only be slow.
 func (w *wiper) finished(mode checkpointMode, err error, log *slog.Logger) {
 	w.full = false
 	if err == nil {
-		w.failing, w.told, w.open = time.Time{}, false, false
+		w.failing, w.logged, w.open = time.Time{}, false, false
 		if mode == restart {
 			w.schedule(time.Now())
 		} else {
@@ -117,8 +118,8 @@ func (w *wiper) finished(mode checkpointMode, err error, log *slog.Logger) {
 		wait = w.retry
 		w.retry = min(2*w.retry, wipeLimit)
 	}
-	if !w.told && (!errors.Is(err, errBusy) || now.Sub(w.failing) >= wipeLimit) {
-		w.told = true
+	if !w.logged && (!errors.Is(err, errBusy) || now.Sub(w.failing) >= wipeLimit) {
+		w.logged = true
 		log.Warn("cannot empty the write-ahead log of the store, which may hold what was deleted; trying again", "err", err)
 	}
 	if !w.erasable.IsZero() {
