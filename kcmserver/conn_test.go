@@ -215,8 +215,7 @@ func TestLimitWithoutIdle(t *testing.T) {
 	b := slow{began: make(chan struct{}), goOn: make(chan struct{})}
 	s := New(ccstore.Open(b, ccstore.Options{}), connectionLimits(1, 100, 0))
 	c := connect(t, s, user(1000))
-	answered := c.initializing()
-	<-b.began
+	answered := c.initializing(nameN, b)
 	near, far := socketPair(t)
 	defer near.Close()
 	if err := s.ServeConn(context.Background(), far, user(1000)); !errors.Is(err, budget.ErrExceeded) {
@@ -311,14 +310,20 @@ func (b slow) Commit(context.Context, *ccstore.Commit) error {
 	return nil
 }
 
-// initializing sends a request in the background, and returns the channel of its
-// result.
-func (c *client) initializing() <-chan error {
+// initializing sends a request for a cache in the background, and returns the channel
+// of its result. It waits until the request has reached the backend.
+func (c *client) initializing(cache string, b slow) <-chan error {
+	c.t.Helper()
 	answered := make(chan error, 1)
 	go func() {
-		_, err := c.Call(kcm.OpInitialize, append(str(nameN), princ(alice)...))
+		_, err := c.Call(kcm.OpInitialize, append(str(cache), princ(alice)...))
 		answered <- err
 	}()
+	select {
+	case <-b.began:
+	case err := <-answered:
+		c.t.Fatalf("INITIALIZE was answered before it reached the backend: %v", err)
+	}
 	return answered
 }
 
@@ -330,8 +335,7 @@ func TestShutdownFinishes(t *testing.T) {
 	half := connect(t, s, user(1000))
 	half.conn.Write([]byte{0, 0})
 	c := connect(t, s, user(1000))
-	answered := c.initializing()
-	<-b.began
+	answered := c.initializing(nameN, b)
 	down := make(chan error, 1)
 	go func() { down <- s.Shutdown(context.Background()) }()
 	if !closes(t, half.conn) {
@@ -352,8 +356,7 @@ func TestSlowAnswer(t *testing.T) {
 	b := slow{began: make(chan struct{}), goOn: make(chan struct{})}
 	c := connect(t, New(ccstore.Open(b, ccstore.Options{}), Options{ClientTimeout: timeout}), user(1000))
 	c.defaultName() // its reply has a deadline
-	answered := c.initializing()
-	<-b.began
+	answered := c.initializing(nameN, b)
 	time.Sleep(2 * timeout)
 	close(b.goOn)
 	if err := <-answered; err != nil {

@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -22,8 +23,7 @@ func refusing(t *testing.T) (s *Server, path string, end func()) {
 	l := listen(t)
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l, ccstore.DefaultNamespace) }()
-	answered := dial(t, l.Addr().String()).initializing()
-	<-b.began
+	answered := dial(t, l.Addr().String()).initializing(strconv.Itoa(os.Getuid()), b)
 	return s, l.Addr().String(), func() {
 		close(b.goOn)
 		if err := <-answered; err != nil {
