@@ -80,6 +80,14 @@ func (p *fakePolkit) says(authorized, challenge bool) {
 	p.asked = nil
 }
 
+// holds has answers wait until the channel is closed.
+func (p *fakePolkit) holds() chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hold = make(chan struct{})
+	return p.hold
+}
+
 func (p *fakePolkit) questions() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -188,8 +196,7 @@ func TestPolkitWaits(t *testing.T) {
 	store := newStore(t)
 	startService(t, store, Config{Address: bus.address})
 	polkit := startPolkit(t, bus)
-	polkit.hold = make(chan struct{})
-	defer close(polkit.hold)
+	defer close(polkit.holds())
 	one := bus.connectAs(t, aliceUID)
 	same := bus.connectAs(t, aliceUID)
 	one.setScopeInteractively("all")

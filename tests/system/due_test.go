@@ -35,9 +35,11 @@ type fakeHelper struct {
 	errs     []error
 }
 
-func newFakeHelper(t *testing.T, w *world) *fakeHelper {
+// newFakeHelper starts a helper with a delay, that may hold its answers.
+func newFakeHelper(t *testing.T, w *world, delay time.Duration, hold chan struct{}) *fakeHelper {
 	t.Helper()
-	h := &fakeHelper{socket: w.lab.Path("helper.sock"), requests: make(map[string]int), working: make(map[string]int), most: make(map[string]int)}
+	h := &fakeHelper{socket: w.lab.Path("helper.sock"), delay: delay, hold: hold,
+		requests: make(map[string]int), working: make(map[string]int), most: make(map[string]int)}
 	l, err := net.Listen("unix", h.socket)
 	if err != nil {
 		t.Fatal(err)
@@ -153,8 +155,7 @@ func TestDueAtOnce(t *testing.T) {
 	}
 	w := newStoppedWorld(t, "due")
 	w.daemon.Verbose = false
-	h := newFakeHelper(t, w)
-	h.delay = 100 * time.Millisecond // so that as many are under way as may be
+	h := newFakeHelper(t, w, 100*time.Millisecond, nil) // so that as many are under way as may be
 	if err := w.daemon.Start("--renew", "no", "--synchronous", "normal"); err != nil {
 		t.Fatal(err)
 	}
@@ -234,8 +235,8 @@ func (w *world) dueCount(users int) (due int, err error) {
 func TestKilledInRenewal(t *testing.T) {
 	t.Parallel()
 	w := newStoppedWorld(t, "killed")
-	h := newFakeHelper(t, w)
-	h.hold = make(chan struct{})
+	hold := make(chan struct{})
+	h := newFakeHelper(t, w, 0, hold)
 	if err := w.daemon.Start("--renew", "yes", "--kdc-helper", h.socket); err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +247,7 @@ func TestKilledInRenewal(t *testing.T) {
 	if err := w.daemon.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	close(h.hold)
+	close(hold)
 	h.mu.Lock()
 	h.hold = nil
 	h.mu.Unlock()
