@@ -189,8 +189,7 @@ func server(name string) []byte { return mcred(ccache.Match{Server: ref(storetes
 func TestCrowded(t *testing.T) {
 	var called atomic.Int64
 	s := newServer(t, Options{Crowded: func() { called.Add(1) }})
-	other := connect(t, s, user(1001))
-	other.do(kcm.OpNoop)
+	other := connect(t, s, user(1001)) // without a request, whose turn would end after its answer
 	member := s.turns.Join(user(1000).account())
 	defer member.Leave()
 	turn, err := member.Begin(t.Context())
