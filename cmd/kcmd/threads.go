@@ -9,11 +9,11 @@ import (
 )
 
 // spareThreads is how many threads run Go code besides one on each processor, while
-// several users are at work, or one alone by long calls on D-Bus. Go notices the
-// next request when one of the threads has nothing to do; the kernel then lets it run
-// before threads that have been at work for long. Without spare threads the others would
-// wait for the large requests of the one: under attack, on two processors, one RETRIEVE in
-// a hundred takes 33 ms, with them 12 ms, and with 12 no less. While only one user works
+// several users are at work, or one makes long calls on D-Bus. Go notices the next
+// request when one of the threads has nothing to do; the kernel then lets it run
+// before threads that have been at work for long. Without spare threads others would wait
+// for the large requests of one user: under attack, on two processors, one RETRIEVE in a
+// hundred takes 33 ms, with them 12 ms, and with 12 no less. While only one user works
 // they would cost, since the threads look for work in vain: with eight clients at once
 // RETRIEVE would take 175 to 201 us, not 73 to 129.
 const spareThreads = 4

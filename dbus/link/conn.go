@@ -29,7 +29,7 @@ type Config struct {
 	Requests   budget.Bounds              // calls served at once
 
 	Descriptors budget.Bounds // file descriptors of calls that are not answered
-	Crowded     func()        // called while calls of several uids are served, or those of one take a processor for long, if not nil
+	Crowded     func()        // called while several uids have calls, or one has long ones; nil: nothing is called
 	Logger      *slog.Logger
 }
 

@@ -35,7 +35,8 @@ type fakeHelper struct {
 	errs     []error
 }
 
-// newFakeHelper starts a helper with a delay, that may hold its answers.
+// newFakeHelper starts a helper. It delays each answer, and holds them until hold closes,
+// unless that is nil.
 func newFakeHelper(t *testing.T, w *world, delay time.Duration, hold chan struct{}) *fakeHelper {
 	t.Helper()
 	h := &fakeHelper{socket: w.lab.Path("helper.sock"), delay: delay, hold: hold,
