@@ -22,14 +22,14 @@ const module = "kcmd.org/kcmd"
 // mayImport lists the rooms of ours that each room may import; its tests may
 // import anything. Imports point one way:
 //
-//	{clock, ccache} <- ccstore <- {kcmserver, dbus, lifecycle} <- cmd
+//	{clock, ccache, trim} <- ccstore <- {kcmserver, dbus, lifecycle} <- cmd
 var mayImport = map[string][]string{
 	"budget":               {},
 	"safetext":             {},
 	"ccstore/ccache":       {},
 	"clock":                {},
 	"clock/clocktest":      {"clock"},
-	"ccstore":              {"ccstore/ccache", "clock"},
+	"ccstore":              {"ccstore/ccache", "clock", "trim"},
 	"ccstore/memory":       {"ccstore"},
 	"ccstore/seal":         {},
 	"ccstore/checksum":     {},
@@ -46,9 +46,10 @@ var mayImport = map[string][]string{
 	"lifecycle/logind":     {},
 	"kcmserver/kcm":        {"ccstore/ccache"},
 	"kcmserver/selinux":    {},
-	"kcmserver":            {"budget", "ccstore", "ccstore/ccache", "kcmserver/kcm", "kcmserver/selinux", "ratelog", "userns"},
+	"kcmserver":            {"budget", "ccstore", "ccstore/ccache", "kcmserver/kcm", "kcmserver/selinux", "ratelog", "trim", "userns"},
 	"kcmserver/kcm/client": {"ccstore/ccache", "kcmserver/kcm"},
 	"ratelog":              {},
+	"trim":                 {},
 	"userns":               {},
 	"flock":                {},
 	"private":              {"userns"},

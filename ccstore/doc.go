@@ -1,7 +1,7 @@
 // Package ccstore keeps the credential caches of all owners: collections and
 // caches, their rules, transactions, and events.
 //
-// It imports the leaves ccache and clock and nothing else of kcmd. Its backends
+// It imports the leaves ccache, clock and trim, and nothing else of kcmd. Its backends
 // (sqlite, memory) and its test suite (storetest) are in folders below and import it.
 //
 // A collection is read as a snapshot, which never changes, and changed in a

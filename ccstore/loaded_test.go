@@ -3,6 +3,7 @@ package ccstore_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/ccstore/memory"
 	"kcmd.org/kcmd/ccstore/storetest"
+	"kcmd.org/kcmd/trim"
 )
 
 // loads counts how often a collection is loaded.
@@ -188,4 +190,49 @@ func TestResident(t *testing.T) {
 	if err := s.Check(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestMemoryGoesBack has many bytes of tickets leave the memory in each way, and makes no
+// garbage that would have the runtime collect it.
+func TestMemoryGoesBack(t *testing.T) {
+	const tickets, mib = 48, 1 << 20
+	for _, tt := range []struct {
+		name  string
+		o     ccstore.Options
+		leave func(tx *ccstore.Tx) error
+	}{
+		{"destroyed", ccstore.Options{}, func(tx *ccstore.Tx) error { return tx.Destroy("x") }},
+		{"unused", ccstore.Options{Idle: 100 * time.Millisecond}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := ccstore.Open(discarding{}, tt.o)
+			defer s.Close()
+			trim.Now()
+			before := heap()
+			update(t, s, func(tx *ccstore.Tx) error {
+				creds := storetest.Tickets("alice@EXAMPLE.COM", tickets)
+				for _, cred := range creds {
+					cred.Ticket = make([]byte, mib)
+				}
+				tx.Replace("x", storetest.Principal("alice@EXAMPLE.COM"), 0, creds)
+				return nil
+			})
+			if tt.leave != nil {
+				trim.Now() // the tickets are in use
+				update(t, s, tt.leave)
+			}
+			for end := time.Now().Add(time.Minute); heap() > before+tickets/2*mib; time.Sleep(10 * time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatalf("the heap takes %d MiB, %d before there were %d MiB of tickets", heap()/mib, before/mib, tickets)
+				}
+			}
+		})
+	}
+}
+
+// heap returns how many bytes of the heap the system has not got back.
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapSys - m.HeapReleased
 }

@@ -3,10 +3,11 @@ package ccstore
 import (
 	"cmp"
 	"context"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"kcmd.org/kcmd/trim"
 )
 
 // A residency bounds the bytes of all collections in memory. Over the bound the
@@ -20,6 +21,9 @@ type residency struct {
 	large map[Owner]bool // were at least largeBytes when they were dropped
 
 	loading chan struct{} // holds a token while a large collection is loaded
+
+	gone    atomic.Int64 // bytes that left the memory since the trimmer was touched
+	trimmer trim.Trimmer
 }
 
 // largeBytes is the size of a collection that is loaded alone: otherwise a few
@@ -60,9 +64,22 @@ func (s *Store) SetResident(limit int64) {
 	s.relieve()
 }
 
+// muchGone is how many bytes of tickets must have gone for the memory to be given back
+// to the system.
+const muchGone = 16 << 20
+
+// changed notes by how many bytes the collections in memory have grown or shrunk.
+func (r *residency) changed(by int64) {
+	r.bytes.Add(by)
+	if by < 0 && r.gone.Add(-by) >= muchGone {
+		r.gone.Store(0)
+		r.trimmer.Touch()
+	}
+}
+
 // dropped notes that a collection of so many bytes left the memory.
 func (r *residency) dropped(owner Owner, size int64) {
-	r.bytes.Add(-size)
+	r.changed(-size)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if size >= largeBytes {
@@ -75,7 +92,7 @@ func (r *residency) dropped(owner Owner, size int64) {
 // setCurrent lets readers see c. st.loading is held.
 func (s *Store) setCurrent(st *state, c *Collection) {
 	size := c.Size()
-	s.resident.bytes.Add(size - st.size.Swap(size))
+	s.resident.changed(size - st.size.Swap(size))
 	st.current.Store(c)
 	if s.resident.isOver() {
 		s.relieve()
@@ -105,40 +122,26 @@ func (s *Store) relieve() {
 	}
 }
 
-// drop removes from memory a collection that no call uses, and returns its size.
-// s.mu is held.
-func (s *Store) drop(st *state) (size int64) {
+// drop removes from memory a collection that no call uses. s.mu is held.
+func (s *Store) drop(st *state) {
 	delete(s.states, st.owner)
 	if st.unfollow != nil {
 		st.unfollow()
 	}
-	size = st.size.Load()
-	s.resident.dropped(st.owner, size)
-	return size
+	s.resident.dropped(st.owner, st.size.Load())
 }
-
-// muchDropped is how many bytes of tickets must go at once for the memory to be
-// given back to the system at once: on its own account the runtime takes minutes.
-const muchDropped = 16 << 20
 
 // sweep drops the states that were not used since the last sweep.
 func (s *Store) sweep() {
-	if s.dropIdle() >= muchDropped {
-		debug.FreeOSMemory()
-	}
-}
-
-// dropIdle returns how many bytes it dropped.
-func (s *Store) dropIdle() (dropped int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return 0
+		return
 	}
 	for _, st := range s.states {
 		// Each call that begins to use it holds the same lock: no owner has two states.
 		if st.users.Load() == 0 && st.idle.Load() && !st.suspect.Load() {
-			dropped += s.drop(st)
+			s.drop(st)
 		}
 		st.idle.Store(true)
 	}
@@ -147,5 +150,4 @@ func (s *Store) dropIdle() (dropped int64) {
 	} else {
 		s.sweeper.Reset(s.idle)
 	}
-	return dropped
 }

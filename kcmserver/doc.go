@@ -1,7 +1,7 @@
 // Package kcmserver answers KCM requests over a credential cache store.
 //
 // It imports ccstore and its leaf ccache, the leaves kcm and selinux below, and
-// the leaves budget, ratelog and userns. It knows neither D-Bus nor the daemon's
+// the leaves budget, ratelog, trim and userns. It knows neither D-Bus nor the daemon's
 // configuration.
 //
 // Read its files in the order in which a request meets them:

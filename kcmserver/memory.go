@@ -3,9 +3,6 @@ package kcmserver
 import (
 	"context"
 	"os"
-	"runtime/debug"
-	"sync"
-	"time"
 
 	"kcmd.org/kcmd/budget"
 	"kcmd.org/kcmd/ccstore"
@@ -55,55 +52,20 @@ func (c *conn) waitForMemory(n int64) error {
 	return c.beginTurn(c.call.ctx)
 }
 
+// trimFrom is how many bytes the requests of all hold at once for the memory to be given
+// back to the system afterwards.
+const trimFrom = 1 << 20
+
 // release ends the charge of all that hold charged.
 func (c *conn) release() {
 	if c.held == 0 {
 		return
 	}
 	if c.server.memory.Total() > trimFrom {
-		c.server.trimmer.touch()
+		c.server.trimmer.Touch()
 	}
 	c.server.memory.Give(c.account, c.held)
 	c.held = 0
-}
-
-// Memory is returned to the system trimAfter after requests last held more than
-// trimFrom together, and once more after trimAgain: the tickets that the requests
-// stored may be removed by then.
-const (
-	trimFrom  = 1 << 20 // bytes
-	trimAfter = time.Second
-	trimAgain = 5 * time.Second
-)
-
-// A trimmer returns memory to the system. Without it the process keeps the memory
-// until the next garbage collection, which may be minutes away in an idle daemon.
-type trimmer struct {
-	mu    sync.Mutex
-	timer *time.Timer
-	again bool
-}
-
-// touch has the trimmer work trimAfter from now.
-func (t *trimmer) touch() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.again = true
-	if t.timer == nil {
-		t.timer = time.AfterFunc(trimAfter, t.trim)
-	} else {
-		t.timer.Reset(trimAfter)
-	}
-}
-
-func (t *trimmer) trim() {
-	debug.FreeOSMemory()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.again {
-		t.again = false
-		t.timer.Reset(trimAgain)
-	}
 }
 
 // beginTurn waits for a turn of the peer's account, in which c decodes, reads and

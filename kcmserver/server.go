@@ -17,6 +17,7 @@ import (
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/kcmserver/selinux"
 	"kcmd.org/kcmd/ratelog"
+	"kcmd.org/kcmd/trim"
 	"kcmd.org/kcmd/userns"
 )
 
@@ -54,7 +55,7 @@ type Server struct {
 	refusals     *ratelog.Each[budget.Account]
 	listings     *listings
 	seekers      seekers
-	trimmer      trimmer
+	trimmer      trim.Trimmer // after large requests
 
 	closing atomic.Bool
 	running context.Context // until Shutdown
