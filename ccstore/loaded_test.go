@@ -192,7 +192,7 @@ func TestResident(t *testing.T) {
 	}
 }
 
-// TestMemoryGoesBack has many bytes of tickets leave the memory in each way, and makes no
+// TestMemoryGoesBack destroys many bytes of tickets, or leaves them unused, and makes no
 // garbage that would have the runtime collect it.
 func TestMemoryGoesBack(t *testing.T) {
 	const tickets, mib = 48, 1 << 20

@@ -16,8 +16,9 @@ import (
 // have ended by then.
 const Delay = time.Second
 
-// A Trimmer calls Now when it was touched, once for many touches. The zero value is ready
-// for use, by several goroutines.
+// A Trimmer calls Now after it is touched, once for many touches: while it is touched again
+// and again, the runtime collects by itself. The zero value is ready for use, by several
+// goroutines.
 type Trimmer struct {
 	mu    sync.Mutex
 	timer *time.Timer
