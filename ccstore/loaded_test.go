@@ -3,6 +3,7 @@ package ccstore_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/ccstore/ccache"
 	"kcmd.org/kcmd/ccstore/memory"
 	"kcmd.org/kcmd/ccstore/storetest"
 	"kcmd.org/kcmd/trim"
@@ -192,8 +194,8 @@ func TestResident(t *testing.T) {
 	}
 }
 
-// TestMemoryGoesBack destroys many bytes of tickets, or leaves them unused, and makes no
-// garbage that would have the runtime collect it.
+// TestMemoryGoesBack has many bytes of tickets leave the memory in one way or another,
+// and makes no garbage that would have the runtime collect it.
 func TestMemoryGoesBack(t *testing.T) {
 	const tickets, mib = 48, 1 << 20
 	for _, tt := range []struct {
@@ -202,6 +204,18 @@ func TestMemoryGoesBack(t *testing.T) {
 		leave func(tx *ccstore.Tx) error
 	}{
 		{"destroyed", ccstore.Options{}, func(tx *ccstore.Tx) error { return tx.Destroy("x") }},
+		{"removed", ccstore.Options{}, func(tx *ccstore.Tx) error {
+			_, err := tx.Remove("x", &ccache.Match{})
+			return err
+		}},
+		{"initialized anew", ccstore.Options{}, func(tx *ccstore.Tx) error {
+			tx.Initialize("x", storetest.Principal("alice@EXAMPLE.COM"))
+			return nil
+		}},
+		{"reaped", ccstore.Options{}, func(tx *ccstore.Tx) error {
+			tx.Reap(math.MaxInt64)
+			return nil
+		}},
 		{"unused", ccstore.Options{Idle: 100 * time.Millisecond}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
