@@ -44,6 +44,7 @@ var mayImport = map[string][]string{
 	"lifecycle/kdc":        {"ccstore/ccache"},
 	"lifecycle/kdc/helper": {"ccstore/ccache", "flock", "lifecycle/kdc", "safetext"},
 	"lifecycle/logind":     {},
+	"lifecycle/systemd":    {},
 	"kcmserver/kcm":        {"ccstore/ccache"},
 	"kcmserver/selinux":    {},
 	"kcmserver":            {"budget", "ccstore", "ccstore/ccache", "kcmserver/kcm", "kcmserver/selinux", "ratelog", "trim", "userns"},
@@ -59,7 +60,7 @@ var mayImport = map[string][]string{
 	"dbus/link":            {"budget", "introspection", "safetext", "dbus/guard", "dbus/view"},
 	"dbus/client":          {},
 	"dbus":                 {"budget", "ccstore", "clock", "introspection", "dbus/link", "dbus/view", "ratelog"},
-	"cmd/kcmd":             {"budget", "flock", "private", "ccstore", "ccstore/cckeyring", "ccstore/describe", "ccstore/keyring", "ccstore/memory", "ccstore/sqlite", "kcmserver", "kcmserver/selinux", "dbus", "lifecycle", "lifecycle/kdc", "lifecycle/kdc/helper", "lifecycle/logind", "safetext", "clock", "clock/clocktest", "kcmserver/kcm", "kcmserver/kcm/client", "version"},
+	"cmd/kcmd":             {"budget", "flock", "private", "ccstore", "ccstore/cckeyring", "ccstore/describe", "ccstore/keyring", "ccstore/memory", "ccstore/sqlite", "kcmserver", "kcmserver/selinux", "dbus", "lifecycle", "lifecycle/kdc", "lifecycle/kdc/helper", "lifecycle/logind", "lifecycle/systemd", "safetext", "clock", "clock/clocktest", "kcmserver/kcm", "kcmserver/kcm/client", "version"},
 	"cmd/kcmctl":           {"ccstore/cckeyring", "cmd/kcmctl/doctor", "cmd/kcmctl/render", "cmd/kcmctl/transfer", "cmd/words", "dbus/client", "safetext", "secret", "version"},
 	"cmd/kcmctl/transfer":  {"ccstore/ccache", "ccstore/ccfile", "ccstore/cckeyring", "ccstore/ccsssd", "kcmserver/kcm", "kcmserver/kcm/client"},
 	"cmd/kcmctl/doctor":    {"kcmserver/kcm", "kcmserver/kcm/client"},
@@ -90,7 +91,7 @@ var mayImport = map[string][]string{
 // onlyIn lists modules that few rooms hide from the others. dbus/view has of
 // godbus only the types of object paths and variants, tests/lab only the messages.
 var onlyIn = map[string][]string{
-	"github.com/godbus/dbus/v5": {"dbus/link", "dbus/view", "dbus/client", "lifecycle/logind", "tests/lab", "cmd/kcm-agent", "cmd/kcm-agent/tray", "cmd/kcm-agent/notify", "cmd/kcm-agent/lock", "cmd/kcm-agent/prompt"},
+	"github.com/godbus/dbus/v5": {"dbus/link", "dbus/view", "dbus/client", "lifecycle/logind", "lifecycle/systemd", "tests/lab", "cmd/kcm-agent", "cmd/kcm-agent/tray", "cmd/kcm-agent/notify", "cmd/kcm-agent/lock", "cmd/kcm-agent/prompt"},
 	"modernc.org/sqlite":        {"ccstore/sqlite"},
 	"modernc.org/libc":          {"ccstore/sqlite"},
 }

@@ -4,18 +4,28 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"kcmd.org/kcmd/ccstore"
 	"kcmd.org/kcmd/dbus"
 	"kcmd.org/kcmd/kcmserver/selinux"
 	"kcmd.org/kcmd/lifecycle"
+	"kcmd.org/kcmd/lifecycle/logind"
 	"kcmd.org/kcmd/version"
 )
 
 // busPatience limits the wait for the bus at the start and at the end. KCM requests
 // work without a bus, so it must not delay the daemon for longer.
 const busPatience = 2 * time.Second
+
+// systemBus returns the address of the bus on which services of the machine are.
+func (d *daemon) systemBus() string {
+	if strings.HasPrefix(d.bus, "unix:") {
+		return d.bus
+	}
+	return logind.SystemBus
+}
 
 // newBus returns the part that publishes the store on the configured bus.
 func (d *daemon) newBus() *dbus.Service {

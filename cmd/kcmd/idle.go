@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"kcmd.org/kcmd/ccstore"
+	"kcmd.org/kcmd/lifecycle/systemd"
 )
 
 // leastIdle is the shortest idle_timeout. A daemon that ended at once would serve nobody.
@@ -50,9 +51,13 @@ func (i *idler) look() {
 
 // run waits until the daemon is idle, or ctx is done.
 func (i *idler) run(ctx context.Context) error {
-	began := time.Now()
+	began, warned := time.Now(), false
 	for {
 		timeout := i.d.present.Load().idleTimeout
+		if timeout > 0 && !warned {
+			warned = true
+			i.d.warnFlushing(ctx)
+		}
 		wait := i.remaining(ctx, began, timeout)
 		if timeout > 0 && wait <= 0 {
 			i.d.log.Info("idle, ending; the next client starts kcmd again", "idle_timeout", timeout)
@@ -124,5 +129,26 @@ func (i *idler) hasWork(ctx context.Context) bool {
 func warnBusy(c *config, log *slog.Logger) {
 	if c.idleTimeout > 0 && (len(c.keep) > 0 || c.destroyAtLogout && !c.session) {
 		log.Warn("idle_timeout has no effect with [[keep]] tables or logout = destroy, for which kcmd must run")
+	}
+}
+
+// systemdPatience limits the wait for systemd's answers on the bus.
+const systemdPatience = 10 * time.Second
+
+// warnFlushing logs which sockets lose clients that connect in the moment in which an
+// idle daemon ends, as far as systemd says so on the bus. The socket of a session has them
+// wait.
+func (d *daemon) warnFlushing(ctx context.Context) {
+	if d.session || d.bus == "none" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, systemdPatience)
+	defer cancel()
+	flushing, err := systemd.Flushing(ctx, d.systemBus())
+	if err != nil {
+		d.log.Debug("cannot find out which sockets have FlushPending=yes", "err", err)
+	}
+	for _, unit := range flushing {
+		d.log.Warn("systemd resets the connections of clients that connect while an idle kcmd ends; to have them wait, set FlushPending=no in the [Socket] section", "unit", unit)
 	}
 }

@@ -13,13 +13,9 @@ import (
 // newLogout returns the part that destroys the caches of users who log out. It leaves
 // alone those that kcmd itself keeps filled.
 func (d *daemon) newLogout() *lifecycle.Logout {
-	address := logind.SystemBus
-	if strings.HasPrefix(d.bus, "unix:") {
-		address = d.bus
-	}
 	o := lifecycle.LogoutOptions{
 		Watch: func(ctx context.Context, changed func(map[uint32]bool)) error {
-			return logind.Watch(ctx, address, changed)
+			return logind.Watch(ctx, d.systemBus(), changed)
 		},
 		Spared: func(owner ccstore.Owner, name string) bool {
 			return slices.ContainsFunc(d.present.Load().keep, func(k keepConfig) bool { return k.owner == owner.UID && k.cache == name })
