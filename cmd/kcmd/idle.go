@@ -33,7 +33,8 @@ func readConfigOf(flags *pflag.FlagSet, activated bool) (*config, error) {
 }
 
 // An idler ends the daemon when nobody has needed it for idle_timeout. The sockets stay
-// with systemd: a client that connects meanwhile waits there for the next daemon.
+// with systemd: a client that connects meanwhile waits there for the next daemon, unless
+// the socket is flushed (warnFlushing).
 type idler struct {
 	d    *daemon
 	wake chan struct{} // receives when the settings changed
