@@ -72,19 +72,7 @@ func startLogind(t *testing.T, address string) *fakeLogind {
 // TestWatch asks a logind that starts late, whose users come and go, and that ends.
 func TestWatch(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("-short: no bus is started")
-	}
-	lab.Need(t, lab.BusPrograms...)
-	room, err := lab.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(room.Close)
-	bus, err := room.NewBus(lab.SessionBus, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	bus := lab.NewBusForTest(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := logind.Watch(ctx, bus.Address, func(map[uint32]bool) { t.Error("there is no logind") }); err == nil || ctx.Err() != nil {

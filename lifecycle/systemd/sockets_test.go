@@ -40,19 +40,7 @@ func (p properties) Get(iface, name string) (godbus.Variant, *godbus.Error) {
 // TestFlushing asks a bus without systemd, and a systemd that flushes one of two sockets.
 func TestFlushing(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("-short: no bus is started")
-	}
-	lab.Need(t, lab.BusPrograms...)
-	room, err := lab.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(room.Close)
-	bus, err := room.NewBus(lab.SessionBus, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	bus := lab.NewBusForTest(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if _, err := systemd.Flushing(ctx, bus.Address); err == nil || ctx.Err() != nil {

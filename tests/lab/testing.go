@@ -24,6 +24,26 @@ func NeedKerberos(t testing.TB) {
 	Need(t, KerberosPrograms...)
 }
 
+// NewBusForTest starts a bus of the test's own that needs no root. It skips the test with
+// -short and without a bus.
+func NewBusForTest(t testing.TB) *Bus {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("-short: no bus is started")
+	}
+	Need(t, "dbus-daemon")
+	l, err := New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Close)
+	bus, err := l.NewBus(SessionBus, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bus
+}
+
 // SkipMissing skips a test that lacks something, or fails it with LAB_REQUIRED.
 func SkipMissing(t testing.TB, why ...any) {
 	t.Helper()

@@ -112,25 +112,10 @@ type desktop struct {
 
 func newDesktop(t *testing.T) *desktop {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("-short: no bus is run")
-	}
-	lab.Need(t, "dbus-daemon")
 	d := &desktop{t: t, heard: make(chan bool, 100)}
-	d.system, d.session = d.bus(), d.bus()
+	d.system, d.session = lab.NewBusForTest(t), lab.NewBusForTest(t)
 	t.Setenv("DBUS_SYSTEM_BUS_ADDRESS", d.system.Address)
 	return d
-}
-
-// bus starts a bus; that of the system needs no root, and lets everybody own names.
-func (d *desktop) bus() *lab.Bus {
-	d.t.Helper()
-	l, err := lab.New()
-	d.check(err)
-	d.t.Cleanup(l.Close)
-	bus, err := l.NewBus(lab.SessionBus, "")
-	d.check(err)
-	return bus
 }
 
 func (d *desktop) check(err error) {
