@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"cmp"
 	"errors"
-	"io"
 	"net"
 	"sync"
 
@@ -37,7 +36,7 @@ var spareBuffers = sync.Pool{New: func() any {
 // 0, without waiting. Without both it reads as zeros without end.
 type source struct {
 	conn net.Conn
-	fd   int
+	fd   uintptr
 }
 
 func (s *source) Read(b []byte) (int, error) {
@@ -49,21 +48,6 @@ func (s *source) Read(b []byte) (int, error) {
 	}
 	clear(b)
 	return len(b), nil
-}
-
-// readNow reads what is there. It fails with unix.EAGAIN if that is nothing.
-func readNow(fd int, b []byte) (int, error) {
-	for {
-		n, err := unix.Read(fd, b)
-		switch {
-		case err == nil && n == 0:
-			return 0, io.EOF
-		case err == nil:
-			return n, nil
-		case !errors.Is(err, unix.EINTR):
-			return 0, err
-		}
-	}
 }
 
 // await waits for the first byte of a request, and takes buffers for it.
@@ -89,7 +73,7 @@ func (c *conn) takeBuffers() {
 // error. To ask the kernel before, and to take buffers then, is a call more.
 func (c *conn) readFirst(fd uintptr) bool {
 	c.takeBuffers()
-	c.from.fd = int(fd)
+	c.from.fd = fd
 	_, c.firstErr = c.in.Peek(1)
 	c.from.fd = 0
 	if !errors.Is(c.firstErr, unix.EAGAIN) {

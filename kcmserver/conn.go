@@ -1,6 +1,7 @@
 package kcmserver
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -32,17 +33,19 @@ type conn struct {
 
 	writeBy time.Time // the deadline that is set for writing
 
-	account budget.Account
-	member  *budget.Member        // of the turns, while the connection is served
-	turn    budget.Turn           // the one that it has
-	pause   func() error          // call.pause
-	raw     syscall.RawConn       // of net, nil if it has none
-	sendNow func(fd uintptr) bool // sendSome
-	first   func(fd uintptr) bool // readFirst
+	account  budget.Account
+	member   *budget.Member        // of the turns, while the connection is served
+	turn     budget.Turn           // the one that it has
+	pause    func() error          // call.pause
+	raw      syscall.RawConn       // of net, nil if it has none
+	sendNow  func(fd uintptr) bool // sendSome
+	sendRest func(fd uintptr) bool // sendMore
+	first    func(fd uintptr) bool // readFirst
 
-	firstErr error  // of readFirst
-	unsent   []byte // of the reply
-	held     int64  // bytes of memory charged to the account for this request
+	firstErr error       // of readFirst
+	unsent   net.Buffers // of the reply
+	sendErr  error       // of sendSome
+	held     int64       // bytes of memory charged to the account for this request
 
 	search search // of a client that looks for a ticket
 
@@ -56,7 +59,7 @@ type conn struct {
 
 func (s *Server) newConn(c net.Conn, peer Peer) *conn {
 	cn := &conn{server: s, peer: peer, account: peer.account(), net: c}
-	cn.pause, cn.sendNow, cn.first = cn.call.pause, cn.sendSome, cn.readFirst // made once
+	cn.pause, cn.first, cn.sendNow, cn.sendRest = cn.call.pause, cn.readFirst, cn.sendSome, cn.sendMore // made once
 	if sc, ok := c.(syscall.Conn); ok {
 		cn.raw, _ = sc.SyscallConn()
 	}
@@ -282,27 +285,29 @@ func (c *conn) reply(result kcm.Code) error {
 
 // send sends the pieces of a reply. It ends the turn before it waits for the client.
 func (c *conn) send(pieces net.Buffers) error {
-	if len(pieces) == 1 && c.raw != nil && c.turn.Running() {
-		c.unsent = pieces[0]
-		if err := c.raw.Write(c.sendNow); err != nil {
-			return err
-		}
-		if pieces[0] = c.unsent; len(c.unsent) == 0 {
-			return nil
-		}
+	if c.raw == nil {
+		c.endTurn()
+		_, err := pieces.WriteTo(c.net)
+		return err
+	}
+	c.unsent = pieces
+	if err := cmp.Or(c.raw.Write(c.sendNow), c.sendErr); !errors.Is(err, unix.EAGAIN) {
+		return err
 	}
 	c.endTurn()
-	_, err := pieces.WriteTo(c.net)
-	return err
+	return cmp.Or(c.raw.Write(c.sendRest), c.sendErr)
 }
 
-// sendSome sends of c.unsent what the socket takes without waiting. An error comes
-// again when the rest is sent.
+// sendSome sends of c.unsent what the socket takes without waiting.
 func (c *conn) sendSome(fd uintptr) bool {
-	if n, err := unix.Write(int(fd), c.unsent); err == nil {
-		c.unsent = c.unsent[n:]
-	}
+	c.unsent, c.sendErr = writeNow(fd, c.unsent)
 	return true
+}
+
+// sendMore is sendSome, and reports whether all is sent, or an error.
+func (c *conn) sendMore(fd uintptr) bool {
+	c.sendSome(fd)
+	return !errors.Is(c.sendErr, unix.EAGAIN)
 }
 
 // limitReply sees to it that there is a deadline for writing, of the client

@@ -10,6 +10,7 @@
 //	peer.go     identifies the peer
 //	refusal.go  tells a peer that it is refused
 //	conn.go     reads requests and sends replies
+//	rawio.go    the system calls that read and write a connection
 //	buffers.go  the memory of a connection that has a request
 //	memory.go   charges what they hold to the account of the peer
 //	ops.go      the table of operations, with their handlers
