@@ -3,10 +3,7 @@
 // It imports nothing of kcmd.
 package checksum
 
-import (
-	"encoding/binary"
-	"hash/crc32"
-)
+import "hash/crc32"
 
 // A Sum is the CRC-32C (Castagnoli) of the fields added to it; the zero Sum has no
 // fields. The length of a field is part of the sum, so that moving a byte from one
@@ -23,9 +20,11 @@ func (s Sum) Bytes(field []byte) Sum {
 // Text adds a field.
 func (s Sum) Text(field string) Sum { return s.Bytes([]byte(field)) }
 
-// Uint64 adds a number.
+// Uint64 adds a number. crc32.Update would have its bytes allocated.
 func (s Sum) Uint64(n uint64) Sum {
-	var b [8]byte
-	binary.BigEndian.PutUint64(b[:], n)
-	return Sum(crc32.Update(uint32(s), castagnoli, b[:]))
+	crc := ^uint32(s)
+	for shift := 56; shift >= 0; shift -= 8 {
+		crc = castagnoli[byte(crc)^byte(n>>shift)] ^ crc>>8
+	}
+	return Sum(^crc)
 }

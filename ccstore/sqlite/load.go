@@ -110,9 +110,10 @@ func (l *loader) credentials(ctx context.Context) ([]ccstore.CredentialRecord, e
 		return nil, err
 	}
 	defer rows.Close()
-	var list []ccstore.CredentialRecord
+	list := make([]ccstore.CredentialRecord, 0, usualTickets)
+	var row credentialRow
 	for rows.Next() {
-		r, err := l.credential(rows)
+		r, err := l.credential(rows, &row)
 		if err != nil {
 			return nil, notAsWritten(err)
 		}
@@ -121,19 +122,30 @@ func (l *loader) credentials(ctx context.Context) ([]ccstore.CredentialRecord, e
 	return list, rows.Err()
 }
 
-func (l *loader) credential(rows *sql.Rows) (r ccstore.CredentialRecord, err error) {
-	var id []byte
-	var sealed sql.NullInt64
-	var generation, sum int64
-	if err := rows.Scan(&generation, &r.Cache, &r.Seq, &id, &sealed, (*owned)(&r.Data), &r.Quarantined, &sum); err != nil {
+// usualTickets is room for as many credentials as most collections have.
+const usualTickets = 16
+
+// A credentialRow is memory for what is read of each credential.
+type credentialRow struct {
+	ccstore.CredentialRecord
+	data            owned
+	id              sql.RawBytes
+	sealed          sql.NullInt64
+	generation, sum int64
+}
+
+func (l *loader) credential(rows *sql.Rows, row *credentialRow) (r ccstore.CredentialRecord, err error) {
+	if err := rows.Scan(&row.generation, &row.Cache, &row.Seq, &row.id, &row.sealed, &row.data, &row.Quarantined, &row.sum); err != nil {
 		return r, err
 	}
-	if r.UUID, err = uuid.FromBytes(id); err != nil {
+	r = row.CredentialRecord
+	r.Data = row.data
+	if r.UUID, err = uuid.FromBytes(row.id); err != nil {
 		return r, err
 	}
 	if r.Quarantined == "" {
-		if r.Err = checkSum(sum, credentialSum(l.owner, generation, &r)); r.Err == nil {
-			r.Data, r.Err = l.key.open(generation, r.UUID, r.Data, sealed)
+		if r.Err = checkSum(row.sum, credentialSum(l.owner, row.generation, &r)); r.Err == nil {
+			r.Data, r.Err = l.key.open(row.generation, r.UUID, r.Data, row.sealed)
 			ccache.WipeWhenUnused(r.Data)
 		}
 	}
