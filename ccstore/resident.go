@@ -22,7 +22,7 @@ type residency struct {
 
 	loading chan struct{} // holds a token while a large collection is loaded
 
-	gone    atomic.Int64 // bytes that left the memory since the trimmer was touched
+	moved   atomic.Int64 // bytes that came into the memory or left it since the trimmer was touched
 	trimmer trim.Trimmer
 }
 
@@ -64,15 +64,16 @@ func (s *Store) SetResident(limit int64) {
 	s.relieve()
 }
 
-// muchGone is how many bytes of tickets must have gone for the memory to be given back
-// to the system.
-const muchGone = 16 << 20
+// muchMoved is how many bytes of tickets must have come into the memory or left it for the
+// garbage to be collected. What comes leaves half as much of it behind, what a database
+// driver needed.
+const muchMoved = 16 << 20
 
 // changed notes by how many bytes the collections in memory have grown or shrunk.
 func (r *residency) changed(by int64) {
 	r.bytes.Add(by)
-	if by < 0 && r.gone.Add(-by) >= muchGone {
-		r.gone.Store(0)
+	if r.moved.Add(max(by, -by)) >= muchMoved {
+		r.moved.Store(0)
 		r.trimmer.Touch()
 	}
 }
