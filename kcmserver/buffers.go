@@ -2,7 +2,6 @@ package kcmserver
 
 import (
 	"bufio"
-	"cmp"
 	"errors"
 	"net"
 	"sync"
@@ -52,12 +51,14 @@ func (s *source) Read(b []byte) (int, error) {
 
 // await waits for the first byte of a request, and takes buffers for it.
 func (c *conn) await() error {
-	if c.buffers == nil {
-		if c.raw == nil {
-			c.takeBuffers()
-		} else if err := cmp.Or(c.raw.Read(c.first), c.firstErr); err != nil {
+	if c.buffers == nil && c.raw != nil {
+		if err := c.raw.Read(c.first); err != nil {
 			return err
 		}
+		return c.firstErr
+	}
+	if c.buffers == nil {
+		c.takeBuffers()
 	}
 	_, err := c.in.Peek(1)
 	return err

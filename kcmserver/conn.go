@@ -1,7 +1,6 @@
 package kcmserver
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -291,11 +290,17 @@ func (c *conn) send(pieces net.Buffers) error {
 		return err
 	}
 	c.unsent = pieces
-	if err := cmp.Or(c.raw.Write(c.sendNow), c.sendErr); !errors.Is(err, unix.EAGAIN) {
+	if err := c.raw.Write(c.sendNow); err != nil {
 		return err
 	}
+	if !errors.Is(c.sendErr, unix.EAGAIN) {
+		return c.sendErr
+	}
 	c.endTurn()
-	return cmp.Or(c.raw.Write(c.sendRest), c.sendErr)
+	if err := c.raw.Write(c.sendRest); err != nil {
+		return err
+	}
+	return c.sendErr
 }
 
 // sendSome sends of c.unsent what the socket takes without waiting.

@@ -35,7 +35,8 @@ func (p program) run(ctx context.Context, args []string) ([]byte, error) {
 		answer, err = nil, nil
 	}
 	_, _ = io.Copy(io.Discard, r) // so that it can end
-	if e := cmp.Or(ctx.Err(), p.failure(cmd.Wait())); e != nil {
+	failure := p.failure(cmd.Wait())
+	if e := cmp.Or(ctx.Err(), failure); e != nil {
 		clear(answer)
 		return nil, e
 	}
