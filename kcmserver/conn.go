@@ -282,7 +282,8 @@ func (c *conn) reply(result kcm.Code) error {
 	return err
 }
 
-// send sends the pieces of a reply. It ends the turn before it waits for the client.
+// send sends the pieces of a reply. The turn goes on for one call, not for all of a large
+// reply: others wait for it.
 func (c *conn) send(pieces net.Buffers) error {
 	if c.raw == nil {
 		c.endTurn()
@@ -293,8 +294,8 @@ func (c *conn) send(pieces net.Buffers) error {
 	if err := c.raw.Write(c.sendNow); err != nil {
 		return err
 	}
-	if !errors.Is(c.sendErr, unix.EAGAIN) {
-		return c.sendErr
+	if len(c.unsent) == 0 {
+		return nil
 	}
 	c.endTurn()
 	if err := c.raw.Write(c.sendRest); err != nil {
@@ -303,15 +304,18 @@ func (c *conn) send(pieces net.Buffers) error {
 	return c.sendErr
 }
 
-// sendSome sends of c.unsent what the socket takes without waiting.
+// sendSome sends of c.unsent what the socket takes in one call. An error comes again when
+// the rest is sent.
 func (c *conn) sendSome(fd uintptr) bool {
 	c.unsent, c.sendErr = writeNow(fd, c.unsent)
 	return true
 }
 
-// sendMore is sendSome, and reports whether all is sent, or an error.
+// sendMore sends until the socket takes no more, and reports whether all is sent, or an error.
 func (c *conn) sendMore(fd uintptr) bool {
-	c.sendSome(fd)
+	for c.sendErr = nil; len(c.unsent) > 0 && c.sendErr == nil; {
+		c.sendSome(fd)
+	}
 	return !errors.Is(c.sendErr, unix.EAGAIN)
 }
 

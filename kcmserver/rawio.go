@@ -26,20 +26,17 @@ func readNow(fd uintptr, b []byte) (int, error) {
 	return n, err
 }
 
-// writeNow writes of the pieces what the socket takes, and returns the rest. It fails with
-// unix.EAGAIN if the socket does not take all.
+// writeNow writes of the pieces what the socket takes in one call, and returns the rest. It
+// fails with unix.EAGAIN if the socket takes nothing.
 func writeNow(fd uintptr, pieces net.Buffers) (net.Buffers, error) {
-	for len(pieces) > 0 {
-		n, err := writeSome(fd, pieces)
-		if err != nil {
-			return pieces, err
-		}
-		pieces = without(pieces, n)
+	n, err := writeSome(fd, pieces)
+	if err != nil {
+		return pieces, err
 	}
-	return nil, nil
+	return without(pieces, n), nil
 }
 
-// writeSome writes with one call, and returns how many bytes.
+// writeSome returns how many bytes it has written.
 func writeSome(fd uintptr, pieces net.Buffers) (int, error) {
 	if b := pieces[0]; len(pieces) == 1 {
 		return rawCall(unix.SYS_WRITE, fd, unsafe.Pointer(unsafe.SliceData(b)), len(b))
